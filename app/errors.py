@@ -1,0 +1,46 @@
+"""What can go wrong that a user can put right.
+
+    RegraftError
+    ├── UsageError         an option, key or value that does not exist or does not fit
+    ├── FolderError        a photo folder that cannot be used as it is
+    ├── RunError           a run directory that is missing, unfinished, damaged or in the way
+    └── ExportError        an export that does not do what the trained model does
+
+Every message is one line: what was expected, what came, what to do. The command line prints it and
+exits with code 2 (code 1 for `ExportError`, which is never the user's mistake).
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class RegraftError(Exception):
+    """Base of every error the command line answers with one line."""
+
+    exit_code = 2
+
+
+class UsageError(RegraftError):
+    """An option, key or value that does not exist or does not fit."""
+
+
+class FolderError(RegraftError):
+    """A photo folder that cannot be used as it is."""
+
+
+class RunError(RegraftError):
+    """A run directory that is missing, unfinished, damaged or in the way."""
+
+
+class ExportError(RegraftError):
+    """An export that does not do what the trained model does."""
+
+    exit_code = 1
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """` Did you mean "x"?` for the nearest of `known`, or an empty string where none is near."""
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f' Did you mean "{near[0]}"?' if near else ""

@@ -1,0 +1,290 @@
+"""One image file, read with Pillow: what it is, what it looks like, its pixels.
+
+Safe to call from many threads at once: nothing here changes Pillow's settings, and files are read whole
+before they are decoded, so that none stays open.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError, features
+
+from regraft.atomic import atomic_file
+
+MAX_PIXELS = 178_956_970  # Pillow's own limit for a decompression bomb, which there is only a warning
+
+_SUFFIXES = {
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
+    "PNG": (".png",),
+    "GIF": (".gif",),
+    "BMP": (".bmp",),
+    "WEBP": (".webp",),
+    "TIFF": (".tif", ".tiff"),
+} | ({"AVIF": (".avif",)} if features.check("avif") else {})
+
+# Pillow knows many more, but no one's photos are EPS files, which would start Ghostscript.
+_FORMATS = tuple(_SUFFIXES)
+
+IMAGE_SUFFIXES = frozenset(suffix for suffixes in _SUFFIXES.values() for suffix in suffixes)
+
+_MAGIC = {
+    "JPEG": rb"\xff\xd8\xff",
+    "PNG": rb"\x89PNG\r\n",
+    "GIF": rb"GIF8[79]a",
+    "BMP": rb"BM.{12}",
+    "WEBP": rb"RIFF.{4}WEBP",
+    "TIFF": rb"II\*\0|MM\0\*",
+    "AVIF": rb".{4}ftypavi[fs]",
+}
+
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_ORIENTATION_TAG = 0x0112
+_PNG_MODES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA"})
+
+
+class UnreadablePhoto(ValueError):  # noqa: N818 - it is a finding about a file, as StopIteration is
+    """A file that gives no pixels; the message is a short reason, such as "empty file"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """What one readable image file is. The fields of `Record` of the same names, and Pillow's `mode`."""
+
+    format: str
+    mode: str
+    width: int
+    height: int
+    orientation: int
+    fingerprint: str
+    appearance: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What the first bytes of an image say, before anything is decoded; fields as of `Photo`."""
+
+    format: str
+    mode: str
+    orientation: int
+
+
+class _Encoding(Protocol):
+    @property
+    def format(self) -> str: ...
+    @property
+    def mode(self) -> str: ...
+    @property
+    def orientation(self) -> int: ...
+
+
+def inspect_photo(path: Path) -> Photo:
+    """What the file at `path` is, after decoding it to the last byte.
+
+    Raises:
+        UnreadablePhoto: the file cannot be read, is no image, is damaged or has over `MAX_PIXELS` pixels.
+    """
+    data = _read_bytes(path)
+    with _opened(data) as image:
+        image.load()
+        orientation = _orientation(image)
+        return Photo(
+            format=image.format or "",
+            mode=image.mode,
+            width=image.width,
+            height=image.height,
+            orientation=orientation,
+            fingerprint=hashlib.blake2b(data, digest_size=16).hexdigest(),
+            appearance=_difference_hash(_to_rgb(image), orientation),
+        )
+
+
+def check_photo(encoded: bytes) -> Header:
+    """The header of an image's bytes, in microseconds: the rest may still turn out to be damaged.
+
+    Raises:
+        UnreadablePhoto: `encoded` is no image or has over `MAX_PIXELS` pixels.
+    """
+    with _opened(encoded) as image:
+        return Header(image.format or "", image.mode, _orientation(image))
+
+
+def read_upright_rgb(source: Path | bytes) -> np.ndarray:
+    """uint8 [H, W, 3] in [0, 255]: the upright pixels of a file, or of its bytes.
+
+    The first frame of an animation; transparency is dropped; 16-bit grey is scaled to 8 bits, other deep
+    grey (int32, float32) is stretched from its own lowest and highest value.
+
+    Raises:
+        UnreadablePhoto: as `inspect_photo`.
+    """
+    with _opened(source if isinstance(source, bytes) else _read_bytes(source)) as image:
+        image.load()
+        return np.array(_turn_upright(_to_rgb(image), _orientation(image)))
+
+
+def transcode_to_png(source: Path, destination: Path) -> None:
+    """Writes the upright RGB pixels of `source` as a PNG file; `destination` is whole or not there.
+
+    Raises:
+        UnreadablePhoto: as `inspect_photo`.
+        OSError: `destination` cannot be written.
+    """
+    image = Image.fromarray(read_upright_rgb(source))
+    with atomic_file(destination) as temporary:
+        image.save(temporary, format="PNG", compress_level=1)
+
+
+def tensorflow_reads(photo: _Encoding) -> bool:
+    """Whether TensorFlow's decoder, turned by a JPEG's EXIF, gives the pixels of `read_upright_rgb`.
+
+    Exactly for PNG; for JPEG but for the rounding of its transform. Takes a `Photo`, `Header` or `Record`.
+    BMP is left to Pillow: TensorFlow refuses the 16-bit kind, which Pillow calls RGB like the others.
+    """
+    if photo.format in ("JPEG", "MPO"):  # MPO, of phones, is a JPEG with more pictures behind the first
+        return photo.mode in ("L", "RGB")
+    return photo.format == "PNG" and photo.mode in _PNG_MODES and photo.orientation == 1
+
+
+def looks_like_photo(path: Path) -> bool:
+    """Whether the first bytes of `path` are those of an image, whatever its name says."""
+    try:
+        with path.open("rb") as file:
+            return bool(_format_of(file.read(16)))
+    except OSError:
+        return False
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UnreadablePhoto((error.strerror or str(error)).lower()) from error
+
+
+@contextmanager
+def _opened(data: bytes) -> Iterator[Image.Image]:
+    """The image in `data`, not yet decoded; every failure while it is open becomes an `UnreadablePhoto`."""
+    try:
+        with _pillow_warnings_off, Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+            if (pixels := image.width * image.height) > MAX_PIXELS:
+                raise _bomb(pixels)
+            yield image
+    except UnreadablePhoto:
+        raise
+    except Image.DecompressionBombError as error:
+        raise _bomb(int(re.findall(r"\d+", str(error))[0])) from error
+    except UnidentifiedImageError as error:
+        raise UnreadablePhoto(_why_unidentified(data)) from error
+    except MemoryError as error:
+        raise UnreadablePhoto("not enough memory to decode it") from error
+    except Exception as error:  # damaged data makes Pillow's decoders raise nearly any type
+        raise UnreadablePhoto(f"damaged: {str(error) or type(error).__name__}") from error
+
+
+def _bomb(pixels: int) -> UnreadablePhoto:
+    limit = MAX_PIXELS / 1e6
+    return UnreadablePhoto(f"decompression bomb: {pixels / 1e6:,.0f} million pixels, the limit is {limit:.0f}")
+
+
+def _why_unidentified(data: bytes) -> str:
+    if not data:
+        return "empty file"
+    if name := _format_of(data):
+        no_size = name == "GIF" and b"\0\0" in (data[6:8], data[8:10])
+        return f"zero width or height ({name})" if no_size else f"damaged: no valid {name} header"
+    return "not an image" if b"\0" in data else "not an image (text?)"
+
+
+def _format_of(data: bytes) -> str:
+    return next((name for name in _FORMATS if re.match(_MAGIC[name], data, re.DOTALL)), "")
+
+
+def _orientation(image: Image.Image) -> int:
+    """1 to 8, from EXIF alone: Pillow would also believe XMP, which TensorFlow's path and browsers ignore.
+
+    1 for TIFF, whose pixels Pillow has already turned.
+    """
+    exif = Image.Exif()
+    try:
+        exif.load(image.info.get("exif", b""))
+        orientation = exif.get(_ORIENTATION_TAG, 1)
+    except Exception:  # broken EXIF raises nearly any type, and is no reason to refuse the photo
+        return 1
+    return orientation if isinstance(orientation, int) and orientation in _UPRIGHT else 1
+
+
+def _turn_upright(image: Image.Image, orientation: int) -> Image.Image:
+    return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I;16"):
+        deep = np.asarray(image).astype(np.uint32)
+        return Image.fromarray(((deep + 128) // 257).astype(np.uint8)).convert("RGB")
+    if image.mode in ("I", "F"):
+        return Image.fromarray(_stretch(np.asarray(image, np.float64))).convert("RGB")
+    return image.convert("RGB")
+
+
+def _stretch(values: np.ndarray) -> np.ndarray:
+    values = np.nan_to_num(values, posinf=0.0, neginf=0.0)
+    low, high = values.min(), values.max()
+    return np.rint((values - low) * (255 / (high - low) if high > low else 0)).astype(np.uint8)
+
+
+def _difference_hash(image: Image.Image, orientation: int) -> bytes:
+    """256 bits: in a 16x17 grid of mean greys of the upright image, is a cell lighter than its left one?
+
+    Source: Krawetz, "Kind of like that" (2013), at 16x16 bits.
+    """
+    size = (16, 17) if orientation >= 5 else (17, 16)
+    small = image.convert("L").resize(size, Image.Resampling.BOX)
+    cells = np.asarray(_turn_upright(small, orientation), np.int16)
+    return np.packbits(cells[:, 1:] > cells[:, :-1]).tobytes()
+
+
+class _PillowWarningsOff:
+    """No warnings from Pillow (corrupt EXIF, odd palettes) while any thread is inside.
+
+    `warnings.catch_warnings` alone swaps a global list, and threads that overlap restore each other's.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._threads_inside = 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._threads_inside == 0:
+                self._filters = warnings.catch_warnings()
+                self._filters.__enter__()
+                warnings.filterwarnings("ignore", module=r"PIL\.")
+            self._threads_inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._threads_inside -= 1
+            if self._threads_inside == 0:
+                self._filters.__exit__(None, None, None)
+
+
+_pillow_warnings_off = _PillowWarningsOff()

@@ -1,0 +1,97 @@
+"""The types that travel through the program: one image, one folder, one prediction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One readable image of the user's folder.
+
+    Attributes:
+        path: the file, as found under the folder's root.
+        class_index: position of its class in `ImageFolder.class_names`.
+        split: "train", "val" or "test"; "" where the folder has no splits.
+        format: Pillow's name of the file format, such as "JPEG".
+        width: pixels, as stored (before the EXIF orientation is applied).
+        height: pixels, as stored.
+        orientation: EXIF orientation, 1 to 8; 1 where there is none or it is not valid.
+        fingerprint: BLAKE2b-128 of the file's bytes, hexadecimal. Equal for exact duplicates.
+        appearance: 256-bit difference hash of the upright image, 32 bytes. Near for near-duplicates.
+        mode: Pillow's name of the pixel mode, such as "RGB" or "CMYK".
+    """
+
+    path: Path
+    class_index: int
+    split: str
+    format: str
+    width: int
+    height: int
+    orientation: int
+    fingerprint: str
+    appearance: bytes
+    mode: str = "RGB"
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """A file that was found and not used, and why ("cannot read: image file is truncated")."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFolder:
+    """What a scan found.
+
+    Attributes:
+        root: the folder that was scanned.
+        class_names: one name a class, sorted, in the order of `Record.class_index`.
+        records: every readable image, sorted by path.
+        unreadable: image files that cannot be decoded, with the reason.
+        not_images: files whose names do not end like an image's.
+        empty_folders: class folders without a readable image.
+        hidden: hidden files and folders, which are passed over.
+        loose: images outside the class folders, which belong to no class.
+    """
+
+    root: Path
+    class_names: tuple[str, ...]
+    records: tuple[Record, ...]
+    unreadable: tuple[SetAside, ...] = ()
+    not_images: tuple[Path, ...] = ()
+    empty_folders: tuple[Path, ...] = ()
+    hidden: tuple[Path, ...] = ()
+    loose: tuple[Path, ...] = ()
+
+    def split(self, name: str) -> tuple[Record, ...]:
+        """The records of one split, in path order."""
+        return tuple(record for record in self.records if record.split == name)
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits that hold images, in the order train, val, test; empty without splits."""
+        present = {record.split for record in self.records}
+        return tuple(name for name in SPLITS if name in present)
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """The answer for one input.
+
+    Attributes:
+        path: the input as the user named it.
+        status: "ok", "unreadable" or "missing".
+        reason: why there is no answer; "" where status is "ok".
+        scores: float probabilities in label order; empty where status is not "ok".
+    """
+
+    path: str
+    status: str
+    reason: str = ""
+    scores: tuple[float, ...] = ()
