@@ -1,0 +1,167 @@
+"""Every backbone, in one table. Adding one is adding a row.
+
+The table itself needs no Keras, so the command line can check a name in milliseconds.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from regraft.models.errors import BackboneError, WeightsError
+
+if TYPE_CHECKING:
+    import keras
+
+Preprocessing = Literal["included", "tf", "torch", "caffe"]
+"""How the weights want their pixels, in the words of `keras.applications.imagenet_utils`."""
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """One row of the table.
+
+    Attributes:
+        constructor: the name in `keras.applications`; "" for a network of this package.
+        preprocessing: what the network wants to be done to RGB in [0, 255] first.
+        image_size: pixels of the input's side that the published weights were trained with.
+        min_image_size: the smallest side the network can take.
+        takes_alpha: whether it has a width multiplier `alpha`.
+    """
+
+    constructor: str
+    preprocessing: Preprocessing
+    image_size: int = 224
+    min_image_size: int = 32
+    takes_alpha: bool = False
+
+
+BACKBONES: dict[str, Backbone] = {
+    "tiny": Backbone("", "tf", image_size=32, min_image_size=16),
+    "convnext_tiny": Backbone("ConvNeXtTiny", "included"),
+    "convnext_small": Backbone("ConvNeXtSmall", "included"),
+    "convnext_base": Backbone("ConvNeXtBase", "included"),
+    "convnext_large": Backbone("ConvNeXtLarge", "included"),
+    "convnext_xlarge": Backbone("ConvNeXtXLarge", "included"),
+    "densenet121": Backbone("DenseNet121", "torch"),
+    "densenet169": Backbone("DenseNet169", "torch"),
+    "densenet201": Backbone("DenseNet201", "torch"),
+    "efficientnet_b0": Backbone("EfficientNetB0", "included"),
+    "efficientnet_b1": Backbone("EfficientNetB1", "included", image_size=240),
+    "efficientnet_b2": Backbone("EfficientNetB2", "included", image_size=260),
+    "efficientnet_b3": Backbone("EfficientNetB3", "included", image_size=300),
+    "efficientnet_b4": Backbone("EfficientNetB4", "included", image_size=380),
+    "efficientnet_b5": Backbone("EfficientNetB5", "included", image_size=456),
+    "efficientnet_b6": Backbone("EfficientNetB6", "included", image_size=528),
+    "efficientnet_b7": Backbone("EfficientNetB7", "included", image_size=600),
+    "efficientnet_v2_b0": Backbone("EfficientNetV2B0", "included"),
+    "efficientnet_v2_b1": Backbone("EfficientNetV2B1", "included", image_size=240),
+    "efficientnet_v2_b2": Backbone("EfficientNetV2B2", "included", image_size=260),
+    "efficientnet_v2_b3": Backbone("EfficientNetV2B3", "included", image_size=300),
+    "efficientnet_v2_s": Backbone("EfficientNetV2S", "included", image_size=384),
+    "efficientnet_v2_m": Backbone("EfficientNetV2M", "included", image_size=480),
+    "efficientnet_v2_l": Backbone("EfficientNetV2L", "included", image_size=480),
+    "inception_resnet_v2": Backbone("InceptionResNetV2", "tf", image_size=299, min_image_size=75),
+    "inception_v3": Backbone("InceptionV3", "tf", image_size=299, min_image_size=75),
+    "mobilenet": Backbone("MobileNet", "tf", takes_alpha=True),
+    "mobilenet_v2": Backbone("MobileNetV2", "tf", takes_alpha=True),
+    "mobilenet_v3_small": Backbone("MobileNetV3Small", "included", takes_alpha=True),
+    "mobilenet_v3_large": Backbone("MobileNetV3Large", "included", takes_alpha=True),
+    "nasnet_mobile": Backbone("NASNetMobile", "tf"),
+    "nasnet_large": Backbone("NASNetLarge", "tf", image_size=331),
+    "resnet50": Backbone("ResNet50", "caffe"),
+    "resnet101": Backbone("ResNet101", "caffe"),
+    "resnet152": Backbone("ResNet152", "caffe"),
+    "resnet50_v2": Backbone("ResNet50V2", "tf"),
+    "resnet101_v2": Backbone("ResNet101V2", "tf"),
+    "resnet152_v2": Backbone("ResNet152V2", "tf"),
+    "vgg16": Backbone("VGG16", "caffe"),
+    "vgg19": Backbone("VGG19", "caffe"),
+    "xception": Backbone("Xception", "tf", image_size=299, min_image_size=71),
+}
+
+
+def find_backbone(name: str) -> Backbone:
+    """The row of `name`.
+
+    Raises:
+        BackboneError: there is none; the message names the nearest.
+    """
+    if name in BACKBONES:
+        return BACKBONES[name]
+    near = difflib.get_close_matches(name.lower().replace("-", "_"), BACKBONES, n=1, cutoff=0.4)
+    hint = f' Did you mean "{near[0]}"?' if near else " `regraft backbones` lists them."
+    raise BackboneError(f'There is no backbone "{name}".{hint}')
+
+
+def check_backbone(name: str, *, image_size: int, alpha: float) -> Backbone:
+    """The row of `name`, after checking that it takes this image size and width multiplier.
+
+    Raises:
+        BackboneError: it does not.
+    """
+    row = find_backbone(name)
+    if image_size < row.min_image_size:
+        raise BackboneError(
+            f"{name} takes images of at least {row.min_image_size} pixels a side; received {image_size}. "
+            f"Its weights were trained at {row.image_size}."
+        )
+    if alpha != 1.0 and not row.takes_alpha:
+        able = ", ".join(key for key, value in BACKBONES.items() if value.takes_alpha)
+        raise BackboneError(f"{name} has no width multiplier; received model.alpha = {alpha:g}. These have: {able}.")
+    return row
+
+
+def default_weights(name: str) -> str:
+    """The pretrained weights a backbone has without being asked: "imagenet", or "shipped" for those of this package."""
+    return "imagenet" if BACKBONES[name].constructor else "shipped"
+
+
+def find_weights(name: str, weights: str) -> Path | None:
+    """The file behind `weights` ("shipped" or a path) for the backbone `name`; None for "imagenet" and "none".
+
+    Raises:
+        WeightsError: there is no such file, or the backbone has no weights of that name.
+    """
+    is_ours = not BACKBONES[name].constructor
+    if weights == "none" or (weights == "imagenet" and not is_ours):
+        return None
+    if weights == "imagenet":
+        raise WeightsError(f"{name} has no ImageNet weights; leave --weights out for the ones it ships with.")
+    if weights == "shipped" and is_ours:
+        return Path(str(resources.files("regraft.models.pretrained") / f"{name}.weights.h5"))
+    path = Path(weights).expanduser()
+    if not path.is_file():
+        raise WeightsError(f'weights must be imagenet, none or a file that exists; received "{weights}".')
+    return path
+
+
+def build_backbone(name: str, *, image_size: int, alpha: float = 1.0, seed: int = 0) -> keras.Model:
+    """A headless network with fresh weights: float32 [N, image_size, image_size, 3] -> float [N, h, w, C].
+
+    The input must already be preprocessed as the table's row says; `build_classifier` does that.
+
+    Args:
+        name: a key of `BACKBONES`.
+        image_size: pixels, at least the row's `min_image_size`.
+        alpha: width multiplier, for the families that have one.
+        seed: of the initial weights.
+
+    Raises:
+        BackboneError: the name, image size or alpha does not fit.
+    """
+    import keras
+
+    row = check_backbone(name, image_size=image_size, alpha=alpha)
+    keras.utils.set_random_seed(seed)
+    shape = (image_size, image_size, 3)
+    if not row.constructor:
+        from regraft.models.tiny import build_tiny
+
+        return build_tiny(shape)
+    options = {"alpha": alpha} if row.takes_alpha else {}
+    build = getattr(keras.applications, row.constructor)
+    return build(include_top=False, weights=None, input_shape=shape, **options)

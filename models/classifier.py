@@ -1,0 +1,93 @@
+"""A backbone with a new dense head, and the rules of what may be trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import keras
+import numpy as np
+from keras import layers
+
+from regraft.models.backbones import Preprocessing
+from regraft.models.preprocessing import preprocess
+
+Pooling = Literal["avg", "max"]
+POOLED = "pool"
+HEAD = "head"
+
+
+def build_classifier(
+    backbone: keras.Model,
+    *,
+    preprocessing: Preprocessing,
+    class_count: int,
+    pooling: Pooling = "avg",
+    dropout: float = 0.0,
+    seed: int = 0,
+) -> keras.Model:
+    """A model from RGB images to logits: float32 [N, S, S, 3] in [0, 255] -> float32 [N, class_count].
+
+    preprocessing -> backbone -> global pooling -> dropout -> dense. The head computes in float32 also under a
+    mixed-precision policy, as softmax and loss need the range.
+
+    Args:
+        backbone: as `build_backbone` gives it; it becomes a part of the model, not a copy.
+        preprocessing: what the backbone wants to be done to [0, 255] first.
+        class_count: at least 2.
+        pooling: how [N, h, w, C] becomes [N, C].
+        dropout: rate in [0, 1) on the pooled features.
+        seed: of the dropout masks.
+    """
+    inputs = keras.Input(backbone.input_shape[1:], name="images")
+    x = backbone(preprocess(inputs, preprocessing))
+    pool = layers.GlobalAveragePooling2D if pooling == "avg" else layers.GlobalMaxPooling2D
+    x = pool(name=POOLED)(x)
+    if dropout:
+        x = layers.Dropout(dropout, seed=seed, name="dropout")(x)
+    initial = keras.initializers.GlorotUniform(seed=seed)
+    logits = layers.Dense(class_count, dtype="float32", kernel_initializer=initial, name=HEAD)(x)
+    return keras.Model(inputs, logits, name=f"{backbone.name}_classifier")
+
+
+def feature_extractor(classifier: keras.Model) -> keras.Model:
+    """The part of `classifier` up to the pooled features: float32 [N, S, S, 3] -> float [N, C]. Shares weights."""
+    return keras.Model(classifier.input, classifier.get_layer(POOLED).output, name="features")
+
+
+def set_head(classifier: keras.Model, kernel: np.ndarray, bias: np.ndarray) -> None:
+    """Puts a solved head (kernel float [C, classes], bias float [classes]) into `classifier`."""
+    classifier.get_layer(HEAD).set_weights([kernel, bias])
+
+
+def cool_head(classifier: keras.Model, temperature: float) -> None:
+    """Divides the logits by `temperature` for good, by dividing the head's kernel and bias."""
+    if temperature != 1.0:
+        head = classifier.get_layer(HEAD)
+        head.set_weights([array / np.float32(temperature) for array in head.get_weights()])
+
+
+def set_trainable(
+    classifier: keras.Model, *, unfreeze: float, batch_norm: Literal["frozen", "live"]
+) -> Sequence[keras.Layer]:
+    """Decides what fine-tuning may change, and returns the layers of the backbone that it may.
+
+    Args:
+        classifier: as `build_classifier` gives it.
+        unfreeze: the last part of the backbone's layers that is trained, in [0, 1].
+        batch_norm: "frozen" keeps every batch norm in inference mode, its statistics and scales untouched
+            (a frozen layer runs in inference mode under `fit`, where `training=False` at call time does not
+            survive); "live" trains those of the unfrozen part.
+    """
+    backbone = backbone_of(classifier)
+    backbone.trainable = True
+    first = round(len(backbone.layers) * (1.0 - unfreeze))
+    for position, layer in enumerate(backbone.layers):
+        is_frozen_norm = batch_norm == "frozen" and isinstance(layer, layers.BatchNormalization)
+        layer.trainable = position >= first and not is_frozen_norm
+    return [layer for layer in backbone.layers if layer.trainable]
+
+
+def backbone_of(classifier: keras.Model) -> keras.Model:
+    """The backbone inside `classifier`, sharing its weights."""
+    return next(layer for layer in classifier.layers if isinstance(layer, keras.Model))
