@@ -1,0 +1,308 @@
+"""The command line. Every verb checks its words here, imports what it needs, and shows what came out."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from regraft import __version__
+from regraft.errors import RegraftError, UsageError, did_you_mean
+
+_FOLDER = click.Path(path_type=Path)
+
+
+class _Verbs(click.Group):
+    """Verbs in the order of a user's work, and a suggestion for a mistyped one."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[Any, Any, list[str]]:
+        if args and args[0] not in self.commands:
+            hint = did_you_mean(args[0], self.commands) or " See regraft --help."
+            raise UsageError(f'There is no verb "{args[0]}".{hint}')
+        return super().resolve_command(ctx, args)
+
+
+@click.group(
+    cls=_Verbs,
+    epilog="Example: regraft train photos/ --recipe balanced",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.version_option(__version__, prog_name="regraft")
+def regraft() -> None:
+    """Turn a folder of photos, one sub-folder a class, into an image classifier you can trust."""
+
+
+def _training_options(recipe: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """The options `train` and `pretrain` share."""
+    options = [
+        click.argument("source", metavar="FOLDER"),
+        click.option(
+            "--recipe", default=recipe, show_default=True, metavar="NAME|FILE.toml", help="Named recipe or TOML file."
+        ),
+        click.option(
+            "--set",
+            "edits",
+            multiple=True,
+            metavar="KEY=VALUE",
+            help="Change one recipe key, such as finetune.epochs=3.",
+        ),
+        click.option("--seed", type=int, help="Seed of everything random.  [default: 0]"),
+        click.option(
+            "--val-fraction", type=float, help="Part held out for the report where there is no split.  [default: 0.2]"
+        ),
+        click.option("--image-size", type=int, help="Pixels a side.  [default: the backbone's]"),
+        click.option("--epochs", type=int, help="Epochs of training the network."),
+        click.option("--out", type=_FOLDER, help="Run directory.  [default: a new one in saved_models/]"),
+        click.option("--resume", is_flag=True, help="Continue the unfinished run in --out."),
+        click.option(
+            "--device",
+            default="auto",
+            show_default=True,
+            metavar="auto|cpu|gpu|tpu",
+            help="cpu:N makes N virtual devices.",
+        ),
+        click.option("--data-dir", type=_FOLDER, help="Where tensorflow-datasets keeps its data."),
+        click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout at the end."),
+    ]
+
+    def decorate(function: Callable[..., None]) -> Callable[..., None]:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+@regraft.command(epilog="Example: regraft check photos/ --json")
+@click.argument("folder", type=_FOLDER)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+def check(folder: Path, as_json: bool) -> None:
+    """Say what is in FOLDER and what is wrong with it. Changes nothing."""
+    from regraft.cache import cache_folder
+    from regraft.check import build_report, render
+    from regraft.folder import scan_folder
+
+    scanned = scan_folder(folder, progress=_progress(), cache=cache_folder() / "scans.sqlite")
+    report = build_report(scanned)
+    if as_json:
+        _print_json(report.as_dict())
+    else:
+        from regraft.console import show
+
+        show(render(report))
+
+
+@regraft.command(epilog="Example: regraft train photos/ --recipe balanced --backbone mobilenet_v2 --seed 1")
+@_training_options("balanced")
+@click.option("--backbone", metavar="NAME", help="See regraft backbones.  [default: mobilenet_v2]")
+@click.option("--weights", metavar="imagenet|none|PATH", help="Pretrained weights.  [default: the backbone's own]")
+def train(source: str, as_json: bool, **options: Any) -> None:
+    """Train a classifier on FOLDER (or tfds:NAME[:VERSION]), judge it and export it.
+
+    Recipes: quick solves a new head on the frozen backbone's features; balanced also fine-tunes the network;
+    thorough does so for longer, with stronger augmentation.
+    """
+    request = _request(source, **options)
+    from regraft.devices import start_tensorflow
+
+    start_tensorflow()
+    from regraft.train import train as run
+
+    _show_training(run(request, _progress()), as_json)
+
+
+@regraft.command(epilog="Example: regraft pretrain many_photos/ --epochs 16 --out saved_models/ours")
+@_training_options("pretrain")
+def pretrain(source: str, as_json: bool, **options: Any) -> None:
+    """Train a small backbone from scratch on FOLDER, for images unlike any photo.
+
+    The run's backbone.weights.h5 then serves: regraft train ... --backbone tiny --weights RUN/backbone.weights.h5
+    """
+    request = _request(source, **options)
+    from regraft.devices import start_tensorflow
+
+    start_tensorflow()
+    from regraft.train import pretrain as run
+
+    _show_training(run(request, _progress()), as_json)
+
+
+@regraft.command(epilog="Example: regraft evaluate saved_models/photos-20260101-120000 other_photos/")
+@click.argument("run", type=_FOLDER)
+@click.argument("folder", type=_FOLDER, required=False)
+@click.option("--out", type=_FOLDER, help="Where the files go.  [default: a new folder in RUN/evaluations/]")
+@click.option("--device", default="auto", show_default=True, metavar="auto|cpu|gpu|tpu")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+def evaluate(run: Path, folder: Path | None, out: Path | None, device: str, as_json: bool) -> None:
+    """Measure RUN on the images it reports on, or on another labelled FOLDER."""
+    from regraft.run import open_run
+
+    open_run(run)
+    from regraft.devices import start_tensorflow
+
+    start_tensorflow()
+    from regraft.evaluate import evaluate as measure
+
+    summary = measure(run, folder, _progress(), device=device, out=out)
+    if as_json:
+        _print_json(summary)
+    else:
+        from regraft.console import show_evaluation
+
+        show_evaluation(summary)
+
+
+@regraft.command(epilog="Example: regraft export saved_models/photos-20260101-120000")
+@click.argument("run", type=_FOLDER)
+@click.option("--photos", type=_FOLDER, help="Where the photos lie now, if they moved.")
+@click.option("--out", type=_FOLDER, help="Folder of versions.  [default: RUN/saved_model]")
+@click.option("--device", default="auto", show_default=True, metavar="auto|cpu|gpu|tpu")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+def export(run: Path, photos: Path | None, out: Path | None, device: str, as_json: bool) -> None:
+    """Write RUN as a SavedModel that takes photos and answers labels, and prove that it does."""
+    from regraft.run import open_run
+
+    open_run(run)
+    from regraft.devices import start_tensorflow
+
+    start_tensorflow()
+    from regraft.export import export_run
+
+    summary = export_run(run, _progress(), photos=photos, out=out, device=device)
+    if as_json:
+        _print_json(summary)
+    else:
+        click.echo(
+            f"{summary['folder']}: agrees with the trained model on {summary['images']} photos "
+            f"(largest difference {summary['largest_difference']:.1e})."
+        )
+
+
+@regraft.command(epilog="Example: regraft predict saved_models/photos-20260101-120000 new_photos/ --out answers.csv")
+@click.argument("run", type=_FOLDER)
+@click.argument("images", nargs=-1, required=True)
+@click.option("--out", type=_FOLDER, help="CSV file.  [default: stdout]")
+@click.option("--force", is_flag=True, help="Overwrite --out.")
+@click.option("--device", default="auto", show_default=True, metavar="auto|cpu|gpu|tpu")
+def predict(run: Path, images: tuple[str, ...], out: Path | None, force: bool, device: str) -> None:
+    """Answer IMAGES (files, folders, patterns, or - for a list on stdin), one CSV row each, in order."""
+    from regraft.predict import expand_inputs
+    from regraft.run import open_run
+
+    open_run(run)
+    files = expand_inputs(images, sys.stdin)
+    if out and out.exists() and not force:
+        raise UsageError(f"{out} exists already; choose another --out or add --force.")
+    from regraft.devices import start_tensorflow
+
+    start_tensorflow()
+    from regraft.console import predict_to
+
+    predict_to(run, files, out, device, _progress())
+
+
+@regraft.command(epilog="Example: regraft backbones")
+def backbones() -> None:
+    """List the backbones."""
+    from regraft.models.backbones import BACKBONES
+
+    for name, row in BACKBONES.items():
+        width = "  width multiplier model.alpha" if row.takes_alpha else ""
+        click.echo(f"{name:<22}{row.image_size:>4} px{width}")
+
+
+@regraft.command(epilog="Example: regraft demo --out demo")
+@click.option(
+    "--out",
+    type=_FOLDER,
+    default=Path("demo"),
+    show_default=True,
+    help="Folder for photos, run and predictions.",
+)
+def demo(out: Path) -> None:
+    """Run every verb on 1,797 scans of handwritten digits, as a user would."""
+    from regraft.demo import run_demo
+
+    run_demo(out, click.echo)
+
+
+def main() -> None:
+    """Runs the command line: exit code 0, 1 for an internal failure, 2 for a mistake in one line on stderr."""
+    try:
+        regraft.main(standalone_mode=False, prog_name="regraft")
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        sys.exit(2)
+    except click.ClickException as error:
+        _fail(error.format_message(), error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        _fail("interrupted; an unfinished run goes on with --resume --out RUN.", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except Exception as error:
+        _fail_or_raise(error)
+
+
+def _fail_or_raise(error: Exception) -> None:
+    from regraft.models.errors import BackboneError, WeightsError
+
+    if isinstance(error, RegraftError):
+        _fail(str(error), error.exit_code)
+    if isinstance(error, BackboneError | WeightsError):
+        _fail(str(error), 2)
+    raise error
+
+
+def _fail(message: str, code: int) -> None:
+    click.echo(f"regraft: {' '.join(message.split())}", err=True)
+    sys.exit(code)
+
+
+def _progress() -> Any:
+    from regraft.console import ConsoleProgress
+
+    return ConsoleProgress()
+
+
+def _print_json(values: Any) -> None:
+    click.echo(json.dumps(values, ensure_ascii=False, allow_nan=False))
+
+
+def _show_training(summary: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        _print_json(summary)
+        return
+    from regraft.console import show_training
+
+    show_training(summary)
+
+
+def _request(source: str, *, recipe: str, edits: tuple[str, ...], **options: Any) -> Any:
+    from regraft.recipe import load_recipe, parse_edit
+    from regraft.session import Request
+
+    keys = {
+        "seed": "seed", "val_fraction": "data.val_fraction", "image_size": "data.image_size",
+        "epochs": "finetune.epochs", "backbone": "model.backbone", "weights": "model.weights",
+    }  # fmt: skip
+    changes = dict(parse_edit(edit) for edit in edits)
+    changes |= {key: options[name] for name, key in keys.items() if options.get(name) is not None}
+    return Request(
+        source,
+        load_recipe(recipe, changes),
+        out=options["out"],
+        resume=options["resume"],
+        device=options["device"],
+        data_dir=options["data_dir"],
+        command=["regraft", *map(shlex.quote, sys.argv[1:])],
+    )

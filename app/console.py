@@ -1,0 +1,166 @@
+"""What a person sees: progress on stderr, results on stdout. Only this module and `cli` print."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from regraft.progress import Progress, Ticker
+
+_SECONDS_BETWEEN_LINES = 10.0
+
+
+class ConsoleProgress:
+    """Draws progress on stderr: a bar on a terminal, a plain line every ten seconds elsewhere."""
+
+    @contextmanager
+    def work(self, name: str, total: int, unit: str) -> Iterator[Ticker]:
+        """Shows how far `name` is, its rate in `unit` a second and the time left."""
+        if sys.stderr.isatty() and total:
+            with _bar(name, total, unit) as ticker:
+                yield ticker
+        else:
+            yield _Lines(name, total, unit)
+
+    def say(self, text: str) -> None:
+        """One line on stderr."""
+        print(text, file=sys.stderr)
+
+
+class _Lines:
+    def __init__(self, name: str, total: int, unit: str) -> None:
+        self.name, self.total, self.unit = name, total, unit
+        self.done = 0
+        self.started = self.last = time.perf_counter()
+
+    def advance(self, count: int = 1, note: str = "") -> None:
+        self.done += count
+        now = time.perf_counter()
+        if now - self.last < _SECONDS_BETWEEN_LINES:
+            return
+        self.last = now
+        rate = self.done / (now - self.started)
+        left = _clock((self.total - self.done) / rate)
+        text = f"{self.name}: {self.done:,}/{self.total:,} {self.unit}, {rate:.0f}/s, {left} left  {note}"
+        print(text.rstrip(), file=sys.stderr, flush=True)
+
+
+class _Bar:
+    def __init__(self, progress: Any, task: Any, unit: str) -> None:
+        self.progress, self.task, self.unit = progress, task, unit
+        self.done = 0
+        self.started = time.perf_counter()
+
+    def advance(self, count: int = 1, note: str = "") -> None:
+        self.done += count
+        rate = self.done / max(time.perf_counter() - self.started, 1e-9)
+        self.progress.update(self.task, advance=count, note=f"{self.unit}, {rate:.0f}/s  {note}")
+
+
+@contextmanager
+def _bar(name: str, total: int, unit: str) -> Iterator[Ticker]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as RichProgress
+
+    columns = (
+        TextColumn("{task.description:<10}"),
+        BarColumn(bar_width=30),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[note]}"),
+        TimeRemainingColumn(),
+    )
+    with RichProgress(*columns, console=Console(stderr=True), transient=True) as progress:
+        yield _Bar(progress, progress.add_task(name, total=total, note=unit), unit)
+
+
+def show(renderable: Any) -> None:
+    """Prints what rich can render, on stdout."""
+    from rich.console import Console
+
+    Console(width=None if sys.stdout.isatty() else 110).print(renderable)
+
+
+def show_training(summary: Mapping[str, Any]) -> None:
+    """The table at the end of a training, and what to do next."""
+    show(_table("", _training_rows(summary)))
+    run = summary["run"]
+    print(f"\nLook at   {run}/report.html\nUse it    regraft predict {run} PHOTOS --out answers.csv")
+
+
+def show_evaluation(summary: Mapping[str, Any]) -> None:
+    """What an evaluation came to, and where its files are."""
+    rows = [
+        ("accuracy", f"{accuracy_words(summary)} on {summary['images']:,} images {summary['which_images']}"),
+        ("log loss", f"{summary['log_loss']:.3f} nats"),
+        ("macro F1", f"{summary['macro_f1']:.3f}"),
+        ("calibration error", f"{100 * summary['calibration_error']:.1f} %"),
+    ]
+    show(_table("", rows))
+    print(f"\nLook at   {summary['evaluation']}/report.html")
+
+
+def accuracy_words(summary: Mapping[str, Any]) -> str:
+    """Such as "97.4 % (93.5 to 99.0)"."""
+    value, low, high = (100 * summary[key] for key in ("accuracy", "accuracy_low", "accuracy_high"))
+    return f"{value:.1f} % ({low:.1f} to {high:.1f})"
+
+
+def predict_to(run: Path, files: Sequence[str], out: Path | None, device: str, progress: Progress) -> None:
+    """Writes the predictions of `run` for `files` to `out`, whole or not at all, or to stdout."""
+    from regraft.atomic import atomic_file
+    from regraft.errors import UsageError
+    from regraft.predict import predict_files, write_predictions
+    from regraft.trained import open_trained
+
+    trained = open_trained(run, device=device)
+    with ExitStack() as stack:
+        if out is None:
+            stream = sys.stdout
+            stream.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]
+        else:
+            try:
+                temporary = stack.enter_context(atomic_file(out))
+            except OSError as error:
+                raise UsageError(f"{out} cannot be written: {error.strerror}.") from None
+            stream = stack.enter_context(temporary.open("w", encoding="utf-8", errors="surrogateescape", newline=""))
+        predictions = predict_files(files, trained, progress)
+        counts = write_predictions(stream, predictions, trained.run.class_names)
+    where = f" in {out}" if out else ""
+    print(f"{', '.join(f'{count:,} {status}' for status, count in counts.items())}{where}", file=sys.stderr)
+
+
+def _training_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+    phases = ", ".join(f"{name} {seconds:.1f}" for name, seconds in summary["seconds_by_phase"].items())
+    rows = [
+        ("run", summary["run"]),
+        ("accuracy", f"{accuracy_words(summary)} on {summary['images']:,} {summary['reported_on']} images"),
+        ("stage kept", f"{summary['stage']}: {summary['stage_reason']}"),
+    ]
+    rows += [("", note) for note in summary["notes"]]
+    export = summary["export"]
+    proof = f"agrees on {export['images']:,} photos, largest difference {export['largest_difference']:.1e}"
+    return [
+        *rows,
+        ("export", f"{export['folder']}\n{proof}"),
+        ("seconds", f"{summary['seconds']:.1f} ({phases})"),
+    ]
+
+
+def _table(title: str, rows: Sequence[tuple[str, str]]) -> Any:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title or None, show_header=False, box=None, padding=(0, 2, 0, 0))
+    for name, value in rows:
+        table.add_row(Text(name, style="bold"), Text(value))
+    return table
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02d}"

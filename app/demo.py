@@ -1,0 +1,65 @@
+"""The whole job on real scans that come with scikit-learn, by the commands a user would type."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from regraft.errors import RegraftError
+
+_SIDE_PX = 32
+_INK = 16  # the digits' grey levels go from 0 (paper) to 16 (ink)
+
+
+def write_digits(folder: Path) -> int:
+    """Writes scikit-learn's 1,797 handwritten digits as FOLDER/<digit>/<number>.png and returns how many.
+
+    Each 8x8 scan is enlarged to 32x32, dark ink on white paper. Source: Alpaydin & Kaynak 1998, UCI repository.
+    """
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    for number, (scan, digit) in enumerate(zip(digits.images, digits.target, strict=True)):
+        grey = (255 - scan / _INK * 255).astype(np.uint8)
+        path = folder / str(digit) / f"{number:04d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(grey).resize((_SIDE_PX, _SIDE_PX), Image.Resampling.BICUBIC).save(path)
+    return len(digits.target)
+
+
+def run_demo(out: Path, say: Callable[[str], None]) -> None:
+    """Runs check, train, evaluate, export and predict on the digits below `out`, saying each command first.
+
+    Raises:
+        RegraftError: one of them failed; what it said is on stderr.
+    """
+    photos, stamp = out / "digits", f"{datetime.now():%Y%m%d-%H%M%S}"
+    run, answers = out / f"run-{stamp}", out / f"predictions-{stamp}.csv"
+    say(f"{write_digits(photos):,} handwritten digits are in {photos}/, one folder a class.")
+    for command in (
+        ["check", photos],
+        ["train", photos, "--backbone", "tiny", "--set", "augment.flip=false", "--out", run],
+        ["evaluate", run],
+        ["export", run],
+        ["predict", run, photos, "--out", answers],
+    ):
+        _run([str(word) for word in command], say)
+    say(
+        f"\nAccuracy and everything behind it   {run}/report.html"
+        f"\nThe export, for TensorFlow Serving   {run}/saved_model"
+        f"\nOne row a photo                      {answers}"
+        f"\nNow with your photos                 regraft train PHOTOS --backbone tiny"
+    )
+
+
+def _run(words: list[str], say: Callable[[str], None]) -> None:
+    say(f"\n$ regraft {' '.join(words)}")
+    finished = subprocess.run([sys.executable, "-m", "regraft", *words], check=False)
+    if finished.returncode:
+        raise RegraftError(f"The demo stopped: regraft {words[0]} ended with exit code {finished.returncode}.")

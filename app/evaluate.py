@@ -1,0 +1,137 @@
+"""How good a finished run is: on the images it reports on, or on any other labelled folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from regraft.cache import cache_folder
+from regraft.errors import FolderError, RunError, did_you_mean
+from regraft.folder import scan_folder
+from regraft.judge import headline, logits_of, write_judgement
+from regraft.metrics import measure
+from regraft.progress import Progress
+from regraft.records import ImageFolder, Record
+from regraft.report import ReportData
+from regraft.roster import read_roster
+from regraft.run import Run, write_json
+from regraft.sources import labels_of
+from regraft.trained import TrainedModel, open_trained
+from regraft.views import make_infer, softmax
+
+
+def evaluate(
+    folder: Path, photos: Path | None, progress: Progress, *, device: str = "auto", out: Path | None = None
+) -> dict[str, Any]:
+    """Measures a run and writes metrics.json, predictions.csv, the confusion matrix and report.html.
+
+    Args:
+        folder: the run.
+        photos: a labelled folder: its test split, else val, else all of it. Images the run was trained on, or
+            chosen by, are left out. By default the images the run reports on.
+        progress: who is told.
+        device: see `open_device`.
+        out: where the files go, by default a new folder in the run's `evaluations/`.
+
+    Returns:
+        What metrics.json holds.
+
+    Raises:
+        RunError, FolderError: the run or the folder cannot be used.
+    """
+    trained = open_trained(folder, device=device)
+    scanned = scan_folder(photos or _photo_root(trained.run), progress=progress, cache=cache_folder() / "scans.sqlite")
+    scanned = _renumber(scanned, trained.run.class_names)
+    records, which = _choose(scanned, trained.run, of_the_run=photos is None)
+    target = _new_folder(out or trained.run.folder / "evaluations" / f"{datetime.now():%Y%m%d-%H%M%S}")
+    return _measure(trained, scanned, records, which, target, progress)
+
+
+def _measure(
+    trained: TrainedModel,
+    scanned: ImageFolder,
+    records: Sequence[Record],
+    which: str,
+    target: Path,
+    progress: Progress,
+) -> dict[str, Any]:
+    infer, names = make_infer(trained.model, trained.device), trained.run.class_names
+    probabilities = softmax(logits_of(records, infer, trained.reader, progress, "evaluate"))
+    metrics = measure(labels_of(records), probabilities, names)
+    data = ReportData(
+        title=f"{trained.run.folder.name} on {scanned.root.name}",
+        metrics=metrics,
+        probabilities=probabilities,
+        truth=labels_of(records),
+        records=records,
+        class_names=names,
+        which_images=which,
+        root=scanned.root,
+        set_aside=scanned.unreadable,
+        environment=trained.run.environment,
+    )
+    write_judgement(target, data)
+    rest = {key: value for key, value in metrics.as_dict().items() if key not in headline(metrics)}
+    summary = {
+        "run": str(trained.run.folder),
+        "photos": str(scanned.root),
+        "evaluation": str(target),
+        "which_images": which,
+        **headline(metrics),
+        **rest,
+    }
+    write_json(target / "metrics.json", summary)
+    return summary
+
+
+def _photo_root(run: Run) -> Path:
+    root = Path(run.environment["root"])
+    if not root.is_dir():
+        raise RunError(f"The photos of {run.folder} are no longer in {root}; name their folder after the run.")
+    return root
+
+
+def _renumber(folder: ImageFolder, class_names: Sequence[str]) -> ImageFolder:
+    """`folder` with the run's numbering of classes. Raises FolderError for a class the run does not know."""
+    for name in folder.class_names:
+        if name not in class_names:
+            raise FolderError(
+                f'{folder.root} has a class "{name}" that the run does not know.{did_you_mean(name, class_names)}'
+            )
+    numbers = [class_names.index(name) for name in folder.class_names]
+    records = tuple(replace(record, class_index=numbers[record.class_index]) for record in folder.records)
+    return replace(folder, class_names=tuple(class_names), records=records)
+
+
+def _choose(folder: ImageFolder, run: Run, *, of_the_run: bool) -> tuple[tuple[Record, ...], str]:
+    """The images to judge on, and the words for them."""
+    roster = read_roster(run.roster_file)
+    if of_the_run:
+        reported = {row.fingerprint for row in roster if row.role == "report"}
+        paths = {row.path for row in roster if row.role == "report"}
+        records = tuple(r for r in folder.records if r.fingerprint in reported and r.path.absolute() in paths)
+        which = "the run reports on"
+    else:
+        seen = {row.fingerprint for row in roster if row.role != "report"}
+        split = next((name for name in ("test", "val") if folder.split(name)), None)
+        offered = folder.split(split) if split else folder.records
+        records = tuple(record for record in offered if record.fingerprint not in seen)
+        left_out = len(offered) - len(records)
+        which = f"of {folder.root.name}" + (f"/{split}" if split else "")
+        which += f", without {left_out} that the run was trained on" if left_out else ""
+    if not records:
+        raise FolderError(f"{folder.root} has no image to judge the run on that it was not trained on.")
+    return records, which
+
+
+def _new_folder(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError:
+        raise RunError(f"{folder} exists already; choose another --out.") from None
+    except OSError as error:
+        raise RunError(f"{folder} cannot be made: {error.strerror}.") from None
+    return folder

@@ -1,0 +1,277 @@
+"""The SavedModel: bytes or pixels in, labels and scores out, proven against the trained model.
+
+The signatures follow TensorFlow Serving's conventions: versions in numbered folders, a `serving_default`, an input
+whose name ends in `_bytes` (so that REST clients can send {"b64": ...}), and outputs whose first dimension is the
+batch.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from regraft.augment import decode_upright, make_view
+from regraft.cache import cache_folder
+from regraft.errors import ExportError, RunError
+from regraft.folder import scan_folder
+from regraft.judge import logits_of
+from regraft.progress import Progress
+from regraft.records import Record
+from regraft.roster import read_roster
+from regraft.run import Run
+from regraft.sources import tensorflow_path
+from regraft.trained import open_trained
+from regraft.views import make_infer, softmax
+
+_PROOF_SCRIPT = Path(__file__).with_name("prove_export.py")
+TOLERANCE = 1e-5
+
+
+class _Server(tf.Module):
+    """What is exported: the model with decoding, resizing, softmax and labels around it."""
+
+    def __init__(
+        self, model: keras.Model, class_names: Sequence[str], *, image_size: int, crop_fraction: float
+    ) -> None:
+        super().__init__()
+        self._view = make_view(image_size, crop_fraction)
+        self._view_spec = tf.TensorSpec([image_size, image_size, 3], tf.float32)
+        self._labels = tf.constant(list(class_names))
+        # Only its variables are kept: the model as an attribute would be traced layer by layer for nothing.
+        self._variables = [variable.value for variable in model.variables]
+
+        @tf.function(input_signature=[tf.TensorSpec([None, image_size, image_size, 3], tf.float32)])
+        def scores(views: tf.Tensor) -> tf.Tensor:
+            return tf.nn.softmax(tf.cast(model(views, training=False), tf.float32))
+
+        self._scores = scores
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
+    def serve_bytes(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Encoded photos (JPEG with any EXIF orientation, PNG, GIF, BMP, WebP), string [N]."""
+        return self._answer(lambda encoded: self._view(decode_upright(encoded)), image_bytes)
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8, name="images")])
+    def serve_images(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Upright RGB photos of one size, uint8 [N, H, W, 3]."""
+        return self._answer(self._view, images)
+
+    @tf.function(input_signature=[])
+    def serve_labels(self) -> dict[str, tf.Tensor]:
+        """The class names, string [C], in the order of the scores."""
+        return {"labels": self._labels}
+
+    def _answer(self, view: Callable[[tf.Tensor], tf.Tensor], inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        scores = self._scores(tf.map_fn(view, inputs, fn_output_signature=self._view_spec))
+        return {
+            "label": tf.gather(self._labels, tf.argmax(scores, axis=1)),
+            "score": tf.reduce_max(scores, axis=1),
+            "scores": scores,
+            "classes": tf.tile(self._labels[None, :], [tf.shape(scores)[0], 1]),
+        }
+
+
+def write_saved_model(
+    model: keras.Model, class_names: Sequence[str], folder: Path, *, image_size: int, crop_fraction: float
+) -> None:
+    """Writes the SavedModel of `model` to the new `folder`.
+
+    Signatures: `serving_default` takes `image_bytes` (string [N]), `serving_images` takes `images` (uint8
+    [N, H, W, 3]). Both answer `label` (string [N]), `score` (float32 [N]), `scores` (float32 [N, C]) and
+    `classes` (string [N, C]). `labels` takes nothing and answers `labels` (string [C]), which also lie beside the
+    model in assets.extra/labels.txt.
+    """
+    server = _Server(model, class_names, image_size=image_size, crop_fraction=crop_fraction)
+    signatures = {
+        "serving_default": server.serve_bytes,
+        "serving_images": server.serve_images,
+        "labels": server.serve_labels,
+    }
+    tf.saved_model.save(server, folder, signatures=signatures)
+    extra = folder / "assets.extra"
+    extra.mkdir()
+    (extra / "labels.txt").write_text("".join(f"{name}\n" for name in class_names), "utf-8")
+
+
+class Proof:
+    """A fresh process that imports only TensorFlow and answers photos from their raw bytes.
+
+    It starts when the object is made, so that its start-up overlaps with writing the export; it ends with the
+    `with` block, whatever happens.
+    """
+
+    def __init__(self) -> None:
+        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", str(_PROOF_SCRIPT)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+
+    def __enter__(self) -> Proof:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def scores(self, model: Path, paths: Sequence[Path], *, batch_size: int = 32) -> tuple[np.ndarray, list[str]]:
+        """float32 [N, C] of the photos in `paths`, and the C labels, both as the export says them.
+
+        Raises:
+            ExportError: the process failed.
+        """
+        names = [str(path) for path in paths]
+        batches = [names[start : start + batch_size] for start in range(0, len(names), batch_size)]
+        with tempfile.TemporaryDirectory() as folder:
+            answer = Path(folder) / "scores.npy"
+            order = {"model": str(model), "files": batches, "scores": str(answer)}
+            labels, errors = self._process.communicate(json.dumps(order) + "\n")
+            if self._process.returncode:
+                last = errors.strip().splitlines()[-1:] or ["no message"]
+                raise ExportError(f"The export does not answer in a fresh process: {last[0]}")
+            return np.load(answer), json.loads(labels)
+
+
+def compare(
+    expected: np.ndarray,
+    served: np.ndarray,
+    labels: Sequence[str],
+    class_names: Sequence[str],
+    *,
+    tolerance: float,
+) -> dict[str, Any]:
+    """How far the export's scores [N, C] are from the trained model's.
+
+    Raises:
+        ExportError: labels differ, or a score by more than `tolerance`.
+    """
+    difference = float(np.abs(expected - served).max())
+    agreeing = int((expected.argmax(axis=1) == served.argmax(axis=1)).sum())
+    if list(labels) != list(class_names):
+        raise ExportError(f"The export's labels {list(labels)} are not the model's {list(class_names)}.")
+    if not difference <= tolerance:
+        raise ExportError(
+            f"The export's scores differ from the trained model's by up to {difference:.2g} (allowed: {tolerance:g}); "
+            "it was removed."
+        )
+    return {
+        "images": len(expected),
+        "largest_difference": difference,
+        "same_label": agreeing,
+        "tolerance": tolerance,
+    }
+
+
+def export_proven(
+    model: keras.Model,
+    class_names: Sequence[str],
+    target: Path,
+    *,
+    image_size: int,
+    crop_fraction: float,
+    paths: Sequence[Path],
+    expected: np.ndarray,
+    tolerance: float = TOLERANCE,
+) -> tuple[Path, dict[str, Any]]:
+    """Writes the next version under `target`, proves it on raw bytes in a fresh process, and only then names it so.
+
+    Args:
+        model: logits for float32 [N, S, S, 3] in [0, 255].
+        class_names: C labels.
+        target: folder of versions, such as RUN/saved_model.
+        image_size, crop_fraction: the deterministic view.
+        paths: photos to prove it on, in formats TensorFlow decodes.
+        expected: float32 [N, C], the trained model's probabilities for them.
+        tolerance: largest difference of a probability.
+
+    Returns:
+        The version's folder and what the proof found.
+
+    Raises:
+        ExportError: the export does not do what the model does; nothing is left of it.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    with Proof() as proof, tempfile.TemporaryDirectory(prefix=".exporting-", dir=target) as temporary:
+        draft = Path(temporary) / "model"
+        try:
+            write_saved_model(model, class_names, draft, image_size=image_size, crop_fraction=crop_fraction)
+        except tf.errors.OpError as error:
+            raise ExportError(f"{target} cannot be written: {error.message}") from error
+        served, labels = proof.scores(draft, paths)
+        found = compare(expected, served, labels, class_names, tolerance=tolerance)
+        version = target / str(_next_version(target))
+        draft.rename(version)
+    return version, found
+
+
+def tolerance_for(precision: str) -> float:
+    """How far an export may be from the trained model: float32 kernels repeat, half precision rounds."""
+    return TOLERANCE if precision == "float32" else 2e-2
+
+
+def _next_version(target: Path) -> int:
+    return 1 + max((int(path.name) for path in target.iterdir() if path.name.isdecimal()), default=0)
+
+
+def export_run(
+    folder: Path,
+    progress: Progress,
+    *,
+    photos: Path | None = None,
+    out: Path | None = None,
+    device: str = "auto",
+) -> dict[str, Any]:
+    """Exports a finished run as the next version of its SavedModel, proven on the images it reports on.
+
+    Args:
+        folder: the run.
+        progress: who is told.
+        photos: where the photos lie now, if they moved since training.
+        out: folder of versions, by default the run's `saved_model`.
+        device: see `open_device`.
+
+    Raises:
+        RunError: there is no finished run, or none of its photos are left to prove the export on.
+        ExportError: the export does not do what the model does; nothing is left of it.
+    """
+    trained = open_trained(folder, device=device)
+    run = trained.run
+    records = _proof_records(run, photos, progress)
+    infer = make_infer(trained.model, trained.device)
+    expected = softmax(logits_of(records, infer, trained.reader, progress, "trained model"))
+    version, found = export_proven(
+        trained.model,
+        run.class_names,
+        out or run.export_folder,
+        image_size=trained.reader.image_size,
+        crop_fraction=run.recipe.data.crop_fraction,
+        paths=[tensorflow_path(record) for record in records],
+        expected=expected,
+        tolerance=tolerance_for(trained.device.precision),
+    )
+    return {"run": str(folder), "folder": str(version), "labels": list(run.class_names), **found}
+
+
+def _proof_records(run: Run, photos: Path | None, progress: Progress) -> list[Record]:
+    """The reported images of `run` that are still there, wherever under `photos` they lie."""
+    root = photos or Path(run.environment["root"])
+    reported = {row.fingerprint for row in read_roster(run.roster_file) if row.role == "report"}
+    if root.is_dir():
+        folder = scan_folder(root, progress=progress, cache=cache_folder() / "scans.sqlite")
+        if records := [record for record in folder.records if record.fingerprint in reported]:
+            return records
+    raise RunError(f"None of the photos {run.folder} reports on are in {root} to prove the export on; use --photos.")

@@ -1,0 +1,91 @@
+"""Features of a frozen backbone, computed once and kept on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from regraft.atomic import atomic_file
+from regraft.errors import FolderError
+from regraft.photos import UnreadablePhoto
+from regraft.progress import Progress
+from regraft.records import Record
+from regraft.views import Infer, ViewReader, infer_all
+
+_SHARD_IMAGES = 4096
+
+
+class FeatureCache:
+    """Features by image fingerprint, for one way of making them.
+
+    Args:
+        folder: where caches live.
+        made_by: all that a feature depends on besides the image: weights, image size, view, precision, versions.
+
+    A cache that cannot be read or written is as good as none: features are then computed again.
+    """
+
+    def __init__(self, folder: Path, made_by: Mapping[str, object]) -> None:
+        text = json.dumps(made_by, sort_keys=True, default=str)
+        self.folder = folder / "features" / hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
+
+    def load(self) -> dict[str, np.ndarray]:
+        """Every feature that is kept, by fingerprint."""
+        kept: dict[str, np.ndarray] = {}
+        for path in sorted(self.folder.glob("*.npz")):
+            try:
+                with np.load(path) as shard:
+                    kept.update(zip(shard["fingerprints"].tolist(), shard["features"], strict=True))
+            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+                continue
+        return kept
+
+    def save(self, features: Mapping[str, np.ndarray]) -> None:
+        """Keeps these features in a file of their own."""
+        name = hashlib.blake2b("".join(features).encode(), digest_size=12).hexdigest()
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with atomic_file(self.folder / f"{name}.npz") as temporary:
+                np.savez(
+                    temporary,
+                    fingerprints=np.array(list(features)),
+                    features=np.stack(list(features.values())),
+                )
+        except OSError:
+            return
+
+
+def extract_features(
+    records: Sequence[Record], infer: Infer, reader: ViewReader, cache: FeatureCache, progress: Progress
+) -> np.ndarray:
+    """float32 [N, C]: the features of each record's deterministic view, from the cache where it has them.
+
+    Raises:
+        FolderError: a file became unreadable since it was scanned.
+    """
+    kept = cache.load()
+    missing = list({r.fingerprint: r for r in records if r.fingerprint not in kept}.values())
+    with progress.work("features", len(missing), "images") as ticker:
+        fresh: dict[str, np.ndarray] = {}
+        rows = infer_all(infer, reader.read_all(record.path for record in missing))
+        for record, row in zip(missing, rows, strict=True):
+            if isinstance(row, UnreadablePhoto):
+                raise FolderError(f"{record.path} {row}; it was readable a moment ago. Run the command again.")
+            fresh[record.fingerprint] = row
+            ticker.advance()
+            if len(fresh) == _SHARD_IMAGES:
+                kept |= _keep(cache, fresh)
+                fresh = {}
+        if fresh:
+            kept |= _keep(cache, fresh)
+    return np.stack([kept[record.fingerprint] for record in records])
+
+
+def _keep(cache: FeatureCache, fresh: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    cache.save(fresh)
+    return fresh

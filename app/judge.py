@@ -1,0 +1,63 @@
+"""What a model is worth on images it has not seen, as numbers, files and one page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from regraft.errors import FolderError
+from regraft.metrics import Metrics
+from regraft.photos import UnreadablePhoto
+from regraft.progress import Progress
+from regraft.records import Record
+from regraft.report import (
+    ReportData,
+    write_confusion_csv,
+    write_confusion_png,
+    write_predictions_csv,
+    write_report,
+)
+from regraft.views import Infer, ViewReader, infer_all
+
+
+def logits_of(records: Sequence[Record], infer: Infer, reader: ViewReader, progress: Progress, name: str) -> np.ndarray:
+    """float32 [N, classes] for the deterministic view of each record; N is at least 1.
+
+    Raises:
+        FolderError: a file became unreadable since it was scanned.
+    """
+    rows = []
+    with progress.work(name, len(records), "images") as ticker:
+        answers = infer_all(infer, reader.read_all(record.path for record in records))
+        for record, row in zip(records, answers, strict=True):
+            if isinstance(row, UnreadablePhoto):
+                raise FolderError(f"{record.path} became unreadable: {row}. Run the command again.")
+            rows.append(row)
+            ticker.advance()
+    return np.stack(rows)
+
+
+def write_judgement(folder: Path, data: ReportData) -> None:
+    """predictions.csv, confusion_matrix.csv and .png, and report.html into `folder`."""
+    write_predictions_csv(
+        folder / "predictions.csv",
+        data.records,
+        data.truth,
+        data.probabilities,
+        data.class_names,
+        root=data.root,
+    )
+    write_confusion_csv(folder / "confusion_matrix.csv", data.metrics.confusion, data.class_names)
+    write_confusion_png(folder / "confusion_matrix.png", data.metrics.confusion, data.class_names)
+    write_report(folder / "report.html", data)
+
+
+def headline(metrics: Metrics) -> dict[str, float]:
+    """The three numbers that stand first wherever a result is shown, as fractions."""
+    return {
+        "accuracy": metrics.accuracy,
+        "accuracy_low": metrics.accuracy_low,
+        "accuracy_high": metrics.accuracy_high,
+    }

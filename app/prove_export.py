@@ -1,0 +1,30 @@
+"""Run as a script in a fresh process: answers photos with a SavedModel, importing nothing but TensorFlow.
+
+Reads one line of JSON from stdin, {"model": folder, "files": [[path, ...], ...], "scores": path}, each inner list a
+batch, and writes float32 [N, C] scores to `scores` as .npy, and the labels to stdout. TensorFlow is imported
+before the line is read, so a caller can start this process early and let it wait.
+"""
+
+import json
+import os
+import sys
+
+if __name__ == "__main__":
+    import numpy as np
+    import tensorflow as tf
+
+    line = sys.stdin.readline()
+    if not line:
+        sys.exit(0)
+    order = json.loads(line)
+    served = tf.saved_model.load(order["model"])
+    rows = []
+    for paths in order["files"]:
+        encoded = []
+        for path in paths:
+            with open(os.fsencode(path), "rb") as file:  # noqa: PTH123
+                encoded.append(file.read())
+        rows.append(served.signatures["serving_default"](image_bytes=tf.constant(encoded))["scores"].numpy())
+    np.save(order["scores"], np.concatenate(rows))
+    labels = served.signatures["labels"]()["labels"].numpy()
+    sys.stdout.write(json.dumps([label.decode() for label in labels]))

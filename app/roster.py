@@ -1,0 +1,47 @@
+"""Which image did what in a run, on disk: the proof that nothing reported was trained on."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from regraft.atomic import write_text
+from regraft.records import Record
+from regraft.split import Roles
+
+_COLUMNS = ("path", "class", "role", "fingerprint")
+
+
+@dataclass(frozen=True, slots=True)
+class RosterRow:
+    """One image of a run: its absolute path, class name, role ("fit", "select" or "report") and fingerprint."""
+
+    path: Path
+    class_name: str
+    role: str
+    fingerprint: str
+
+
+def write_roster(path: Path, roles: Roles, class_names: Sequence[str]) -> None:
+    """images.csv: one row an image that had a role."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    for role, records in (("fit", roles.fit), ("select", roles.select), ("report", roles.report)):
+        writer.writerows(_row(record, role, class_names) for record in records)
+    write_text(path, text.getvalue(), errors="surrogateescape")
+
+
+def read_roster(path: Path) -> list[RosterRow]:
+    """The rows of `write_roster`."""
+    with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+        return [
+            RosterRow(Path(row["path"]), row["class"], row["role"], row["fingerprint"]) for row in csv.DictReader(file)
+        ]
+
+
+def _row(record: Record, role: str, class_names: Sequence[str]) -> tuple[str, str, str, str]:
+    return str(record.path.absolute()), class_names[record.class_index], role, record.fingerprint

@@ -1,0 +1,179 @@
+"""A run directory and what is in it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from regraft.atomic import write_text
+from regraft.errors import RunError
+from regraft.recipe import Recipe, load_recipe
+
+
+@dataclass(frozen=True)
+class Run:
+    """Names every file of a run directory. `metrics.json` is written last: with it, a run is finished."""
+
+    folder: Path
+
+    @property
+    def recipe_file(self) -> Path:
+        """The resolved recipe, enough to repeat the run."""
+        return self.folder / "recipe.toml"
+
+    @property
+    def environment_file(self) -> Path:
+        """Versions, device, precision, seed, data fingerprint, command line."""
+        return self.folder / "environment.json"
+
+    @property
+    def labels_file(self) -> Path:
+        """One class name a line, in output order."""
+        return self.folder / "labels.txt"
+
+    @property
+    def roster_file(self) -> Path:
+        """Which image did what."""
+        return self.folder / "images.csv"
+
+    @property
+    def model_file(self) -> Path:
+        """The trained Keras model."""
+        return self.folder / "model.keras"
+
+    @property
+    def backbone_file(self) -> Path:
+        """The trained backbone's weights, written by `pretrain` for `--weights`."""
+        return self.folder / "backbone.weights.h5"
+
+    @property
+    def export_folder(self) -> Path:
+        """The export, one numbered folder a version, as TF Serving wants it."""
+        return self.folder / "saved_model"
+
+    @property
+    def history_file(self) -> Path:
+        """One row an epoch."""
+        return self.folder / "history.csv"
+
+    @property
+    def metrics_file(self) -> Path:
+        """The headline numbers."""
+        return self.folder / "metrics.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The state of unfinished training."""
+        return self.folder / "checkpoints"
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether training came to its end."""
+        return self.metrics_file.is_file()
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """The recipe the run was made with."""
+        return load_recipe(str(self.recipe_file))
+
+    @cached_property
+    def class_names(self) -> tuple[str, ...]:
+        """The labels in output order."""
+        return tuple(self.labels_file.read_text("utf-8").splitlines())
+
+    @cached_property
+    def environment(self) -> dict[str, Any]:
+        """What `environment.json` says."""
+        return json.loads(self.environment_file.read_text("utf-8"))
+
+    @cached_property
+    def metrics(self) -> dict[str, Any]:
+        """What `metrics.json` says."""
+        return json.loads(self.metrics_file.read_text("utf-8"))
+
+    def start(self, recipe: Recipe, class_names: tuple[str, ...], environment: Mapping[str, Any]) -> None:
+        """Makes the directory and writes what is known before training. Raises RunError where that cannot be."""
+        try:
+            self.folder.mkdir(parents=True)
+            self.checkpoints.mkdir()
+            write_text(self.labels_file, "".join(f"{name}\n" for name in class_names))
+            write_json(self.environment_file, environment)
+            write_text(self.recipe_file, recipe.to_toml())
+        except FileExistsError:
+            raise RunError(_in_the_way(self.folder)) from None
+        except OSError as error:
+            self._remove_start()
+            raise RunError(f"{self.folder} cannot be written: {error.strerror or error}.") from None
+
+    def _remove_start(self) -> None:
+        for path in (self.labels_file, self.environment_file, self.recipe_file):
+            path.unlink(missing_ok=True)
+        for folder in (self.checkpoints, self.folder):
+            if folder.is_dir():
+                folder.rmdir()
+
+
+def new_run(out: Path | None, name: str) -> Run:
+    """The run that will be written to `out`, or to a new folder under `saved_models/`. Nothing is made yet.
+
+    Raises:
+        RunError: `out` exists.
+    """
+    folder = out or _unused(Path("saved_models") / f"{name}-{datetime.now():%Y%m%d-%H%M%S}")
+    if folder.exists() or folder.is_symlink():
+        raise RunError(_in_the_way(folder))
+    nearest = next(parent for parent in folder.absolute().parents if parent.exists())
+    if not nearest.is_dir():
+        raise RunError(f"{folder} cannot be made: {nearest} is a file.")
+    return Run(folder)
+
+
+def open_run(folder: Path) -> Run:
+    """The finished run in `folder`. Raises RunError where there is none."""
+    run = _existing(folder)
+    if not run.is_finished:
+        raise RunError(
+            f"{folder} is a run that did not finish; continue it with regraft train --resume --out {folder}."
+        )
+    if not run.model_file.is_file():
+        raise RunError(f"{folder} has lost its model.keras; train again.")
+    return run
+
+
+def resumable_run(folder: Path) -> Run:
+    """The unfinished run in `folder`. Raises RunError where there is none, or where it is finished."""
+    run = _existing(folder)
+    if run.is_finished:
+        raise RunError(f"{folder} is finished; there is nothing to resume.")
+    run.checkpoints.mkdir(exist_ok=True)
+    return run
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """`values` as indented strict JSON, whole or not at all."""
+    write_text(path, json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def _existing(folder: Path) -> Run:
+    run = Run(folder)
+    if not folder.is_dir():
+        raise RunError(f"There is no run directory {folder}.")
+    if not run.recipe_file.is_file():
+        raise RunError(f"{folder} is not a run directory: it has no {run.recipe_file.name}.")
+    return run
+
+
+def _in_the_way(folder: Path) -> str:
+    unfinished = Run(folder).recipe_file.is_file() and not Run(folder).is_finished
+    advice = "continue it with --resume, or choose" if unfinished else "choose"
+    return f"{folder} exists already; {advice} another --out."
+
+
+def _unused(folder: Path) -> Path:
+    candidates = (folder.with_name(f"{folder.name}-{number}") for number in range(2, 1000))
+    return folder if not folder.exists() else next(path for path in candidates if not path.exists())

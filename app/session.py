@@ -1,0 +1,221 @@
+"""What every phase of a training needs, checked and opened in the order in which mistakes are cheap to find."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from regraft import __version__
+from regraft.devices import Device, check_device, open_device
+from regraft.errors import RunError
+from regraft.folder import require_trainable
+from regraft.models.backbones import BACKBONES, check_backbone, default_weights, find_weights
+from regraft.progress import Progress, Silent
+from regraft.recipe import Recipe
+from regraft.records import ImageFolder
+from regraft.roster import write_roster
+from regraft.run import Run, new_run, resumable_run
+from regraft.sources import data_fingerprint, load_source
+from regraft.split import Roles, plan_roles
+
+if TYPE_CHECKING:
+    import keras
+
+_PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "scikit-learn", "pillow")
+
+
+@dataclass
+class Stopwatch:
+    """Seconds by phase, in the order in which the phases first ran."""
+
+    started: float = field(default_factory=time.perf_counter)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Adds the time of the block to `name`."""
+        start = time.perf_counter()
+        yield
+        self.seconds[name] = round(self.seconds.get(name, 0.0) + time.perf_counter() - start, 3)
+
+    @property
+    def total(self) -> float:
+        """Seconds since the stopwatch was made."""
+        return round(time.perf_counter() - self.started, 3)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for.
+
+    Attributes:
+        source: a folder, or `tfds:NAME[:VERSION]`.
+        recipe: every choice; with `resume` that of the run takes its place.
+        out: the run directory, by default a new one under `saved_models/`.
+        resume: continue the unfinished run in `out`.
+        device: see `open_device`.
+        data_dir: where tensorflow-datasets keeps its data.
+        command: the command line, for the record.
+    """
+
+    source: str
+    recipe: Recipe
+    out: Path | None = None
+    resume: bool = False
+    device: str = "auto"
+    data_dir: Path | None = None
+    command: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Session:
+    """A training that has passed every check and has its run directory."""
+
+    run: Run
+    recipe: Recipe
+    folder: ImageFolder
+    roles: Roles
+    device: Device
+    model: keras.Model
+    weights_digest: str
+    progress: Progress
+    watch: Stopwatch
+
+    @property
+    def class_count(self) -> int:
+        """How many classes the model tells apart."""
+        return len(self.folder.class_names)
+
+
+def open_session(request: Request, *, pretraining: bool = False, progress: Progress | None = None) -> Session:
+    """Checks the request, opens what it names and starts the run directory, which is the last step.
+
+    Raises:
+        RegraftError, BackboneError, WeightsError: something does not fit; nothing has been written.
+    """
+    progress, watch = progress or Silent(), Stopwatch()
+    run = _find_run(request)
+    recipe = run.recipe if request.resume else resolve(request.recipe)
+    check_device(request.device)
+    with watch.phase("scan"):
+        folder = load_source(request.source, data_dir=request.data_dir, progress=progress)
+        for warning in require_trainable(folder):
+            progress.say(warning)
+        roles = _plan(folder, recipe, needs_selection=recipe.finetune.epochs > 0 and not pretraining)
+        fingerprint = data_fingerprint(folder)
+    with watch.phase("start"):
+        device = open_device(request.device)
+        model, digest = build_model(recipe, len(folder.class_names), device)
+    environment = _describe(request, folder, device, fingerprint, digest)
+    if request.resume:
+        _check_same(run, environment)
+    else:
+        run.start(recipe, folder.class_names, environment)
+        write_roster(run.roster_file, roles, folder.class_names)
+    return Session(run, recipe, folder, roles, device, model, digest, progress, watch)
+
+
+def resolve(recipe: Recipe) -> Recipe:
+    """`recipe` with everything filled in that the backbone decides.
+
+    Raises:
+        BackboneError, WeightsError: the backbone does not exist or does not take what the recipe says.
+    """
+    model = recipe.model
+    row = BACKBONES.get(model.backbone)
+    size = recipe.data.image_size or (row.image_size if row else 0)
+    check_backbone(model.backbone, image_size=size, alpha=model.alpha)
+    weights = model.weights or default_weights(model.backbone)
+    path = find_weights(model.backbone, weights)
+    if path and weights != "shipped":
+        weights = str(path.absolute())
+    batch_norm = recipe.finetune.batch_norm
+    if batch_norm == "auto":
+        batch_norm = "live" if weights == "none" else "frozen"
+    return recipe.model_copy(
+        update={
+            "data": recipe.data.model_copy(update={"image_size": size}),
+            "model": model.model_copy(update={"weights": weights}),
+            "finetune": recipe.finetune.model_copy(update={"batch_norm": batch_norm}),
+        }
+    )
+
+
+def build_model(recipe: Recipe, class_count: int, device: Device) -> tuple[keras.Model, str]:
+    """The classifier of a resolved recipe, before training, and the digest of its backbone's weights."""
+    import keras
+
+    from regraft.models.classifier import build_classifier
+    from regraft.models.weights import load_backbone, weights_digest
+
+    choices = recipe.model
+    keras.utils.set_random_seed(recipe.seed)
+    with device.strategy.scope():
+        backbone = load_backbone(
+            choices.backbone,
+            choices.weights or "none",
+            image_size=recipe.data.image_size or 0,
+            alpha=choices.alpha,
+            seed=recipe.seed,
+        )
+        model = build_classifier(
+            backbone,
+            preprocessing=BACKBONES[choices.backbone].preprocessing,
+            class_count=class_count,
+            pooling=choices.pooling,
+            dropout=choices.dropout,
+            seed=recipe.seed,
+        )
+    return model, weights_digest(backbone)
+
+
+def describe_versions() -> dict[str, str]:
+    """The versions of everything a result may depend on."""
+    packages = {name: version(name) for name in _PACKAGES}
+    return {"regraft": __version__, "python": platform.python_version(), **packages}
+
+
+def _plan(folder: ImageFolder, recipe: Recipe, *, needs_selection: bool) -> Roles:
+    return plan_roles(
+        folder,
+        val_fraction=recipe.data.val_fraction,
+        select_fraction=recipe.data.select_fraction,
+        needs_selection=needs_selection,
+        seed=recipe.seed,
+    )
+
+
+def _find_run(request: Request) -> Run:
+    if not request.resume:
+        return new_run(request.out, Path(request.source).name.replace(":", "-") or "run")
+    if request.out is None:
+        raise RunError("--resume needs --out with the directory of the unfinished run.")
+    return resumable_run(request.out)
+
+
+def _describe(request: Request, folder: ImageFolder, device: Device, fingerprint: str, digest: str) -> dict[str, Any]:
+    return {
+        "command": " ".join(request.command),
+        "source": request.source,
+        "root": str(folder.root.absolute()),
+        "seed": request.recipe.seed,
+        "device": device.name,
+        "precision": device.precision,
+        "data_fingerprint": fingerprint,
+        "weights_digest": digest,
+        "versions": describe_versions(),
+        "platform": platform.platform(),
+    }
+
+
+def _check_same(run: Run, environment: Mapping[str, Any]) -> None:
+    """Raises RunError where the images or the pretrained weights are no longer those the run began with."""
+    for key, what in (("data_fingerprint", "the images"), ("weights_digest", "the pretrained weights")):
+        if run.environment.get(key) != environment[key]:
+            raise RunError(f"{run.folder} cannot be resumed: {what} have changed since it began. Train anew.")

@@ -1,0 +1,70 @@
+"""From what the user names to an `ImageFolder`: a folder as it is, or a tensorflow-datasets name."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from regraft.cache import cache_folder
+from regraft.errors import FolderError
+from regraft.folder import scan_folder
+from regraft.photos import UnreadablePhoto, tensorflow_reads, transcode_to_png
+from regraft.progress import Progress
+from regraft.records import ImageFolder, Record
+
+TFDS_PREFIX = "tfds:"
+
+
+def load_source(source: str, *, data_dir: Path | None, progress: Progress) -> ImageFolder:
+    """Scans `source`: the path of a folder, or `tfds:NAME[:VERSION]`, which is first written out as one.
+
+    Raises:
+        FolderError: there is no such folder or dataset, or it holds no images.
+    """
+    if source.startswith(TFDS_PREFIX):
+        from regraft.tfds import write_out
+
+        root = write_out(source.removeprefix(TFDS_PREFIX), data_dir=data_dir, progress=progress)
+    else:
+        root = Path(source)
+    return scan_folder(root, progress=progress, cache=cache_folder() / "scans.sqlite")
+
+
+def data_fingerprint(folder: ImageFolder) -> str:
+    """32 hexadecimal digits that change with any image, its class or its split; not with where the folder lies."""
+    lines = sorted(f"{r.fingerprint} {folder.class_names[r.class_index]} {r.split}" for r in folder.records)
+    return hashlib.blake2b("\n".join(lines).encode(), digest_size=16).hexdigest()
+
+
+def labels_of(records: Sequence[Record]) -> np.ndarray:
+    """int64 [N]: the class of each record."""
+    return np.array([record.class_index for record in records], np.int64)
+
+
+def upright_size(record: Record) -> tuple[int, int]:
+    """(height, width) in pixels of the photo as it is meant to be seen."""
+    turned = record.orientation >= 5
+    return (record.width, record.height) if turned else (record.height, record.width)
+
+
+def tensorflow_path(record: Record) -> Path:
+    """A file TensorFlow decodes to the upright photo: the original, or a lossless copy kept in the cache.
+
+    Raises:
+        FolderError: the photo became unreadable since it was scanned, or the cache cannot be written.
+    """
+    if tensorflow_reads(record):
+        return record.path
+    copy = cache_folder() / "transcoded" / f"{record.fingerprint}.png"
+    if not copy.is_file():
+        try:
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            transcode_to_png(record.path, copy)
+        except UnreadablePhoto as error:
+            raise FolderError(f"{record.path} became unreadable: {error}.") from error
+        except OSError as error:
+            raise FolderError(f"The cache {copy.parent} cannot be written: {error.strerror}.") from error
+    return copy

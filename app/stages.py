@@ -1,0 +1,85 @@
+"""The stages of a run, and the rule that keeps one of them.
+
+The choice is made on images that are never reported. The later stage has to earn its place: it is kept where its
+loss on those images is lower by more than the standard error of the difference (the one-standard-error rule,
+Breiman et al. 1984), otherwise the simpler, earlier one stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+
+from regraft.losses import losses_of
+
+_TEMPERATURE_PRIOR = 0.5  # standard deviation of log T: keeps a few, all correct, images from forcing T to 0
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One candidate.
+
+    Attributes:
+        name: "head" or "fine-tuned".
+        temperature: what its logits are divided by; fitted on the selection images, 1 without any.
+        select_losses: float [N], cross-entropy in nats of each selection image, after the temperature.
+        select_accuracy: fraction of the selection images it gets right; None without any.
+    """
+
+    name: str
+    temperature: float
+    select_losses: np.ndarray
+    select_accuracy: float | None
+
+    @property
+    def select_loss(self) -> float | None:
+        """Mean loss on the selection images."""
+        return float(self.select_losses.mean()) if len(self.select_losses) else None
+
+
+def judge_stage(name: str, select_logits: np.ndarray, labels: np.ndarray, *, temperature: float | None = None) -> Stage:
+    """The stage of these logits [N, classes] on the selection images; N may be 0.
+
+    Its `temperature` is fitted on them unless given: a solved head needs none, while a network trained with
+    label smoothing is less sure than it should be.
+    """
+    if not len(labels):
+        return Stage(name, 1.0, np.zeros(0), None)
+    temperature = temperature or fit_temperature(select_logits, labels)
+    losses = losses_of(select_logits / temperature, labels)
+    return Stage(name, temperature, losses, float((select_logits.argmax(axis=1) == labels).mean()))
+
+
+def choose_stage(stages: Sequence[Stage]) -> tuple[Stage, str]:
+    """The stage to keep, and one sentence that says why. `stages` go from simple to elaborate."""
+    best, reason = stages[0], "it is the only stage"
+    for challenger in stages[1:]:
+        gains = best.select_losses - challenger.select_losses
+        gain, error = (
+            float(gains.mean()),
+            float(gains.std(ddof=1) / np.sqrt(len(gains))) if len(gains) > 1 else np.inf,
+        )
+        verdict = f"loss {best.select_loss:.3f} against {challenger.select_loss:.3f} ± {error:.3f}"
+        counts = f"on the {len(gains)} images that decide"
+        if gain > error:
+            best, reason = challenger, f"{challenger.name} is better {counts} ({verdict})"
+        else:
+            reason = f"{challenger.name} is not clearly better {counts} ({verdict})"
+    return best, reason
+
+
+def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
+    """The T > 0 for which softmax(logits / T) is best calibrated on these images.
+
+    Source: Guo et al. 2017, "On Calibration of Modern Neural Networks", section 4.2; with a log-normal prior
+    around 1.
+    """
+
+    def cost(log_temperature: float) -> float:
+        loss = losses_of(logits / np.exp(log_temperature), labels).sum()
+        return float(loss + 0.5 * (log_temperature / _TEMPERATURE_PRIOR) ** 2)
+
+    return float(np.exp(minimize_scalar(cost, bounds=(-3.0, 3.0), method="bounded").x))

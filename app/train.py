@@ -1,0 +1,289 @@
+"""`train` and `pretrain`: the phases between a folder of photos and a finished run directory."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from regraft.atomic import atomic_file
+from regraft.augment import AugmentPolicy
+from regraft.cache import cache_folder
+from regraft.errors import RunError
+from regraft.export import export_proven, tolerance_for
+from regraft.features import FeatureCache, extract_features
+from regraft.finetune import TrainingImages, fine_tune, read_history
+from regraft.head import Head, choose_l2, solve_head
+from regraft.judge import headline, logits_of, write_judgement
+from regraft.losses import losses_of
+from regraft.metrics import Metrics, measure
+from regraft.models.classifier import backbone_of, cool_head, feature_extractor, set_head, set_trainable
+from regraft.parallel import map_ordered
+from regraft.photos import tensorflow_reads
+from regraft.progress import Progress, Silent
+from regraft.records import Record
+from regraft.report import ReportData, StageRow
+from regraft.run import write_json
+from regraft.session import Request, Session, describe_versions, open_session
+from regraft.sources import labels_of, tensorflow_path, upright_size
+from regraft.split import group_duplicates
+from regraft.stages import Stage, choose_stage, judge_stage
+from regraft.views import ViewReader, make_infer, softmax
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A stage, the weights of the whole model in it, and its logits float32 [N, C] for the reported images."""
+
+    stage: Stage
+    weights: list[np.ndarray]
+    report_logits: np.ndarray
+
+
+def train(request: Request, progress: Progress) -> dict[str, Any]:
+    """Trains a classifier, keeps the better stage, judges and exports it. Returns what `metrics.json` holds.
+
+    Raises:
+        RegraftError, BackboneError, WeightsError: see there. What has been written can be resumed.
+    """
+    session = open_session(request, progress=progress)
+    with _resumable(session):
+        candidates = [_graft(session)]
+        if session.recipe.finetune.epochs:
+            _fine_tune(session)
+            candidates.append(_judge_network(session, "fine-tuned"))
+        return _finish(session, candidates)
+
+
+def pretrain(request: Request, progress: Progress) -> dict[str, Any]:
+    """Trains a network from scratch and writes its backbone's weights beside the run, for `--weights`."""
+    session = open_session(request, progress=progress, pretraining=True)
+    with _resumable(session):
+        _fine_tune(session)
+        summary = _finish(session, [_judge_network(session, "pretrained")])
+        with atomic_file(session.run.backbone_file) as temporary:
+            backbone_of(session.model).save_weights(temporary)
+        return summary
+
+
+@contextmanager
+def _resumable(session: Session) -> Iterator[None]:
+    """Turns a full disk into one line that says how to go on."""
+    try:
+        yield
+    except OSError as error:
+        raise RunError(
+            f"{session.run.folder} cannot be written: {error.strerror or error}. "
+            f"Make room and continue with --resume --out {session.run.folder}."
+        ) from error
+
+
+def _graft(session: Session) -> _Candidate:
+    """Solves the head on the frozen backbone's features; leaves the one that saw no selection image in the model."""
+    roles, choices = session.roles, session.recipe.head
+    with session.watch.phase("features"):
+        features = _features(session)
+    fit, select, report = np.split(features, np.cumsum([len(roles.fit), len(roles.select)]))
+    with session.watch.phase("head"):
+        l2, _ = choose_l2(
+            fit,
+            labels_of(roles.fit),
+            class_count=session.class_count,
+            candidates=choices.l2,
+            groups=group_duplicates(roles.fit),
+            folds=choices.folds,
+            seed=session.recipe.seed,
+            max_iterations=choices.max_iterations,
+        )
+        head = _solve(session, fit, roles.fit, l2)
+        stage = judge_stage("head", head.logits(select), labels_of(roles.select), temperature=1.0)
+        # Where the head is kept, the training images that were set aside to choose the stage count as well.
+        spared = tuple(record for record in roles.select if record.split != "val")
+        whole = _solve(session, np.concatenate([fit, select]), roles.fit + spared, l2) if spared else head
+        set_head(session.model, whole.kernel, whole.bias)
+        weights = session.model.get_weights()
+        set_head(session.model, head.kernel, head.bias)
+    return _Candidate(stage, weights, whole.logits(report))
+
+
+def _features(session: Session) -> np.ndarray:
+    data, roles = session.recipe.data, session.roles
+    infer = make_infer(feature_extractor(session.model), session.device)
+    made_by = {
+        "weights": session.weights_digest,
+        "backbone": session.recipe.model.backbone,
+        "pooling": session.recipe.model.pooling,
+        "image_size": data.image_size,
+        "crop_fraction": data.crop_fraction,
+        "precision": session.device.precision,
+        "device": session.device.kind,
+        "versions": describe_versions(),
+    }
+    cache = FeatureCache(cache_folder(), made_by)
+    records = roles.fit + roles.select + roles.report
+    return extract_features(records, infer, _reader(session), cache, session.progress)
+
+
+def _solve(session: Session, features: np.ndarray, records: Sequence[Record], l2: float) -> Head:
+    return solve_head(
+        features,
+        labels_of(records),
+        class_count=session.class_count,
+        l2=l2,
+        max_iterations=session.recipe.head.max_iterations,
+    )
+
+
+def _fine_tune(session: Session) -> None:
+    """Trains the network from where it stands, its batch norm and frozen part as the recipe says."""
+    choices = session.recipe.finetune
+    with session.watch.phase("fine-tune"):
+        set_trainable(session.model, unfreeze=choices.unfreeze, batch_norm=choices.batch_norm)
+        fine_tune(
+            session.model,
+            _training_images(session),
+            choices,
+            AugmentPolicy(**session.recipe.augment.model_dump()),
+            seed=session.recipe.seed,
+            device=session.device,
+            checkpoints=session.run.checkpoints,
+            history_file=session.run.history_file,
+            select=_make_select(session),
+            progress=session.progress,
+        )
+
+
+def _make_select(session: Session) -> Callable[[], tuple[float, float]] | None:
+    records = session.roles.select
+    if not records:
+        return None
+    infer, labels = make_infer(session.model, session.device), labels_of(records)
+
+    def select() -> tuple[float, float]:
+        logits = logits_of(records, infer, _reader(session), Silent(), "select")
+        return float(losses_of(logits, labels).mean()), float((logits.argmax(axis=1) == labels).mean())
+
+    return select
+
+
+def _training_images(session: Session) -> TrainingImages:
+    records = session.roles.fit
+    sizes = np.array([upright_size(record) for record in records])
+    plain = [tensorflow_reads(record) and record.format != "PNG" and record.orientation == 1 for record in records]
+    paths = [str(path) for path in map_ordered(tensorflow_path, records)]
+    return TrainingImages(paths, labels_of(records), sizes[:, 0], sizes[:, 1], np.array(plain))
+
+
+def _judge_network(session: Session, name: str) -> _Candidate:
+    """The model as it stands, judged on the selection images, with its logits for the reported ones."""
+    roles, infer, reader = session.roles, make_infer(session.model, session.device), _reader(session)
+    with session.watch.phase("judge"):
+        logits = logits_of(roles.select + roles.report, infer, reader, session.progress, "judge")
+    select, report = np.split(logits, [len(roles.select)])
+    stage = judge_stage(name, select, labels_of(roles.select))
+    return _Candidate(stage, session.model.get_weights(), report)
+
+
+def _finish(session: Session, candidates: Sequence[_Candidate]) -> dict[str, Any]:
+    """Keeps the better stage, saves, exports and proves it, and writes the report; `metrics.json` last."""
+    stage, why = choose_stage([candidate.stage for candidate in candidates])
+    kept = next(candidate for candidate in candidates if candidate.stage is stage)
+    session.model.set_weights(kept.weights)
+    cool_head(session.model, stage.temperature)
+    probabilities = softmax(kept.report_logits / stage.temperature)
+    with session.watch.phase("save"), atomic_file(session.run.model_file) as temporary:
+        session.model.save(temporary)
+    with session.watch.phase("export"):
+        proof = _export(session, probabilities)
+    metrics = measure(labels_of(session.roles.report), probabilities, session.folder.class_names)
+    with session.watch.phase("report"):
+        write_judgement(session.run.folder, _report_data(session, candidates, kept, why, metrics, probabilities))
+    shutil.rmtree(session.run.checkpoints)
+    summary = {
+        "run": str(session.run.folder),
+        "stage": stage.name,
+        "stage_reason": why,
+        **headline(metrics),
+        "reported_on": session.roles.report_name,
+        "seconds": session.watch.total,
+        "seconds_by_phase": session.watch.seconds,
+        "notes": list(session.roles.notes),
+        "stages": [_stage_row(candidate, session) for candidate in candidates],
+        "export": proof,
+        **{key: value for key, value in metrics.as_dict().items() if key not in headline(metrics)},
+    }
+    write_json(session.run.metrics_file, summary)
+    return summary
+
+
+def _export(session: Session, probabilities: np.ndarray) -> dict[str, Any]:
+    version, found = export_proven(
+        session.model,
+        session.folder.class_names,
+        session.run.export_folder,
+        image_size=session.recipe.data.image_size,
+        crop_fraction=session.recipe.data.crop_fraction,
+        paths=[tensorflow_path(record) for record in session.roles.report],
+        expected=probabilities,
+        tolerance=tolerance_for(session.device.precision),
+    )
+    return {"folder": str(version), **found}
+
+
+def _stage_row(candidate: _Candidate, session: Session) -> dict[str, Any]:
+    labels = labels_of(session.roles.report)
+    return {
+        "stage": candidate.stage.name,
+        "select_loss": candidate.stage.select_loss,
+        "select_accuracy": candidate.stage.select_accuracy,
+        "temperature": candidate.stage.temperature,
+        "accuracy": float((candidate.report_logits.argmax(axis=1) == labels).mean()),
+    }
+
+
+def _report_data(
+    session: Session,
+    candidates: Sequence[_Candidate],
+    kept: _Candidate,
+    why: str,
+    metrics: Metrics,
+    probabilities: np.ndarray,
+) -> ReportData:
+    return ReportData(
+        title=session.run.folder.name,
+        metrics=metrics,
+        probabilities=probabilities,
+        truth=labels_of(session.roles.report),
+        records=session.roles.report,
+        class_names=session.folder.class_names,
+        root=session.folder.root,
+        stages=[_report_row(candidate, candidate is kept, session) for candidate in candidates],
+        kept_because=why,
+        history=read_history(session.run.history_file),
+        seconds_by_phase=session.watch.seconds,
+        notes=session.roles.notes,
+        set_aside=session.folder.unreadable,
+        recipe_toml=session.recipe.to_toml(),
+        environment=session.run.environment,
+        run=session.run.folder,
+    )
+
+
+def _report_row(candidate: _Candidate, is_kept: bool, session: Session) -> StageRow:
+    stage = candidate.stage
+    row: StageRow = {"stage": stage.name, "kept": is_kept}
+    if stage.select_loss is not None and stage.select_accuracy is not None:
+        row |= {
+            "chosen_on": f"{len(session.roles.select)} images set aside for it",
+            "loss": stage.select_loss,
+            "accuracy": stage.select_accuracy,
+        }
+    return row
+
+
+def _reader(session: Session) -> ViewReader:
+    return ViewReader(session.recipe.data.image_size, session.recipe.data.crop_fraction)

@@ -1,0 +1,114 @@
+"""Photos as the model sees them: read in threads, answered one by one, broken ones by their reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from regraft.augment import decode_upright, make_view
+from regraft.devices import Device
+from regraft.parallel import map_ordered
+from regraft.photos import UnreadablePhoto, check_photo, read_upright_rgb, tensorflow_reads
+
+Infer = Callable[[np.ndarray], np.ndarray]
+
+
+class ViewReader:
+    """Reads a file as float32 [image_size, image_size, 3] in [0, 255], upright, aspect ratio kept.
+
+    TensorFlow decodes what it reads as the export will; Pillow decodes the rest (TIFF, CMYK, 16 bit, ...).
+    """
+
+    def __init__(self, image_size: int, crop_fraction: float) -> None:
+        view = make_view(image_size, crop_fraction)
+        self.image_size = image_size
+        self._view_bytes = tf.function(
+            lambda encoded: view(decode_upright(encoded)), input_signature=[tf.TensorSpec([], tf.string)]
+        )
+        self._view_pixels = tf.function(view, input_signature=[tf.TensorSpec([None, None, 3], tf.uint8)])
+
+    def read(self, path: Path) -> np.ndarray:
+        """The view of one file. Raises UnreadablePhoto with the reason where there is none."""
+        encoded = _read_bytes(path)
+        with tf.device("CPU:0"):
+            if tensorflow_reads(check_photo(encoded)):
+                try:
+                    return self._view_bytes(encoded).numpy()
+                except tf.errors.InvalidArgumentError:
+                    pass  # Pillow either reads it after all or says what is broken
+            return self._view_pixels(read_upright_rgb(encoded)).numpy()
+
+    def read_all(self, paths: Iterable[Path]) -> Iterator[np.ndarray | UnreadablePhoto]:
+        """The views of many files, in order; an unreadable one yields its error."""
+        return map_ordered(self._read_or_error, paths)
+
+    def _read_or_error(self, path: Path) -> np.ndarray | UnreadablePhoto:
+        try:
+            return self.read(path)
+        except UnreadablePhoto as error:
+            return error
+
+
+def make_infer(model: Callable[..., tf.Tensor], device: Device) -> Infer:
+    """A function from float32 [N, S, S, 3] to the model's float32 output [N, ...], in inference mode."""
+    jit = device.kind != "cpu"
+
+    @tf.function(jit_compile=jit, reduce_retracing=True)
+    def infer(images: tf.Tensor) -> tf.Tensor:
+        return tf.cast(model(images, training=False), tf.float32)
+
+    if device.kind != "tpu":
+        return lambda images: infer(tf.constant(images)).numpy()
+
+    def infer_on_tpu(images: np.ndarray) -> np.ndarray:
+        per_core = device.strategy.run(infer, args=(tf.constant(images),))
+        return device.strategy.experimental_local_results(per_core)[0].numpy()
+
+    return infer_on_tpu
+
+
+def infer_all(
+    infer: Infer, views: Iterable[np.ndarray | UnreadablePhoto], *, batch_size: int = 32
+) -> Iterator[np.ndarray | UnreadablePhoto]:
+    """One row of output for each view, in order; an error stays where it is.
+
+    Every batch has the same shape (the last is padded), so a row does not depend on its neighbours.
+    """
+    pending: list[np.ndarray | UnreadablePhoto] = []
+    images: list[np.ndarray] = []
+    for view in views:
+        pending.append(view)
+        if not isinstance(view, UnreadablePhoto):
+            images.append(view)
+        if len(images) == batch_size:
+            yield from _answers(infer, pending, images, batch_size)
+            pending, images = [], []
+    yield from _answers(infer, pending, images, batch_size)
+
+
+def _answers(
+    infer: Infer, pending: list[np.ndarray | UnreadablePhoto], images: list[np.ndarray], batch_size: int
+) -> Iterator[np.ndarray | UnreadablePhoto]:
+    if images:
+        batch = np.zeros((batch_size, *images[0].shape), np.float32)
+        batch[: len(images)] = images
+        rows = iter(infer(batch))
+    for item in pending:
+        yield item if isinstance(item, UnreadablePhoto) else next(rows)
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """float32 probabilities along the last axis."""
+    from scipy.special import softmax as scipy_softmax
+
+    return scipy_softmax(np.asarray(logits, np.float32), axis=-1)
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UnreadablePhoto(f"cannot be opened: {error.strerror or error}") from error

@@ -1,0 +1,211 @@
+import json
+
+import numpy as np
+import pytest
+
+from regraft.metrics import (
+    ClassMetrics,
+    accuracy_interval,
+    expected_calibration_error,
+    measure,
+    paired_difference,
+    reliability_bins,
+)
+
+THREE = ("ant", "bee", "wasp")
+# Answers: ant ant bee bee ant; right on images 0, 1, 2.
+TRUTH = np.array([0, 0, 1, 2, 1])
+SCORES = np.array(
+    [[0.8, 0.1, 0.1], [0.6, 0.3, 0.1], [0.2, 0.7, 0.1], [0.1, 0.5, 0.4], [0.9, 0.04, 0.06]], np.float32
+)
+
+
+def random_answers(seed: int, images: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.default_rng(seed)
+    return random.integers(0, classes, images), random.dirichlet(np.ones(classes), images)
+
+
+def test_accuracy_interval_is_wilsons() -> None:
+    z, n, p = 1.959963984540054, 153, 149 / 153
+    center = (p + z * z / (2 * n)) / (1 + z * z / n)
+    reach = z / (1 + z * z / n) * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    assert accuracy_interval(149, 153) == pytest.approx((center - reach, center + reach))
+
+
+def test_accuracy_interval_without_a_mistake_ends_at_one_and_has_a_width() -> None:
+    low, high = accuracy_interval(20, 20)
+    assert high == 1.0
+    assert low == pytest.approx(20 / (20 + 1.959964**2), abs=1e-6)
+
+
+def test_accuracy_interval_grows_with_confidence() -> None:
+    assert accuracy_interval(7, 10, confidence=0.99)[0] < accuracy_interval(7, 10)[0]
+
+
+@pytest.mark.parametrize(
+    ("correct", "total", "confidence", "message"),
+    [
+        (0, 0, 0.95, "total must be at least 1; received 0."),
+        (4, 3, 0.95, r"correct must be in \[0, 3\]; received 4."),
+        (-1, 3, 0.95, r"correct must be in \[0, 3\]; received -1."),
+        (1, 3, 95, r"confidence must be in \(0, 1\); received 95."),
+    ],
+)
+def test_accuracy_interval_refuses(correct: int, total: int, confidence: float, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        accuracy_interval(correct, total, confidence=confidence)
+
+
+def test_accuracy_interval_covers_the_true_accuracy_about_as_often_as_it_says() -> None:
+    from scipy.stats import binom
+
+    chance = binom.pmf(np.arange(51), 50, 0.9)
+    covers = [low <= 0.9 <= high for low, high in (accuracy_interval(correct, 50) for correct in range(51))]
+    assert 0.93 < chance[covers].sum() < 0.985
+
+
+def test_calibration_error_by_hand() -> None:
+    truth = np.array([0, 0, 0, 1])
+    scores = np.array([[0.9, 0.1], [0.7, 0.3], [0.6, 0.4], [0.8, 0.2]])
+    # Two bins: all four answers lie in (0.5, 1], 3 of 4 are right, the mean score is 0.75.
+    assert expected_calibration_error(truth, scores, bins=2) == pytest.approx(0.0)
+    # Ten bins: each answer has its own; those at 0.9, 0.7 and 0.6 are right, that at 0.8 is wrong.
+    assert expected_calibration_error(truth, scores, bins=10) == pytest.approx((0.1 + 0.3 + 0.4 + 0.8) / 4)
+
+
+def test_a_score_on_an_edge_falls_into_the_lower_bin() -> None:
+    bins = reliability_bins(np.array([0, 0]), np.array([[0.5, 0.5], [1.0, 0.0]]), bins=2)
+    assert bins.images.tolist() == [1, 1]
+    assert bins.confidence.tolist() == [0.5, 1.0]
+    assert bins.accuracy.tolist() == [1.0, 1.0]
+
+
+def test_reliability_needs_a_bin() -> None:
+    with pytest.raises(ValueError, match=r"bins must be at least 1; received 0\."):
+        expected_calibration_error(TRUTH, SCORES, bins=0)
+
+
+def test_measure_by_hand() -> None:
+    metrics = measure(TRUTH, SCORES, THREE)
+    assert metrics.images == 5
+    assert metrics.accuracy == pytest.approx(3 / 5)
+    assert (metrics.accuracy_low, metrics.accuracy_high) == accuracy_interval(3, 5)
+    assert metrics.k == 2
+    assert metrics.top_k_accuracy == pytest.approx(4 / 5)  # the last image's truth comes third
+    assert metrics.log_loss == pytest.approx(-np.log([0.8, 0.6, 0.7, 0.4, 0.04]).mean(), rel=1e-6)
+    assert metrics.balanced_accuracy == pytest.approx((1 + 1 / 2 + 0) / 3)
+    assert metrics.macro_f1 == pytest.approx((4 / 5 + 1 / 2 + 0) / 3)
+    assert metrics.confusion.tolist() == [[2, 0, 0], [1, 1, 0], [0, 1, 0]]
+
+
+def test_class_without_answers_has_no_precision_but_a_recall() -> None:
+    wasp = measure(TRUTH, SCORES, THREE).per_class[2]
+    assert (wasp.class_name, wasp.images, wasp.precision, wasp.recall, wasp.f1) == ("wasp", 1, None, 0.0, 0.0)
+    assert (wasp.recall_low, wasp.recall_high) == accuracy_interval(0, 1)
+
+
+def test_class_without_images_has_no_recall_and_is_left_out_of_the_means() -> None:
+    metrics = measure(TRUTH[:3], SCORES[:3], THREE)
+    assert metrics.per_class[2] == ClassMetrics("wasp", 0, None, None, None, None, None)
+    assert metrics.balanced_accuracy == 1.0
+    assert metrics.macro_f1 == 1.0
+
+
+def test_class_without_images_that_is_answered_counts_against_macro_f1() -> None:
+    metrics = measure(np.array([0, 0]), np.array([[1.0, 0.0], [0.0, 1.0]]), ("ant", "bee"))
+    assert metrics.per_class[1] == ClassMetrics("bee", 0, 0.0, None, None, None, 0.0)
+    assert metrics.macro_f1 == pytest.approx((2 / 3 + 0) / 2)
+    assert metrics.balanced_accuracy == 0.5
+
+
+def test_two_classes_have_no_top_k() -> None:
+    metrics = measure(np.array([0]), np.array([[0.7, 0.3]]), ("ant", "bee"))
+    assert (metrics.top_k_accuracy, metrics.k) == (None, None)
+
+
+@pytest.mark.parametrize(("classes", "k"), [(3, 2), (5, 4), (6, 5), (40, 5)])
+def test_top_k_agrees_with_sorting(classes: int, k: int) -> None:
+    truth, scores = random_answers(1, 200, classes)
+    best = np.argsort(-scores, axis=1)[:, :k]
+    metrics = measure(truth, scores, [str(i) for i in range(classes)])
+    assert metrics.k == k
+    assert metrics.top_k_accuracy == pytest.approx((best == truth[:, None]).any(axis=1).mean())
+
+
+def test_equal_scores_are_won_by_the_first_class_everywhere() -> None:
+    metrics = measure(np.array([0, 1, 2]), np.full((3, 3), 1 / 3), THREE)
+    assert metrics.accuracy == pytest.approx(1 / 3)
+    assert metrics.confusion[:, 0].tolist() == [1, 1, 1]
+    assert metrics.top_k_accuracy == pytest.approx(2 / 3)
+
+
+def test_a_sure_mistake_costs_a_finite_loss() -> None:
+    metrics = measure(np.array([0]), np.array([[0.0, 1.0]]), ("ant", "bee"))
+    assert metrics.log_loss == pytest.approx(-np.log(1e-7))
+
+
+def test_as_dict_is_strict_json_with_documented_keys() -> None:
+    values = measure(TRUTH[:3], SCORES[:3], THREE).as_dict()
+    assert json.loads(json.dumps(values, allow_nan=False)) == values
+    assert list(values) == [
+        "images", "accuracy", "accuracy_low", "accuracy_high", "top_k_accuracy", "k", "log_loss",
+        "balanced_accuracy", "macro_f1", "calibration_error", "per_class", "confusion",
+    ]  # fmt: skip
+    assert list(values["per_class"][0]) == [
+        "class_name", "images", "precision", "recall", "recall_low", "recall_high", "f1",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("truth", "scores", "names", "message"),
+    [
+        (TRUTH, SCORES[:, :2], THREE, r"truth must be in \[0, 2\); received 2."),
+        (np.array([-1]), SCORES[:1], THREE, r"truth must be in \[0, 3\); received -1."),
+        (TRUTH[:4], SCORES, THREE, r"truth must be int \[5\], one an image; received int64 \(4,\)."),
+        (TRUTH * 1.0, SCORES, THREE, r"truth must be int \[5\], one an image; received float64 \(5,\)."),
+        (TRUTH, SCORES[0], THREE, r"probabilities must be \[N, C\], both at least 1; received shape \(3,\)."),
+        (TRUTH[:0], SCORES[:0], THREE, r"both at least 1; received shape \(0, 3\)."),
+        (TRUTH, SCORES, THREE[:2], "class_names must be 3, one a column; received 2."),
+        (
+            TRUTH,
+            SCORES * 2,
+            THREE,
+            r"apply softmax to logits\); received a row 0 from 0.2 to 1.6 with sum 2.",
+        ),
+        (TRUTH[:1], np.array([[2.0, -1.0, 0.0]]), THREE, "received a row 0 from -1 to 2 with sum 1."),
+        (TRUTH[:1], np.array([[np.nan, 0.5, 0.5]]), THREE, "received a row 0 from nan to nan with sum nan."),
+    ],
+)
+def test_measure_refuses(truth: np.ndarray, scores: np.ndarray, names: tuple[str, ...], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        measure(truth, scores, names)
+
+
+def test_paired_difference_by_hand() -> None:
+    a = np.array([True] * 90 + [True] * 6 + [False] * 2 + [False] * 2)
+    b = np.array([True] * 90 + [False] * 6 + [True] * 2 + [False] * 2)
+    center = (7 - 3) / 102
+    reach = 1.959964 * np.sqrt((10 / 102 - center**2) / 102)
+    assert paired_difference(a, b) == pytest.approx((0.04, center - reach, center + reach))
+
+
+def test_paired_difference_is_antisymmetric() -> None:
+    random = np.random.default_rng(3)
+    a, b = random.random(80) < 0.9, random.random(80) < 0.7
+    difference, low, high = paired_difference(a, b)
+    assert paired_difference(b, a) == pytest.approx((-difference, -high, -low))
+
+
+def test_paired_difference_of_equals_has_a_width_and_stays_in_range() -> None:
+    same = np.ones(10, bool)
+    difference, low, high = paired_difference(same, same)
+    assert difference == 0.0
+    assert low == pytest.approx(-high)
+    assert 0 < high < 0.5
+    assert paired_difference(same, ~same)[2] == 1.0
+
+
+@pytest.mark.parametrize("length", [0, 2])
+def test_paired_difference_refuses_unequal_or_no_images(length: int) -> None:
+    with pytest.raises(ValueError, match="must both be"):
+        paired_difference(np.ones(length, bool), np.ones(0 if length == 0 else 3, bool))
