@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import io
 import json
-import os
 import shlex
 import sys
 from collections.abc import Callable
@@ -111,13 +111,12 @@ def train(source: str, as_json: bool, **options: Any) -> None:
     Recipes: quick solves a new head on the frozen backbone's features; balanced also fine-tunes the network;
     thorough does so for longer, with stronger augmentation.
     """
-    request = _request(source, **options)
-    from regraft.devices import start_tensorflow
+    from regraft.session import open_session
 
-    start_tensorflow()
-    from regraft.train import train as run
+    with open_session(_request(source, **options), progress=_progress()) as session:
+        from regraft.train import train as run
 
-    _show_training(run(request, _progress()), as_json)
+        _show_training(run(session), as_json)
 
 
 @regraft.command(epilog="Example: regraft pretrain many_photos/ --epochs 16 --out saved_models/ours")
@@ -127,13 +126,12 @@ def pretrain(source: str, as_json: bool, **options: Any) -> None:
 
     The run's backbone.weights.h5 then serves: regraft train ... --backbone tiny --weights RUN/backbone.weights.h5
     """
-    request = _request(source, **options)
-    from regraft.devices import start_tensorflow
+    from regraft.session import open_session
 
-    start_tensorflow()
-    from regraft.train import pretrain as run
+    with open_session(_request(source, **options), progress=_progress(), pretraining=True) as session:
+        from regraft.train import pretrain as run
 
-    _show_training(run(request, _progress()), as_json)
+        _show_training(run(session), as_json)
 
 
 @regraft.command(epilog="Example: regraft evaluate saved_models/photos-20260101-120000 other_photos/")
@@ -202,6 +200,8 @@ def predict(run: Path, images: tuple[str, ...], out: Path | None, force: bool, d
     files = expand_inputs(images, sys.stdin)
     if out and out.exists() and not force:
         raise UsageError(f"{out} exists already; choose another --out or add --force.")
+    if out and out.is_dir():
+        raise UsageError(f"--out must be a file to write; {out} is a folder.")
     from regraft.devices import start_tensorflow
 
     start_tensorflow()
@@ -237,18 +237,20 @@ def demo(out: Path) -> None:
 
 def main() -> None:
     """Runs the command line: exit code 0, 1 for an internal failure, 2 for a mistake in one line on stderr."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")  # file names that are not UTF-8 come out as they are
     try:
         regraft.main(standalone_mode=False, prog_name="regraft")
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
         sys.exit(2)
+    except click.UsageError as error:
+        hint = f" See {error.ctx.command_path} --help." if error.ctx else ""
+        _fail(error.format_message() + hint, error.exit_code)
     except click.ClickException as error:
         _fail(error.format_message(), error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         _fail("interrupted; an unfinished run goes on with --resume --out RUN.", 130)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
     except Exception as error:
         _fail_or_raise(error)
 
@@ -260,6 +262,9 @@ def _fail_or_raise(error: Exception) -> None:
         _fail(str(error), error.exit_code)
     if isinstance(error, BackboneError | WeightsError):
         _fail(str(error), 2)
+    if isinstance(error, OSError) and error.strerror:
+        place = f"{error.filename}: " if error.filename else ""
+        _fail(f"{place}{error.strerror}. Check the path, its permissions and the space on the disk.", 2)
     raise error
 
 
@@ -275,7 +280,8 @@ def _progress() -> Any:
 
 
 def _print_json(values: Any) -> None:
-    click.echo(json.dumps(values, ensure_ascii=False, allow_nan=False))
+    text = json.dumps(values, ensure_ascii=False, allow_nan=False)
+    click.echo(text.encode("utf-8", "backslashreplace").decode())  # JSON's own escape for what is not UTF-8
 
 
 def _show_training(summary: dict[str, Any], as_json: bool) -> None:

@@ -121,7 +121,6 @@ def predict_to(run: Path, files: Sequence[str], out: Path | None, device: str, p
     with ExitStack() as stack:
         if out is None:
             stream = sys.stdout
-            stream.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]
         else:
             try:
                 temporary = stack.enter_context(atomic_file(out))

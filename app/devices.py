@@ -56,6 +56,7 @@ def start_tensorflow() -> None:
             import tensorflow as tf
 
             tf.config.list_physical_devices()
+            tf.get_logger().setLevel("ERROR")
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)

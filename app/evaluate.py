@@ -113,7 +113,8 @@ def _choose(folder: ImageFolder, run: Run, *, of_the_run: bool) -> tuple[tuple[R
         reported = {row.fingerprint for row in roster if row.role == "report"}
         paths = {row.path for row in roster if row.role == "report"}
         records = tuple(r for r in folder.records if r.fingerprint in reported and r.path.absolute() in paths)
-        which = "the run reports on"
+        absent = len(paths) - len(records)
+        which = "the run reports on" + (f", without {absent} gone or changed since" if absent else "")
     else:
         seen = {row.fingerprint for row in roster if row.role != "report"}
         split = next((name for name in ("test", "val") if folder.split(name)), None)

@@ -7,10 +7,6 @@ batch.
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -26,14 +22,14 @@ from regraft.errors import ExportError, RunError
 from regraft.folder import scan_folder
 from regraft.judge import logits_of
 from regraft.progress import Progress
+from regraft.proof import Proof
 from regraft.records import Record
 from regraft.roster import read_roster
 from regraft.run import Run
 from regraft.sources import tensorflow_path
-from regraft.trained import open_trained
+from regraft.trained import TrainedModel, open_trained
 from regraft.views import make_infer, softmax
 
-_PROOF_SCRIPT = Path(__file__).with_name("prove_export.py")
 TOLERANCE = 1e-5
 
 
@@ -50,23 +46,23 @@ class _Server(tf.Module):
         # Only its variables are kept: the model as an attribute would be traced layer by layer for nothing.
         self._variables = [variable.value for variable in model.variables]
 
-        @tf.function(input_signature=[tf.TensorSpec([None, image_size, image_size, 3], tf.float32)])
+        @tf.function(autograph=False, input_signature=[tf.TensorSpec([None, image_size, image_size, 3], tf.float32)])
         def scores(views: tf.Tensor) -> tf.Tensor:
             return tf.nn.softmax(tf.cast(model(views, training=False), tf.float32))
 
         self._scores = scores
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
     def serve_bytes(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         """Encoded photos (JPEG with any EXIF orientation, PNG, GIF, BMP, WebP), string [N]."""
         return self._answer(lambda encoded: self._view(decode_upright(encoded)), image_bytes)
 
-    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8, name="images")])
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8, name="images")])
     def serve_images(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         """Upright RGB photos of one size, uint8 [N, H, W, 3]."""
         return self._answer(self._view, images)
 
-    @tf.function(input_signature=[])
+    @tf.function(autograph=False, input_signature=[])
     def serve_labels(self) -> dict[str, tf.Tensor]:
         """The class names, string [C], in the order of the scores."""
         return {"labels": self._labels}
@@ -101,49 +97,6 @@ def write_saved_model(
     extra = folder / "assets.extra"
     extra.mkdir()
     (extra / "labels.txt").write_text("".join(f"{name}\n" for name in class_names), "utf-8")
-
-
-class Proof:
-    """A fresh process that imports only TensorFlow and answers photos from their raw bytes.
-
-    It starts when the object is made, so that its start-up overlaps with writing the export; it ends with the
-    `with` block, whatever happens.
-    """
-
-    def __init__(self) -> None:
-        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-        self._process = subprocess.Popen(
-            [sys.executable, "-I", str(_PROOF_SCRIPT)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=environment,
-        )
-
-    def __enter__(self) -> Proof:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.communicate()
-
-    def scores(self, model: Path, paths: Sequence[Path], *, batch_size: int = 32) -> tuple[np.ndarray, list[str]]:
-        """float32 [N, C] of the photos in `paths`, and the C labels, both as the export says them.
-
-        Raises:
-            ExportError: the process failed.
-        """
-        names = [str(path) for path in paths]
-        batches = [names[start : start + batch_size] for start in range(0, len(names), batch_size)]
-        with tempfile.TemporaryDirectory() as folder:
-            answer = Path(folder) / "scores.npy"
-            order = {"model": str(model), "files": batches, "scores": str(answer)}
-            labels, errors = self._process.communicate(json.dumps(order) + "\n")
-            if self._process.returncode:
-                last = errors.strip().splitlines()[-1:] or ["no message"]
-                raise ExportError(f"The export does not answer in a fresh process: {last[0]}")
-            return np.load(answer), json.loads(labels)
 
 
 def compare(
@@ -185,6 +138,7 @@ def export_proven(
     crop_fraction: float,
     paths: Sequence[Path],
     expected: np.ndarray,
+    proof: Proof,
     tolerance: float = TOLERANCE,
 ) -> tuple[Path, dict[str, Any]]:
     """Writes the next version under `target`, proves it on raw bytes in a fresh process, and only then names it so.
@@ -196,6 +150,7 @@ def export_proven(
         image_size, crop_fraction: the deterministic view.
         paths: photos to prove it on, in formats TensorFlow decodes.
         expected: float32 [N, C], the trained model's probabilities for them.
+        proof: the fresh process that answers.
         tolerance: largest difference of a probability.
 
     Returns:
@@ -205,7 +160,7 @@ def export_proven(
         ExportError: the export does not do what the model does; nothing is left of it.
     """
     target.mkdir(parents=True, exist_ok=True)
-    with Proof() as proof, tempfile.TemporaryDirectory(prefix=".exporting-", dir=target) as temporary:
+    with tempfile.TemporaryDirectory(prefix=".exporting-", dir=target) as temporary:
         draft = Path(temporary) / "model"
         try:
             write_saved_model(model, class_names, draft, image_size=image_size, crop_fraction=crop_fraction)
@@ -248,7 +203,13 @@ def export_run(
         RunError: there is no finished run, or none of its photos are left to prove the export on.
         ExportError: the export does not do what the model does; nothing is left of it.
     """
-    trained = open_trained(folder, device=device)
+    with Proof() as proof:  # started first, so that it gets ready meanwhile
+        return _export_trained(open_trained(folder, device=device), proof, progress, photos, out)
+
+
+def _export_trained(
+    trained: TrainedModel, proof: Proof, progress: Progress, photos: Path | None, out: Path | None
+) -> dict[str, Any]:
     run = trained.run
     records = _proof_records(run, photos, progress)
     infer = make_infer(trained.model, trained.device)
@@ -261,9 +222,10 @@ def export_run(
         crop_fraction=run.recipe.data.crop_fraction,
         paths=[tensorflow_path(record) for record in records],
         expected=expected,
+        proof=proof,
         tolerance=tolerance_for(trained.device.precision),
     )
-    return {"run": str(folder), "folder": str(version), "labels": list(run.class_names), **found}
+    return {"run": str(run.folder), "folder": str(version), "labels": list(run.class_names), **found}
 
 
 def _proof_records(run: Run, photos: Path | None, progress: Progress) -> list[Record]:

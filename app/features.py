@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -39,9 +38,9 @@ class FeatureCache:
         kept: dict[str, np.ndarray] = {}
         for path in sorted(self.folder.glob("*.npz")):
             try:
-                with np.load(path) as shard:
+                with path.open("rb") as file, np.load(file) as shard:  # given a path, it leaves a damaged file open
                     kept.update(zip(shard["fingerprints"].tolist(), shard["features"], strict=True))
-            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            except Exception:  # damaged data makes NumPy and zipfile raise nearly any type
                 continue
         return kept
 
@@ -75,7 +74,7 @@ def extract_features(
         rows = infer_all(infer, reader.read_all(record.path for record in missing))
         for record, row in zip(missing, rows, strict=True):
             if isinstance(row, UnreadablePhoto):
-                raise FolderError(f"{record.path} {row}; it was readable a moment ago. Run the command again.")
+                raise FolderError(f"{record.path} became unreadable: {row}. Run the command again.")
             fresh[record.fingerprint] = row
             ticker.advance()
             if len(fresh) == _SHARD_IMAGES:

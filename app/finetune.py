@@ -236,7 +236,9 @@ class _TrainingState:
     folder: Path
 
     def save(self, history: list[dict[str, Any]]) -> None:
-        arrays = {f"variable_{index}": np.asarray(value) for index, value in enumerate(self._variables())}
+        arrays: dict[str, Any] = {
+            f"variable_{index}": np.asarray(value) for index, value in enumerate(self._variables())
+        }
         path = self.folder / f"epoch_{len(history):05d}.npz"
         with atomic_file(path) as temporary:
             np.savez(temporary, history=np.array(json.dumps(history)), **arrays)

@@ -32,7 +32,7 @@ _SPLIT_OF_NAME = {
 }
 _HIDDEN_NAMES = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
 _LAYOUT = "FOLDER/<class>/*.jpg or FOLDER/{train,val,test}/<class>/*.jpg"
-_NAMES_SHOWN = 3
+_UNREADABLE_SHOWN = 20
 
 
 def scan_folder(
@@ -110,10 +110,10 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {stem}s"
 
 
-def name_some(names: Sequence[str]) -> str:
+def name_some(names: Sequence[str], *, shown: int = 3) -> str:
     """`a.jpg, b.jpg, c.jpg and 2 more`."""
-    more = f" and {len(names) - _NAMES_SHOWN:,} more" if len(names) > _NAMES_SHOWN else ""
-    return ", ".join(names[:_NAMES_SHOWN]) + more
+    more = f" and {len(names) - shown:,} more" if len(names) > shown else ""
+    return ", ".join(names[:shown]) + more
 
 
 def show_path(path: Path, root: Path) -> str:
@@ -274,6 +274,8 @@ def _name_classes(walk: _Walk) -> tuple[str, ...]:
     if lacking:
         said = "; ".join(f"{split} lacks {name_some(missing)}" for split, missing in lacking.items())
         raise FolderError(f"Expected the same class folders in every split of {walk.root}; {said}.")
+    if unfit := sorted(name for name in names if not name.isprintable()):
+        raise FolderError(f"Class folders must have printable UTF-8 names; received {unfit[0]!r} in {walk.root}.")
     return tuple(sorted(names))
 
 
@@ -393,7 +395,8 @@ def _unreadable_warning(folder: ImageFolder) -> list[str]:
     if not folder.unreadable:
         return []
     names = [f"{show_path(aside.path, folder.root)} ({aside.reason})" for aside in folder.unreadable]
-    return [f"Cannot read {plural(len(names), 'file')}, which training leaves out: {name_some(names)}."]
+    listed = name_some(names, shown=_UNREADABLE_SHOWN)
+    return [f"Cannot read {plural(len(names), 'file')}, which training leaves out: {listed}."]
 
 
 def _lone_image_warnings(counts: Mapping[str, int]) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize
+from scipy.optimize import OptimizeResult, minimize
 from scipy.special import log_softmax
 from sklearn.model_selection import StratifiedGroupKFold
 
@@ -101,7 +101,7 @@ def choose_l2(
     return ordered[int(np.argmin(losses))], table
 
 
-def _minimize(x: np.ndarray, labels: np.ndarray, class_count: int, l2: float, max_iterations: int):
+def _minimize(x: np.ndarray, labels: np.ndarray, class_count: int, l2: float, max_iterations: int) -> OptimizeResult:
     one_hot = np.eye(class_count)[labels]
 
     def loss_and_gradient(flat: np.ndarray) -> tuple[float, np.ndarray]:

@@ -58,7 +58,9 @@ class AugmentChoices(_Section):
 class HeadChoices(_Section):
     """The new dense head on frozen features: L2 strengths to choose from, by `folds`-fold cross-validation."""
 
-    l2: tuple[Annotated[float, Field(gt=0)], ...] = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0)
+    l2: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)] = (
+        1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0,
+    )  # fmt: skip
     folds: Annotated[int, Field(ge=2, le=20)] = 5
     max_iterations: Annotated[int, Field(ge=1)] = 500
 
@@ -66,8 +68,9 @@ class HeadChoices(_Section):
 class FineTuneChoices(_Section):
     """Adam with warm-up and cosine decay over the unfrozen part of the network. 0 epochs: no fine-tuning.
 
-    `unfreeze` is the last part of the backbone's layers that is trained. `batch_norm` "auto" is frozen for
-    pretrained weights and live for fresh ones, whose statistics mean nothing yet.
+    `unfreeze` is the last part of the backbone's layers that is trained: left out, 0.6 of pretrained and all of fresh
+    weights. `batch_norm` "auto" is frozen for pretrained weights and live for fresh ones, whose statistics mean
+    nothing yet.
     """
 
     epochs: Annotated[int, Field(ge=0, le=10_000)] = 8
@@ -76,7 +79,7 @@ class FineTuneChoices(_Section):
     warmup_epochs: Annotated[float, Field(ge=0)] = 0.5
     weight_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0
     label_smoothing: Rate = 0.1
-    unfreeze: Annotated[float, Field(ge=0, le=1)] = 1.0
+    unfreeze: Annotated[float, Field(ge=0, le=1)] | None = None
     batch_norm: Literal["auto", "frozen", "live"] = "auto"
 
     @model_validator(mode="after")
@@ -113,9 +116,9 @@ NAMED: dict[str, dict[str, Any]] = {
     "pretrain": {
         "data": {"image_size": 32, "val_fraction": 0.1},
         "model": {"backbone": "tiny", "weights": "none"},
-        "augment": {"crop_area_min": 0.4, "brightness": 0.3, "contrast": 0.3, "saturation": 0.3, "hue": 0.03},
+        "augment": {"crop_area_min": 0.7},
         "finetune": {
-            "epochs": 24,
+            "epochs": 20,
             "batch_size": 128,
             "learning_rate": 3e-3,
             "warmup_epochs": 1.0,
@@ -194,10 +197,13 @@ def _set(values: dict[str, Any], key: str, value: Any) -> None:
     if key not in all_keys():
         raise UsageError(_unknown_key(key))
     target = values.setdefault(section, {}) if section else values
-    target[name] = value
+    if isinstance(target, dict):  # or else `make_recipe` says what is wrong with the section
+        target[name] = value
 
 
 def _unknown_key(key: str) -> str:
+    if inside := next((known for known in all_keys() if known.startswith(f"{key}.")), ""):
+        return f'"{key}" is a section of a recipe; name one of its keys, such as "{inside}".'
     return f'A recipe has no key "{key}".{did_you_mean(key, _with_sections(all_keys()))}'
 
 
@@ -211,5 +217,5 @@ def _explain(error: ValidationError) -> str:
     if first["type"] == "extra_forbidden":
         return _unknown_key(key)
     reason = first["msg"].removeprefix("Value error, ")
-    received = "" if isinstance(first["input"], dict) else f'; received "{first["input"]}"'
+    received = "" if isinstance(first["input"], dict) else f'; received "{" ".join(str(first["input"]).split())}"'
     return f"{key}: {reason[0].lower()}{reason[1:]}{received}."

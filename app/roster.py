@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from regraft.atomic import write_text
+from regraft.errors import RunError
 from regraft.records import Record
 from regraft.split import Roles
 
@@ -36,11 +37,14 @@ def write_roster(path: Path, roles: Roles, class_names: Sequence[str]) -> None:
 
 
 def read_roster(path: Path) -> list[RosterRow]:
-    """The rows of `write_roster`."""
-    with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
-        return [
-            RosterRow(Path(row["path"]), row["class"], row["role"], row["fingerprint"]) for row in csv.DictReader(file)
-        ]
+    """The rows of `write_roster`. Raises RunError where the file is missing or damaged."""
+    try:
+        with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+            return [RosterRow(Path(row["path"]), *(row[key] for key in _COLUMNS[1:])) for row in csv.DictReader(file)]
+    except (OSError, KeyError, csv.Error) as error:
+        raise RunError(
+            f"{path} is missing or damaged, so nobody knows what the run was trained on; train again."
+        ) from error
 
 
 def _row(record: Record, role: str, class_names: Sequence[str]) -> tuple[str, str, str, str]:

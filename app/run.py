@@ -84,7 +84,7 @@ class Run:
     @cached_property
     def class_names(self) -> tuple[str, ...]:
         """The labels in output order."""
-        return tuple(self.labels_file.read_text("utf-8").splitlines())
+        return tuple(self.labels_file.read_text("utf-8").removesuffix("\n").split("\n"))  # splitlines splits at more
 
     @cached_property
     def environment(self) -> dict[str, Any]:
@@ -111,11 +111,13 @@ class Run:
             raise RunError(f"{self.folder} cannot be written: {error.strerror or error}.") from None
 
     def _remove_start(self) -> None:
+        if not self.folder.is_dir():
+            return
         for path in (self.labels_file, self.environment_file, self.recipe_file):
             path.unlink(missing_ok=True)
-        for folder in (self.checkpoints, self.folder):
-            if folder.is_dir():
-                folder.rmdir()
+        if self.checkpoints.is_dir():
+            self.checkpoints.rmdir()
+        self.folder.rmdir()
 
 
 def new_run(out: Path | None, name: str) -> Run:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -17,7 +17,8 @@ from regraft.errors import RunError
 from regraft.folder import require_trainable
 from regraft.models.backbones import BACKBONES, check_backbone, default_weights, find_weights
 from regraft.progress import Progress, Silent
-from regraft.recipe import Recipe
+from regraft.proof import Proof
+from regraft.recipe import FineTuneChoices, Recipe
 from regraft.records import ImageFolder
 from regraft.roster import write_roster
 from regraft.run import Run, new_run, resumable_run
@@ -27,6 +28,10 @@ from regraft.split import Roles, plan_roles
 if TYPE_CHECKING:
     import keras
 
+    from regraft.views import ViewReader
+
+# The first layers find edges and colours, which photos share, and cost the most time to train.
+_UNFREEZE_PRETRAINED = 0.6
 _PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "scikit-learn", "pillow")
 
 
@@ -84,8 +89,10 @@ class Session:
     device: Device
     model: keras.Model
     weights_digest: str
+    reader: ViewReader
     progress: Progress
     watch: Stopwatch
+    proof: Proof | None
 
     @property
     def class_count(self) -> int:
@@ -93,7 +100,8 @@ class Session:
         return len(self.folder.class_names)
 
 
-def open_session(request: Request, *, pretraining: bool = False, progress: Progress | None = None) -> Session:
+@contextmanager
+def open_session(request: Request, *, pretraining: bool = False, progress: Progress | None = None) -> Iterator[Session]:
     """Checks the request, opens what it names and starts the run directory, which is the last step.
 
     Raises:
@@ -103,26 +111,33 @@ def open_session(request: Request, *, pretraining: bool = False, progress: Progr
     run = _find_run(request)
     recipe = run.recipe if request.resume else resolve(request.recipe)
     check_device(request.device)
+    trains_long = recipe.finetune.epochs > 0
     with watch.phase("scan"):
         folder = load_source(request.source, data_dir=request.data_dir, progress=progress)
         for warning in require_trainable(folder):
             progress.say(warning)
-        roles = _plan(folder, recipe, needs_selection=recipe.finetune.epochs > 0 and not pretraining)
+        roles = _plan(folder, recipe, needs_selection=trains_long and not pretraining)
         fingerprint = data_fingerprint(folder)
-    with watch.phase("start"):
-        device = open_device(request.device)
-        model, digest = build_model(recipe, len(folder.class_names), device)
-    environment = _describe(request, folder, device, fingerprint, digest)
-    if request.resume:
-        _check_same(run, environment)
-    else:
-        run.start(recipe, folder.class_names, environment)
-        write_roster(run.roster_file, roles, folder.class_names)
-    return Session(run, recipe, folder, roles, device, model, digest, progress, watch)
+    with ExitStack() as stack:
+        # TensorFlow starts on one core: where the proof comes soon, its process starts on the other meanwhile.
+        proof = None if trains_long else stack.enter_context(Proof())
+        with watch.phase("start"):
+            device = open_device(request.device)
+            model, digest = build_model(recipe, len(folder.class_names), device)
+        environment = _describe(request, folder, device, fingerprint, digest)
+        if request.resume:
+            _check_same(run, environment)
+        else:
+            run.start(recipe, folder.class_names, environment)
+            write_roster(run.roster_file, roles, folder.class_names)
+        from regraft.views import ViewReader
+
+        reader = ViewReader(model.input_shape[1], recipe.data.crop_fraction)
+        yield Session(run, recipe, folder, roles, device, model, digest, reader, progress, watch, proof)
 
 
 def resolve(recipe: Recipe) -> Recipe:
-    """`recipe` with everything filled in that the backbone decides.
+    """`recipe` with everything filled in that the backbone and its weights decide.
 
     Raises:
         BackboneError, WeightsError: the backbone does not exist or does not take what the recipe says.
@@ -135,16 +150,22 @@ def resolve(recipe: Recipe) -> Recipe:
     path = find_weights(model.backbone, weights)
     if path and weights != "shipped":
         weights = str(path.absolute())
-    batch_norm = recipe.finetune.batch_norm
-    if batch_norm == "auto":
-        batch_norm = "live" if weights == "none" else "frozen"
     return recipe.model_copy(
         update={
             "data": recipe.data.model_copy(update={"image_size": size}),
             "model": model.model_copy(update={"weights": weights}),
-            "finetune": recipe.finetune.model_copy(update={"batch_norm": batch_norm}),
+            "finetune": _resolve_finetune(recipe.finetune, is_fresh=weights == "none"),
         }
     )
+
+
+def _resolve_finetune(choices: FineTuneChoices, *, is_fresh: bool) -> FineTuneChoices:
+    unfreeze, batch_norm = choices.unfreeze, choices.batch_norm
+    if unfreeze is None:
+        unfreeze = 1.0 if is_fresh else _UNFREEZE_PRETRAINED
+    if batch_norm == "auto":
+        batch_norm = "live" if is_fresh else "frozen"
+    return choices.model_copy(update={"unfreeze": unfreeze, "batch_norm": batch_norm})
 
 
 def build_model(recipe: Recipe, class_count: int, device: Device) -> tuple[keras.Model, str]:

@@ -54,8 +54,13 @@ def judge_stage(name: str, select_logits: np.ndarray, labels: np.ndarray, *, tem
 
 
 def choose_stage(stages: Sequence[Stage]) -> tuple[Stage, str]:
-    """The stage to keep, and one sentence that says why. `stages` go from simple to elaborate."""
+    """The stage to keep, and one sentence that says why. `stages` go from simple to elaborate.
+
+    Without selection images, the simplest is kept.
+    """
     best, reason = stages[0], "it is the only stage"
+    if len(stages) > 1 and not len(best.select_losses):
+        return best, f"no image is left to decide whether {stages[-1].name} is better"
     for challenger in stages[1:]:
         gains = best.select_losses - challenger.select_losses
         gain, error = (

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -24,15 +24,16 @@ from regraft.metrics import Metrics, measure
 from regraft.models.classifier import backbone_of, cool_head, feature_extractor, set_head, set_trainable
 from regraft.parallel import map_ordered
 from regraft.photos import tensorflow_reads
-from regraft.progress import Progress, Silent
+from regraft.progress import Silent
+from regraft.proof import Proof
 from regraft.records import Record
 from regraft.report import ReportData, StageRow
 from regraft.run import write_json
-from regraft.session import Request, Session, describe_versions, open_session
+from regraft.session import Session, describe_versions
 from regraft.sources import labels_of, tensorflow_path, upright_size
 from regraft.split import group_duplicates
 from regraft.stages import Stage, choose_stage, judge_stage
-from regraft.views import ViewReader, make_infer, softmax
+from regraft.views import make_infer, softmax
 
 
 @dataclass(frozen=True)
@@ -44,13 +45,13 @@ class _Candidate:
     report_logits: np.ndarray
 
 
-def train(request: Request, progress: Progress) -> dict[str, Any]:
+def train(session: Session) -> dict[str, Any]:
     """Trains a classifier, keeps the better stage, judges and exports it. Returns what `metrics.json` holds.
 
     Raises:
-        RegraftError, BackboneError, WeightsError: see there. What has been written can be resumed.
+        RegraftError: a photo became unreadable, the disk is full, the export is not what the model is. What has been
+            written can be resumed.
     """
-    session = open_session(request, progress=progress)
     with _resumable(session):
         candidates = [_graft(session)]
         if session.recipe.finetune.epochs:
@@ -59,15 +60,17 @@ def train(request: Request, progress: Progress) -> dict[str, Any]:
         return _finish(session, candidates)
 
 
-def pretrain(request: Request, progress: Progress) -> dict[str, Any]:
-    """Trains a network from scratch and writes its backbone's weights beside the run, for `--weights`."""
-    session = open_session(request, progress=progress, pretraining=True)
+def pretrain(session: Session) -> dict[str, Any]:
+    """Trains a network from scratch and writes its backbone's weights beside the run, for `--weights`.
+
+    Returns and raises as `train` does.
+    """
     with _resumable(session):
         _fine_tune(session)
-        summary = _finish(session, [_judge_network(session, "pretrained")])
+        candidate = _judge_network(session, "pretrained")
         with atomic_file(session.run.backbone_file) as temporary:
             backbone_of(session.model).save_weights(temporary)
-        return summary
+        return _finish(session, [candidate])
 
 
 @contextmanager
@@ -83,7 +86,11 @@ def _resumable(session: Session) -> Iterator[None]:
 
 
 def _graft(session: Session) -> _Candidate:
-    """Solves the head on the frozen backbone's features; leaves the one that saw no selection image in the model."""
+    """Solves the head on the frozen backbone's features.
+
+    It leaves the model as fine-tuning should find it: with the head that saw no selection image, or as it was where
+    the backbone's weights are fresh, as training will leave nothing of the features that such a head was solved on.
+    """
     roles, choices = session.roles, session.recipe.head
     with session.watch.phase("features"):
         features = _features(session)
@@ -104,9 +111,12 @@ def _graft(session: Session) -> _Candidate:
         # Where the head is kept, the training images that were set aside to choose the stage count as well.
         spared = tuple(record for record in roles.select if record.split != "val")
         whole = _solve(session, np.concatenate([fit, select]), roles.fit + spared, l2) if spared else head
+        untouched = session.model.get_weights()
         set_head(session.model, whole.kernel, whole.bias)
         weights = session.model.get_weights()
-        set_head(session.model, head.kernel, head.bias)
+        session.model.set_weights(untouched)
+        if session.recipe.model.weights != "none":
+            set_head(session.model, head.kernel, head.bias)
     return _Candidate(stage, weights, whole.logits(report))
 
 
@@ -125,7 +135,7 @@ def _features(session: Session) -> np.ndarray:
     }
     cache = FeatureCache(cache_folder(), made_by)
     records = roles.fit + roles.select + roles.report
-    return extract_features(records, infer, _reader(session), cache, session.progress)
+    return extract_features(records, infer, session.reader, cache, session.progress)
 
 
 def _solve(session: Session, features: np.ndarray, records: Sequence[Record], l2: float) -> Head:
@@ -142,7 +152,9 @@ def _fine_tune(session: Session) -> None:
     """Trains the network from where it stands, its batch norm and frozen part as the recipe says."""
     choices = session.recipe.finetune
     with session.watch.phase("fine-tune"):
-        set_trainable(session.model, unfreeze=choices.unfreeze, batch_norm=choices.batch_norm)
+        unfreeze = 1.0 if choices.unfreeze is None else choices.unfreeze
+        batch_norm: Literal["frozen", "live"] = "live" if choices.batch_norm == "live" else "frozen"
+        set_trainable(session.model, unfreeze=unfreeze, batch_norm=batch_norm)
         fine_tune(
             session.model,
             _training_images(session),
@@ -164,7 +176,7 @@ def _make_select(session: Session) -> Callable[[], tuple[float, float]] | None:
     infer, labels = make_infer(session.model, session.device), labels_of(records)
 
     def select() -> tuple[float, float]:
-        logits = logits_of(records, infer, _reader(session), Silent(), "select")
+        logits = logits_of(records, infer, session.reader, Silent(), "select")
         return float(losses_of(logits, labels).mean()), float((logits.argmax(axis=1) == labels).mean())
 
     return select
@@ -180,7 +192,7 @@ def _training_images(session: Session) -> TrainingImages:
 
 def _judge_network(session: Session, name: str) -> _Candidate:
     """The model as it stands, judged on the selection images, with its logits for the reported ones."""
-    roles, infer, reader = session.roles, make_infer(session.model, session.device), _reader(session)
+    roles, infer, reader = session.roles, make_infer(session.model, session.device), session.reader
     with session.watch.phase("judge"):
         logits = logits_of(roles.select + roles.report, infer, reader, session.progress, "judge")
     select, report = np.split(logits, [len(roles.select)])
@@ -212,6 +224,7 @@ def _finish(session: Session, candidates: Sequence[_Candidate]) -> dict[str, Any
         "seconds": session.watch.total,
         "seconds_by_phase": session.watch.seconds,
         "notes": list(session.roles.notes),
+        "set_aside": [{"path": str(file.path), "reason": file.reason} for file in session.folder.unreadable],
         "stages": [_stage_row(candidate, session) for candidate in candidates],
         "export": proof,
         **{key: value for key, value in metrics.as_dict().items() if key not in headline(metrics)},
@@ -221,16 +234,18 @@ def _finish(session: Session, candidates: Sequence[_Candidate]) -> dict[str, Any
 
 
 def _export(session: Session, probabilities: np.ndarray) -> dict[str, Any]:
-    version, found = export_proven(
-        session.model,
-        session.folder.class_names,
-        session.run.export_folder,
-        image_size=session.recipe.data.image_size,
-        crop_fraction=session.recipe.data.crop_fraction,
-        paths=[tensorflow_path(record) for record in session.roles.report],
-        expected=probabilities,
-        tolerance=tolerance_for(session.device.precision),
-    )
+    with session.proof or Proof() as proof:
+        version, found = export_proven(
+            session.model,
+            session.folder.class_names,
+            session.run.export_folder,
+            image_size=session.reader.image_size,
+            crop_fraction=session.recipe.data.crop_fraction,
+            paths=[tensorflow_path(record) for record in session.roles.report],
+            expected=probabilities,
+            proof=proof,
+            tolerance=tolerance_for(session.device.precision),
+        )
     return {"folder": str(version), **found}
 
 
@@ -283,7 +298,3 @@ def _report_row(candidate: _Candidate, is_kept: bool, session: Session) -> Stage
             "accuracy": stage.select_accuracy,
         }
     return row
-
-
-def _reader(session: Session) -> ViewReader:
-    return ViewReader(session.recipe.data.image_size, session.recipe.data.crop_fraction)

@@ -26,9 +26,13 @@ class ViewReader:
         view = make_view(image_size, crop_fraction)
         self.image_size = image_size
         self._view_bytes = tf.function(
-            lambda encoded: view(decode_upright(encoded)), input_signature=[tf.TensorSpec([], tf.string)]
+            lambda encoded: view(decode_upright(encoded)),
+            autograph=False,
+            input_signature=[tf.TensorSpec([], tf.string)],
         )
-        self._view_pixels = tf.function(view, input_signature=[tf.TensorSpec([None, None, 3], tf.uint8)])
+        self._view_pixels = tf.function(
+            view, autograph=False, input_signature=[tf.TensorSpec([None, None, 3], tf.uint8)]
+        )
 
     def read(self, path: Path) -> np.ndarray:
         """The view of one file. Raises UnreadablePhoto with the reason where there is none."""
@@ -56,7 +60,7 @@ def make_infer(model: Callable[..., tf.Tensor], device: Device) -> Infer:
     """A function from float32 [N, S, S, 3] to the model's float32 output [N, ...], in inference mode."""
     jit = device.kind != "cpu"
 
-    @tf.function(jit_compile=jit, reduce_retracing=True)
+    @tf.function(autograph=False, jit_compile=jit, reduce_retracing=True)
     def infer(images: tf.Tensor) -> tf.Tensor:
         return tf.cast(model(images, training=False), tf.float32)
 

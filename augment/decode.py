@@ -13,6 +13,8 @@ _HEADER_BYTES = 1 << 17  # an Exif segment follows SOI and at most a JFIF or ICC
 _START_OF_SCAN, _APP1 = 0xDA, 0xE1
 _ORIENTATION_TAG = 0x0112
 _EXIF_MARK = list(b"Exif\x00\x00")
+_BYTE_ORDERS, _TIFF_MAGIC = list(b"IM"), 42
+_SHORT, _LONG = 3, 4  # the standard asks for a SHORT; Pillow, which reads the sizes, takes a LONG too
 
 
 def decode_upright(encoded: tf.Tensor) -> tf.Tensor:
@@ -64,17 +66,19 @@ def _orientation_of_jpeg(encoded: tf.Tensor) -> tf.Tensor:
         return in_header & (byte(at + 1) != _START_OF_SCAN) & ~is_exif(at)
 
     def next_segment(at: tf.Tensor) -> tf.Tensor:
-        return at + 2 + byte(at + 2) * 256 + byte(at + 3)
+        is_fill_byte = byte(at + 1) == 0xFF
+        return at + tf.where(is_fill_byte, 1, 2 + byte(at + 2) * 256 + byte(at + 3))
 
     at = tf.while_loop(is_other_segment, lambda at: (next_segment(at),), (tf.constant(2),))[0]
     found = tf.logical_and(at < last, is_exif(at))
-    return tf.cond(found, lambda: _orientation_of_tiff(header[at + 10 :]), lambda: tf.constant(1))
+    return tf.cond(found, lambda: _orientation_of_tiff(header[at + 10 : next_segment(at)]), lambda: tf.constant(1))
 
 
 def _orientation_of_tiff(tiff: tf.Tensor) -> tf.Tensor:
-    """Reads tag 0x0112 of the first directory of `tiff` (int32 [N], one value a byte)."""
+    """Reads tag 0x0112 of the first directory of `tiff` (int32 [N], one value a byte); 1 where it has none."""
+    tiff = tf.concat([tiff, [0]], 0)  # what lies behind the end reads as 0
     last = tf.size(tiff) - 1
-    little_endian = tf.equal(tiff[0], ord("I")) if tiff.shape[0] != 0 else tf.constant(True)
+    little_endian = tf.equal(tiff[0], ord("I"))
 
     def number(at: tf.Tensor, size: int) -> tf.Tensor:
         places = tf.range(size)
@@ -83,8 +87,11 @@ def _orientation_of_tiff(tiff: tf.Tensor) -> tf.Tensor:
         return tf.reduce_sum(tf.bitwise.left_shift(values, shifts), axis=-1)
 
     directory = number(tf.constant(4), 4)
-    count = tf.clip_by_value(number(directory, 2), 0, (last + 1) // 12)
+    count = tf.clip_by_value(number(directory, 2), 0, last // 12)
     entries = directory + 2 + 12 * tf.range(count)
-    is_orientation = number(entries, 2) == _ORIENTATION_TAG
-    value = tf.reduce_max(tf.where(is_orientation, number(entries + 8, 2), 1), axis=0)
-    return tf.where((value >= 1) & (value <= 8), value, 1)
+    kinds = number(entries + 2, 2)
+    is_orientation = (number(entries, 2) == _ORIENTATION_TAG) & ((kinds == _SHORT) | (kinds == _LONG))
+    orientations = tf.where(kinds == _LONG, number(entries + 8, 4), number(entries + 8, 2))
+    value = tf.reduce_max(tf.where(is_orientation, orientations, 1), axis=0)
+    starts_like_tiff = tf.reduce_any(tiff[0] == _BYTE_ORDERS) & (number(tf.constant(2), 2) == _TIFF_MAGIC)
+    return tf.where(starts_like_tiff & (value >= 1) & (value <= 8), value, 1)

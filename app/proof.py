@@ -1,0 +1,63 @@
+"""The fresh process that answers photos with an export, to be compared with the trained model."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from regraft.errors import ExportError
+
+_SCRIPT = Path(__file__).with_name("prove_export.py")
+
+
+class Proof:
+    """A fresh process that imports only TensorFlow and answers photos from their raw bytes.
+
+    It starts when the object is made, so that its start-up overlaps with writing the export; it ends with the
+    `with` block, whatever happens.
+    """
+
+    def __init__(self) -> None:
+        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", str(_SCRIPT)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+
+    def __enter__(self) -> Proof:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+            if pipe:
+                pipe.close()
+
+    def scores(self, model: Path, paths: Sequence[Path], *, batch_size: int = 32) -> tuple[np.ndarray, list[str]]:
+        """float32 [N, C] of the photos in `paths`, and the C labels, both as the export says them.
+
+        Raises:
+            ExportError: the process failed.
+        """
+        names = [str(path) for path in paths]
+        batches = [names[start : start + batch_size] for start in range(0, len(names), batch_size)]
+        with tempfile.TemporaryDirectory() as folder:
+            answer = Path(folder) / "scores.npy"
+            order = {"model": str(model), "files": batches, "scores": str(answer)}
+            labels, errors = self._process.communicate(json.dumps(order) + "\n")
+            if self._process.returncode:
+                last = errors.strip().splitlines()[-1:] or ["no message"]
+                raise ExportError(f"The export does not answer in a fresh process: {last[0]}")
+            return np.load(answer), json.loads(labels)
