@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import colorsys
+import io
+import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -13,10 +19,67 @@ from PIL import Image
 
 PhotoFolder = Callable[..., Path]
 
+TRAINING = (
+    *("--backbone", "tiny", "--seed", 3, "--epochs", 3),
+    *(
+        "--set",
+        "finetune.batch_size=8",
+        "--set",
+        "finetune.learning_rate=0.003",
+        "--set",
+        "head.l2=[1e6]",
+        "--set",
+        "data.select_fraction=0.2",
+    ),
+)
+"""The options of the run that most tests share. So strong an L2 spoils the head: the fine-tuned stage is kept."""
 
-def draw_photo(
-    class_index: int, *, seed: int, size: tuple[int, int] = (64, 48), classes: int = 8
-) -> Image.Image:
+
+@dataclass(frozen=True)
+class Answer:
+    """What the command line answered: its exit code and what it printed."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The one JSON object on stdout."""
+        return json.loads(self.stdout)
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A finished run that tests only read: its folder, the photos it was trained on and what `train` answered."""
+
+    folder: Path
+    photos: Path
+    answer: Answer
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """What its metrics.json holds."""
+        return json.loads((self.folder / "metrics.json").read_text("utf-8"))
+
+
+def run_regraft(*words: object, stdin: str = "") -> Answer:
+    """Runs `regraft` with these words in this process, as the console script would."""
+    from regraft.cli import main
+
+    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", newline="", write_through=True) for _ in range(2))
+    argv = ["regraft", *map(str, words)]
+    with patch("sys.argv", argv), patch("sys.stdin", io.StringIO(stdin)), redirect_stdout(out), redirect_stderr(err):
+        try:
+            main()
+            code = 0
+        except SystemExit as end:
+            code = int(end.code or 0)
+    stdout, stderr = (stream.buffer.getvalue().decode("utf-8", "surrogateescape") for stream in (out, err))
+    return Answer(code, stdout, stderr)
+
+
+def draw_photo(class_index: int, *, seed: int, size: tuple[int, int] = (64, 48), classes: int = 8) -> Image.Image:
     """An RGB image of `size` (width, height): its hue and the direction of its stripes tell its class.
 
     `seed` varies the phase, the brightness and a random pattern, so no two seeds look alike.
@@ -56,6 +119,79 @@ def photo_folder(tmp_path: Path) -> PhotoFolder:
         return root
 
     return write
+
+
+def write_odd_photos(folder: Path, photos: list[Image.Image]) -> None:
+    """Writes each photo in another format that cameras, scanners and drawing programs make; all can be read."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    cycle: list[tuple[str, Callable[[Image.Image], Image.Image], dict[str, Any]]] = [
+        ("tiff.tif", lambda photo: photo, {}),
+        ("cmyk.jpg", lambda photo: photo.convert("CMYK"), {"quality": 95}),
+        ("deep.png", _sixteen_bit, {}),
+        ("grey_alpha.png", lambda photo: photo.convert("LA"), {}),
+        ("palette.png", lambda photo: photo.quantize(64), {}),
+        ("web.webp", lambda photo: photo, {"lossless": True}),
+        ("bitmap.bmp", lambda photo: photo, {}),
+        ("turned.jpg", lambda photo: photo.transpose(Image.Transpose.ROTATE_90), {"exif": exif, "quality": 95}),
+        ("first.gif", lambda photo: photo.quantize(64), {}),
+        ('a "b", c é.jpg', lambda photo: photo, {"quality": 95}),
+    ]
+    for number, photo in enumerate(photos):
+        name, change, options = cycle[number % len(cycle)]
+        change(photo).save(folder / f"{number:02}_{name}", **options)
+
+
+def _sixteen_bit(photo: Image.Image) -> Image.Image:
+    return Image.fromarray(np.asarray(photo.convert("L"), np.uint16) * 257)
+
+
+def write_broken_photos(folder: Path) -> list[Path]:
+    """Six files that no one can read, one of each kind, in path order."""
+    whole = draw_photo(0, seed=99)
+    jpeg, png = io.BytesIO(), io.BytesIO()
+    whole.save(jpeg, "JPEG")
+    whole.save(png, "PNG")
+    contents = {
+        "bomb.gif": b"GIF89a" + b"\xff\xff" * 2 + b"\0\0\0;",
+        "cut.jpg": jpeg.getvalue()[:-100],
+        "cut.png": png.getvalue()[:-100],
+        "empty.jpg": b"",
+        "text.jpg": b"This is not a photo.\n",
+        "zero_width.gif": b"GIF89a\0\0\x10\0\0\0\0;",
+    }
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    return [folder / name for name in contents]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A cache of their own, so that no test reads or leaves anything in the user's."""
+    folder = tmp_path_factory.mktemp("cache")
+    with patch.dict(os.environ, REGRAFT_CACHE=str(folder)):
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def mixed_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three classes of 20 photos in ten formats, six broken files among them. To be read only."""
+    root = tmp_path_factory.mktemp("mixed") / "photos"
+    for class_index, name in enumerate(("bee", "cat", "dog")):
+        (root / name).mkdir(parents=True)
+        photos = [draw_photo(class_index, seed=number, size=(44, 36), classes=3) for number in range(20)]
+        write_odd_photos(root / name, photos)
+    write_broken_photos(root / "cat")
+    return root
+
+
+@pytest.fixture(scope="session")
+def trained(mixed_photos: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainedRun:
+    """A finished run on `mixed_photos`, trained by `regraft train --json` with the options `TRAINING`."""
+    folder = tmp_path_factory.mktemp("runs") / "mixed"
+    answer = run_regraft("train", mixed_photos, *TRAINING, "--out", folder, "--json")
+    assert answer.code == 0, answer.stderr
+    return TrainedRun(folder, mixed_photos, answer)
 
 
 @pytest.fixture(scope="session")

@@ -119,9 +119,7 @@ def test_unlabelled_test_images_are_loose(photo_folder):
 
 
 def test_an_empty_class_folder_is_listed(photo_folder):
-    folder = scan_folder(
-        photo_folder({"train/cat": 1, "train/dog": 1, "val/cat": 1, "val/dog": 0, "val/old": 0})
-    )
+    folder = scan_folder(photo_folder({"train/cat": 1, "train/dog": 1, "val/cat": 1, "val/dog": 0, "val/old": 0}))
     assert folder.class_names == ("cat", "dog")
     assert names_of(folder, folder.empty_folders) == ["val/dog", "val/old"]
 

@@ -15,9 +15,7 @@ from regraft.metrics import (
 THREE = ("ant", "bee", "wasp")
 # Answers: ant ant bee bee ant; right on images 0, 1, 2.
 TRUTH = np.array([0, 0, 1, 2, 1])
-SCORES = np.array(
-    [[0.8, 0.1, 0.1], [0.6, 0.3, 0.1], [0.2, 0.7, 0.1], [0.1, 0.5, 0.4], [0.9, 0.04, 0.06]], np.float32
-)
+SCORES = np.array([[0.8, 0.1, 0.1], [0.6, 0.3, 0.1], [0.2, 0.7, 0.1], [0.1, 0.5, 0.4], [0.9, 0.04, 0.06]], np.float32)
 
 
 def random_answers(seed: int, images: int, classes: int) -> tuple[np.ndarray, np.ndarray]:

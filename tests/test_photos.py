@@ -93,9 +93,7 @@ def test_an_orientation_that_does_not_exist_counts_as_upright(tmp_path, orientat
     assert inspect_photo(tmp_path / "a.jpg").orientation == 1
 
 
-@pytest.mark.parametrize(
-    "exif", [b"Exif\0\0", b"Exif\0\0garbage", b"Exif\0\0II*\0\x08\0\0\0\xff\xff\x12\x01"]
-)
+@pytest.mark.parametrize("exif", [b"Exif\0\0", b"Exif\0\0garbage", b"Exif\0\0II*\0\x08\0\0\0\xff\xff\x12\x01"])
 def test_broken_exif_counts_as_upright_without_a_warning(tmp_path, exif):
     draw_photo(0, seed=0).save(tmp_path / "a.jpg", exif=exif)
     assert inspect_photo(tmp_path / "a.jpg").orientation == 1
@@ -144,9 +142,7 @@ def test_a_flat_deep_grey_image_is_black():
 def test_transparency_is_dropped():
     pixels = np.array([[[10, 20, 30, 0], [40, 50, 60, 255]]], np.uint8)
     np.testing.assert_array_equal(read_upright_rgb(encode(Image.fromarray(pixels), "PNG")), pixels[..., :3])
-    np.testing.assert_array_equal(
-        read_upright_rgb(encode(Image.fromarray(pixels[..., 2:]), "PNG"))[0, :, 1], [30, 60]
-    )
+    np.testing.assert_array_equal(read_upright_rgb(encode(Image.fromarray(pixels[..., 2:]), "PNG"))[0, :, 1], [30, 60])
 
 
 def test_a_palette_with_transparent_colors_reads_without_a_warning():
@@ -294,9 +290,7 @@ def test_tensorflow_reads_eight_bit_jpeg_and_png(tmp_path, format, mode, reads):
 
 def test_tensorflow_turns_jpegs_only(tmp_path):
     for format, reads in (("JPEG", True), ("PNG", False)):
-        assert (
-            tensorflow_reads(check_photo(encode(draw_photo(0, seed=0), format, exif=exif_with(3)))) == reads
-        )
+        assert tensorflow_reads(check_photo(encode(draw_photo(0, seed=0), format, exif=exif_with(3)))) == reads
 
 
 def test_a_phone_jpeg_with_a_second_picture_is_a_jpeg_for_tensorflow():

@@ -80,9 +80,7 @@ def save_photo(path: Path, *, size: tuple[int, int] = (400, 200), orientation: i
 
 def report_data(folder: Path, **changes: Any) -> ReportData:
     records = [record(save_photo(folder / f"{i}.jpg"), int(truth)) for i, truth in enumerate(TRUTH)]
-    data = ReportData(
-        "A run", measure(TRUTH, PROBABILITIES, NASTY), PROBABILITIES, TRUTH, records, NASTY, root=folder
-    )
+    data = ReportData("A run", measure(TRUTH, PROBABILITIES, NASTY), PROBABILITIES, TRUTH, records, NASTY, root=folder)
     return replace(data, **changes)
 
 
@@ -118,9 +116,7 @@ def test_confusion_csv_has_the_truth_in_rows(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("class_count", [1, 2, 20, 21, 100, 130])
 def test_confusion_picture_is_small_and_large_enough_to_read(tmp_path: Path, class_count: int) -> None:
-    matrix = np.random.default_rng(5).poisson(0.4, (class_count, class_count)) + 20 * np.eye(
-        class_count, dtype=int
-    )
+    matrix = np.random.default_rng(5).poisson(0.4, (class_count, class_count)) + 20 * np.eye(class_count, dtype=int)
     names = [f"a class with a long name {i}" for i in range(class_count)]
     write_confusion_png(tmp_path / "c.png", matrix, names)
     assert (tmp_path / "c.png").stat().st_size < 300_000
@@ -180,9 +176,7 @@ def test_predictions_have_one_row_an_image_in_order(tmp_path: Path) -> None:
 
 def test_predictions_show_five_answers_at_most_the_first_class_first_when_equal(tmp_path: Path) -> None:
     scores = np.array([[0.1, 0.1, 0.3, 0.1, 0.1, 0.2, 0.1]])
-    write_predictions_csv(
-        tmp_path / "p.csv", [record(Path("x.jpg"))], np.array([6]), scores, tuple("abcdefg")
-    )
+    write_predictions_csv(tmp_path / "p.csv", [record(Path("x.jpg"))], np.array([6]), scores, tuple("abcdefg"))
     header, row = read_csv(tmp_path / "p.csv")
     assert header[-2:] == ["label_5", "score_5"]
     assert row[2::2] == ["c", "0.300000", "0.200000", "0.100000", "0.100000", "0.100000"]
@@ -206,9 +200,7 @@ def test_file_name_that_is_not_utf8_keeps_its_bytes_in_csv_and_is_readable_in_ht
 
 def test_report_says_the_accuracy_its_interval_and_on_what(tmp_path: Path) -> None:
     page = render(tmp_path, which_images="of the test split, which no choice saw")
-    assert (
-        "50.0 % of 4 photos of the test split, which no choice saw; 95 % interval 15.0–85.0 %." in page.text
-    )
+    assert "50.0 % of 4 photos of the test split, which no choice saw; 95 % interval 15.0–85.0 %." in page.text
     assert "2 mistakes." in page.text
 
 

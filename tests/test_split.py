@@ -86,16 +86,12 @@ def test_pictures_without_detail_are_never_near():
     stripes = np.zeros((16, 16), np.uint8)
     stripes[:, ::2] = 1  # changes across, never down
     for bits in (np.zeros(256, np.uint8), np.ones(256, np.uint8), stripes.ravel(), stripes.T.ravel()):
-        np.testing.assert_array_equal(
-            group_duplicates([record("a", bits=bits), record("b", bits=bits)]), [0, 1]
-        )
+        np.testing.assert_array_equal(group_duplicates([record("a", bits=bits), record("b", bits=bits)]), [0, 1])
 
 
 def test_detail_is_counted_down_and_across():
     bits = np.zeros((16, 16), np.uint8)
-    isolated = [
-        (y, x) for y in range(1, 15, 2) for x in range(1, 15, 2)
-    ]  # each changes twice down and across
+    isolated = [(y, x) for y in range(1, 15, 2) for x in range(1, 15, 2)]  # each changes twice down and across
     for count, groups in ((DETAIL_BITS // 2 - 1, [0, 1]), (DETAIL_BITS // 2, [0, 0])):
         bits[:] = 0
         bits[tuple(np.transpose(isolated[:count]))] = 1
@@ -156,9 +152,7 @@ def test_the_seed_decides():
 def test_neither_the_order_nor_the_place_of_the_files_matters():
     records = records_of(25, 25)
     shuffled = random.Random(0).sample(records, len(records))
-    moved = [
-        record(f"elsewhere-{one.path.name}", one.class_index, content=one.fingerprint) for one in records
-    ]
+    moved = [record(f"elsewhere-{one.path.name}", one.class_index, content=one.fingerprint) for one in records]
     expected = contents(hold_out(records, 0.2, seed=0)[1])
     assert contents(hold_out(shuffled, 0.2, seed=0)[1]) == expected
     assert contents(hold_out(moved, 0.2, seed=0)[1]) == expected
@@ -266,9 +260,7 @@ def test_with_two_splits_and_no_choices_all_of_train_is_trained_on(name):
     assert [len(part) for part in (roles.fit, roles.select, roles.report)] == [16, 0, 6]
 
 
-@pytest.mark.parametrize(
-    "records", [records_of(20, 20), splits_of(train=20)], ids=["no split", "train alone"]
-)
+@pytest.mark.parametrize("records", [records_of(20, 20), splits_of(train=20)], ids=["no split", "train alone"])
 def test_without_a_judging_split_one_is_held_out_which_choices_do_not_change(records):
     with_choices, without = roles_of(records), roles_of(records, needs_selection=False)
     assert with_choices.report == without.report

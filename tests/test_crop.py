@@ -1,0 +1,101 @@
+"""Random crops: where the box lies, and that decoding a part equals a part of the decoded."""
+
+import io
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import draw_photo
+from PIL import Image
+
+from regraft.augment.crop import ASPECT_RATIOS, decode_crop, random_box
+from regraft.augment.decode import decode_upright
+
+
+def box_of(seed: int, *, height: int = 60, width: int = 90, min_area: float = 0.3) -> tuple[int, ...]:
+    box = random_box(tf.constant(height), tf.constant(width), tf.constant([seed, 1]), min_area)
+    return tuple(box.numpy().tolist())
+
+
+def jpeg(orientation: int = 1, subsampling: int = 2) -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    buffer = io.BytesIO()
+    draw_photo(2, seed=1, size=(90, 60)).save(buffer, "JPEG", quality=90, subsampling=subsampling, exif=exif)
+    return buffer.getvalue()
+
+
+def crop_of(encoded: bytes, seed: int, *, height: int, width: int, plain: bool) -> np.ndarray:
+    sizes = tf.constant(height), tf.constant(width)
+    return decode_crop(tf.constant(encoded), *sizes, tf.constant(plain), tf.constant([seed, 1]), 0.3).numpy()
+
+
+@pytest.mark.parametrize(("height", "width"), [(60, 90), (90, 60), (64, 64), (7, 9)])
+def test_box_lies_inside_the_image(height, width):
+    for seed in range(50):
+        top, left, tall, wide = box_of(seed, height=height, width=width)
+        assert min(top, left) >= 0
+        assert min(tall, wide) >= 1
+        assert top + tall <= height
+        assert left + wide <= width
+
+
+def test_box_covers_the_asked_area_at_a_moderate_aspect_ratio():
+    boxes = np.array([box_of(seed, height=600, width=900) for seed in range(200)])
+    areas, ratios = boxes[:, 2] * boxes[:, 3] / (600 * 900), boxes[:, 3] / boxes[:, 2]
+    assert areas.min() >= 0.3 * 0.99
+    assert areas.max() > 0.7
+    assert ratios.min() >= ASPECT_RATIOS[0] * 0.99
+    assert ratios.max() <= ASPECT_RATIOS[1] * 1.01
+
+
+def test_box_is_the_whole_image_where_no_draw_fits():
+    assert box_of(0, height=4, width=400, min_area=0.9) == (0, 0, 4, 400)
+
+
+def test_the_same_seed_gives_the_same_box_and_others_differ():
+    boxes = [box_of(seed) for seed in range(20)]
+    assert boxes == [box_of(seed) for seed in range(20)]
+    assert len(set(boxes)) == 20
+
+
+def test_decoding_a_part_gives_that_part_of_the_decoded_photo():
+    encoded = jpeg(subsampling=0)
+    whole = decode_upright(tf.constant(encoded)).numpy()
+    for seed in range(20):
+        top, left, tall, wide = box_of(seed)
+        part = crop_of(encoded, seed, height=60, width=90, plain=True)
+        np.testing.assert_array_equal(part, whole[top : top + tall, left : left + wide])
+
+
+def test_with_subsampled_color_only_the_outermost_pixels_of_a_decoded_part_differ():
+    encoded = jpeg(subsampling=2)
+    whole = decode_upright(tf.constant(encoded)).numpy()
+    for seed in range(20):
+        top, left, tall, wide = box_of(seed)
+        part = crop_of(encoded, seed, height=60, width=90, plain=True)
+        expected = whole[top : top + tall, left : left + wide]
+        np.testing.assert_array_equal(part[1:-1, 1:-1], expected[1:-1, 1:-1])
+        np.testing.assert_allclose(part.astype(int), expected.astype(int), atol=16)
+
+
+@pytest.mark.parametrize(("orientation", "height", "width"), [(3, 60, 90), (6, 90, 60), (8, 90, 60)])
+def test_a_turned_photo_is_cropped_upright(orientation, height, width):
+    encoded = jpeg(orientation)
+    whole = decode_upright(tf.constant(encoded)).numpy()
+    assert whole.shape == (height, width, 3)
+    for seed in range(10):
+        top, left, tall, wide = box_of(seed, height=height, width=width)
+        part = crop_of(encoded, seed, height=height, width=width, plain=False)
+        np.testing.assert_array_equal(part, whole[top : top + tall, left : left + wide])
+
+
+def test_crop_gives_the_same_pixels_inside_a_pipeline():
+    encoded = jpeg()
+    rows = tf.data.Dataset.range(8).map(
+        lambda seed: decode_crop(
+            tf.constant(encoded), tf.constant(60), tf.constant(90), seed % 2 == 0, tf.stack([seed, 1]), 0.3
+        )
+    )
+    for seed, part in enumerate(rows):
+        np.testing.assert_array_equal(part, crop_of(encoded, seed, height=60, width=90, plain=seed % 2 == 0))

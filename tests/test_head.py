@@ -1,0 +1,173 @@
+"""The solved head: its gradient, its optimum and the choice of its strength."""
+
+import numpy as np
+import pytest
+from scipy.optimize import approx_fprime
+from scipy.special import log_softmax
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import StratifiedGroupKFold
+
+import regraft.head
+from regraft.head import choose_l2, solve_head
+
+CLASSES = 3
+
+
+def problem(images: int = 90, channels: int = 6, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Features float32 [images, channels] of three overlapping classes, off-centre and of unlike spread."""
+    random = np.random.default_rng(seed)
+    labels = np.arange(images) % CLASSES
+    centers = random.standard_normal((CLASSES, channels))
+    spread = np.linspace(0.2, 3, channels)
+    features = 4 + spread * (centers[labels] + random.standard_normal((images, channels)))
+    return features.astype(np.float32), labels
+
+
+def objective(kernel: np.ndarray, bias: np.ndarray, features: np.ndarray, labels: np.ndarray, l2: float) -> float:
+    """What `solve_head` says it minimizes, for a head of plain features."""
+    scale = np.sqrt(np.mean((features - features.mean(axis=0, dtype=np.float64)) ** 2))
+    logits = features.astype(np.float64) @ kernel + bias
+    losses = -log_softmax(logits, axis=1)[np.arange(len(labels)), labels]
+    return float(losses.mean() + l2 / 2 * ((kernel * scale) ** 2).sum())
+
+
+@pytest.mark.parametrize("l2", [1e-3, 0.03, 1.0])
+def test_the_gradient_vanishes_at_the_solution(l2):
+    features, labels = problem()
+    head = solve_head(features, labels, class_count=CLASSES, l2=l2)
+    shape = head.kernel.shape
+
+    def loss(flat: np.ndarray) -> float:
+        return objective(flat[:-CLASSES].reshape(shape), flat[-CLASSES:], features, labels, l2)
+
+    solution = np.concatenate([head.kernel.ravel(), head.bias]).astype(np.float64)
+    assert np.abs(approx_fprime(np.zeros(solution.size), loss, 1e-6)).max() > 0.1
+    assert np.abs(approx_fprime(solution, loss, 1e-6)).max() < 1e-3
+
+
+# objective * N / l2 = N * mean CE * 1 / l2 ... = C * sum CE + ||W||² / 2 with C = 1 / (l2 * N), scikit-learn's form.
+@pytest.mark.parametrize("l2", [3e-3, 0.1])
+def test_the_optimum_is_that_of_scikit_learn(l2):
+    features, labels = problem()
+    x = features - features.mean(axis=0, dtype=np.float64)
+    x /= np.sqrt(np.mean(x**2))
+    peer = LogisticRegression(C=1 / (l2 * len(labels)), tol=1e-10, max_iter=10_000).fit(x, labels)
+    head = solve_head(features, labels, class_count=CLASSES, l2=l2)
+    expected = log_softmax(peer.decision_function(x), axis=1)
+    np.testing.assert_allclose(log_softmax(head.logits(features), axis=1), expected, atol=2e-3)
+    assert head.loss == pytest.approx(-expected[np.arange(len(labels)), labels].mean(), abs=1e-5)
+
+
+def test_shift_and_scale_of_the_features_do_not_matter():
+    features, labels = problem()
+    plain = solve_head(features, labels, class_count=CLASSES, l2=0.01)
+    moved = 512 * features + 100
+    head = solve_head(moved, labels, class_count=CLASSES, l2=0.01)
+    np.testing.assert_allclose(head.logits(moved), plain.logits(features), atol=1e-2)
+
+
+def test_the_head_is_float32_and_says_how_it_was_solved():
+    head = solve_head(*problem(), class_count=CLASSES, l2=0.01)
+    assert (head.kernel.shape, head.bias.shape) == ((6, CLASSES), (CLASSES,))
+    assert {head.kernel.dtype, head.bias.dtype} == {np.dtype(np.float32)}
+    assert (head.l2, head.iterations > 1) == (0.01, True)
+
+
+def test_max_iterations_is_the_most_it_takes():
+    assert solve_head(*problem(), class_count=CLASSES, l2=1e-3, max_iterations=2).iterations <= 2
+
+
+def test_one_image_a_class_is_told_apart():
+    features = np.eye(3, 5, dtype=np.float32)
+    head = solve_head(features, np.arange(3), class_count=3, l2=1e-3)
+    assert head.logits(features).argmax(axis=1).tolist() == [0, 1, 2]
+
+
+def test_constant_features_give_the_frequencies_of_the_classes():
+    labels = np.array([0, 0, 0, 1])
+    features = np.full((4, 3), 7.0, np.float32)
+    head = solve_head(features, labels, class_count=2, l2=0.1)
+    odds = head.logits(features) @ [1, -1]
+    np.testing.assert_allclose(odds, np.log(3), atol=1e-3)
+
+
+def test_a_class_without_an_image_is_never_the_answer():
+    features, labels = problem()
+    head = solve_head(features, labels, class_count=CLASSES + 1, l2=0.01)
+    assert not (head.logits(features).argmax(axis=1) == CLASSES).any()
+
+
+def choose(features: np.ndarray, labels: np.ndarray, **options) -> tuple[float, dict[float, float]]:
+    given = {"candidates": (10.0, 0.01, 0.3), "groups": np.arange(len(labels)), "folds": 3, "seed": 0}
+    return choose_l2(features, labels, class_count=CLASSES, **(given | options))
+
+
+def test_the_strength_with_the_smallest_loss_is_chosen_from_all():
+    chosen, losses = choose(*problem())
+    assert list(losses) == [0.01, 0.3, 10.0]
+    assert chosen == min(losses, key=losses.__getitem__)
+
+
+def test_the_loss_of_a_strength_is_that_of_images_the_head_has_not_seen():
+    features, labels = problem()
+    groups = np.arange(len(labels))
+    _, losses = choose(features, labels, candidates=(0.1, 1.0))
+    total = 0.0
+    for kept, held in StratifiedGroupKFold(3, shuffle=True, random_state=0).split(features, labels, groups):
+        head = solve_head(features[kept], labels[kept], class_count=CLASSES, l2=0.1)
+        total -= log_softmax(head.logits(features[held]), axis=1)[np.arange(len(held)), labels[held]].sum()
+    assert losses[0.1] == pytest.approx(total / len(labels), rel=1e-5)
+
+
+def test_noise_gets_the_strongest_penalty_and_clean_classes_a_weak_one():
+    random = np.random.default_rng(1)
+    noise, labels = random.standard_normal((60, 20)).astype(np.float32), np.arange(60) % CLASSES
+    assert choose(noise, labels)[0] == 10.0
+    clean = (20 * np.eye(CLASSES)[labels] + random.standard_normal((60, CLASSES))).astype(np.float32)
+    assert choose(clean, labels)[0] == 0.01
+
+
+def test_duplicates_are_never_on_both_sides_of_a_fold(monkeypatch):
+    features, labels = problem(images=30)
+    features, labels, groups = np.tile(features, (3, 1)), np.tile(labels, 3), np.tile(np.arange(30), 3)
+    seen: list[set[bytes]] = []
+    solve = regraft.head.solve_head
+
+    def spy(kept: np.ndarray, *arguments, **options):
+        seen.append({row.tobytes() for row in kept})
+        return solve(kept, *arguments, **options)
+
+    monkeypatch.setattr(regraft.head, "solve_head", spy)
+    choose(features, labels, groups=groups, candidates=(0.1, 1.0))
+    rows = {row.tobytes() for row in features}
+    held = [rows - kept for kept in seen[::2]]  # two candidates for each of three folds
+    assert sum(len(part) for part in held) == 30  # each of the 30 was once held with all of its copies
+    assert set().union(*held) == rows
+
+
+@pytest.mark.parametrize(
+    ("labels", "groups"),
+    [
+        (np.array([0, 0, 0, 1, 1, 2]), np.arange(6)),
+        (np.array([0, 0, 1, 1, 2, 2]), np.array([0, 1, 2, 3, 4, 4])),
+    ],
+    ids=["one image", "duplicates of one image"],
+)
+def test_a_class_that_cannot_be_divided_gets_the_middle_strength(labels, groups):
+    features = np.random.default_rng(0).standard_normal((6, 4)).astype(np.float32)
+    assert choose(features, labels, groups=groups) == (0.3, {})
+
+
+def test_folds_are_no_more_than_the_rarest_class_can_fill():
+    labels = np.array([0] * 8 + [1] * 8 + [2] * 2)
+    features = np.random.default_rng(0).standard_normal((18, 4)).astype(np.float32)
+    _, losses = choose(features, labels, folds=5)
+    assert all(np.isfinite(list(losses.values())))
+
+
+def test_one_candidate_is_taken_without_a_trial():
+    assert choose(*problem(), candidates=(0.5,)) == (0.5, {})
+
+
+def test_the_same_seed_gives_the_same_losses():
+    assert choose(*problem()) == choose(*problem())

@@ -1,0 +1,56 @@
+"""Work in threads: order, bounded memory, failures."""
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from regraft.parallel import cores, map_ordered
+
+
+def test_results_come_in_the_order_of_the_items():
+    def slow_first(item: int) -> int:
+        time.sleep(0.02 if item == 0 else 0)
+        return item * item
+
+    assert list(map_ordered(slow_first, range(50), workers=4)) == [item * item for item in range(50)]
+
+
+def test_items_are_worked_on_at_the_same_time():
+    both = threading.Barrier(2, timeout=20)  # breaks unless two threads meet
+    assert len(list(map_ordered(lambda _: both.wait(), range(2), workers=2))) == 2
+
+
+def test_no_more_items_are_taken_than_may_wait():
+    taken: list[int] = []
+
+    def items() -> Iterator[int]:
+        for item in range(100):
+            taken.append(item)
+            yield item
+
+    results = map_ordered(lambda item: item, items(), workers=2, ahead=5)
+    assert next(results) == 0
+    assert len(taken) == 5
+    results.close()
+
+
+def test_an_exception_comes_when_its_item_has_its_turn():
+    def fail_on_two(item: int) -> int:
+        if item == 2:
+            raise ValueError("two")
+        return item
+
+    results = map_ordered(fail_on_two, range(5), workers=3)
+    assert [next(results), next(results)] == [0, 1]
+    with pytest.raises(ValueError, match="two"):
+        next(results)
+
+
+def test_no_items_give_no_results():
+    assert list(map_ordered(str, [])) == []
+
+
+def test_there_is_at_least_one_core():
+    assert cores() >= 1

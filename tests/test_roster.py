@@ -1,0 +1,30 @@
+"""Which image did what in a run, to disk and back."""
+
+import os
+from pathlib import Path
+
+from regraft.records import Record
+from regraft.roster import RosterRow, read_roster, write_roster
+from regraft.split import Roles
+
+
+def record(path: str, class_index: int) -> Record:
+    return Record(Path(path), class_index, "", "JPEG", 8, 8, 1, f"fingerprint of {path}", b"")
+
+
+def test_every_image_with_a_role_comes_back(tmp_path: Path):
+    odd_name = os.fsdecode(b'/photos/caf\xe9, "two"\nlines.jpg')
+    roles = Roles((record("/photos/a.jpg", 0), record(odd_name, 1)), (record("/photos/b.jpg", 1),), (), "val", ())
+    write_roster(tmp_path / "images.csv", roles, ("ant", "bee, wasp"))
+    assert read_roster(tmp_path / "images.csv") == [
+        RosterRow(Path("/photos/a.jpg"), "ant", "fit", "fingerprint of /photos/a.jpg"),
+        RosterRow(Path(odd_name), "bee, wasp", "fit", f"fingerprint of {odd_name}"),
+        RosterRow(Path("/photos/b.jpg"), "bee, wasp", "select", "fingerprint of /photos/b.jpg"),
+    ]
+
+
+def test_paths_are_absolute(tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_roster(tmp_path / "images.csv", Roles((), (), (record("a.jpg", 0),), "val", ()), ("ant",))
+    (row,) = read_roster(tmp_path / "images.csv")
+    assert (row.path, row.role) == (tmp_path / "a.jpg", "report")

@@ -1,0 +1,155 @@
+"""Run directories: where a new one may go, and what is said about those that are there."""
+
+from pathlib import Path
+
+import pytest
+
+from regraft.errors import RunError
+from regraft.recipe import load_recipe
+from regraft.run import Run, new_run, open_run, resumable_run, write_json
+
+RECIPE = load_recipe("quick", {"seed": 3})
+CLASSES = ("ant", "bee")
+
+
+def started(folder: Path, class_names: tuple[str, ...] = CLASSES) -> Run:
+    run = new_run(folder, "unused")
+    run.start(RECIPE, class_names, {"seed": 3})
+    return run
+
+
+def finished(folder: Path) -> Run:
+    run = started(folder)
+    run.model_file.touch()
+    write_json(run.metrics_file, {"accuracy": 1.0})
+    return run
+
+
+def message_of(call, *arguments) -> str:
+    with pytest.raises(RunError) as caught:
+        call(*arguments)
+    text = str(caught.value)
+    assert len(text.splitlines()) == 1
+    return text
+
+
+def test_a_started_run_says_what_it_was_started_with(tmp_path: Path):
+    started(tmp_path / "deep" / "run")
+    run = resumable_run(tmp_path / "deep" / "run")
+    assert (run.recipe, run.class_names, run.environment) == (RECIPE, CLASSES, {"seed": 3})
+    assert run.checkpoints.is_dir()
+    assert not run.is_finished
+
+
+def test_any_printable_class_name_comes_back(tmp_path: Path):
+    names = ("a b", "naïve", "next\x85line", "line\u2028separator", "tab\there", "λ")
+    assert resumable_run(started(tmp_path / "run", names).folder).class_names == names
+
+
+def test_a_finished_run_opens_with_its_numbers(tmp_path: Path):
+    finished(tmp_path / "run")
+    assert open_run(tmp_path / "run").metrics == {"accuracy": 1.0}
+
+
+def test_without_out_a_run_goes_under_saved_models_by_name_and_time(tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run = new_run(None, "flowers")
+    assert run.folder.parent == Path("saved_models")
+    assert run.folder.name.startswith("flowers-")
+    assert not run.folder.exists()
+
+
+def test_a_second_run_of_the_same_second_gets_its_own_folder(tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    first = new_run(None, "flowers")
+    first.folder.mkdir(parents=True)
+    folders = {first.folder, new_run(None, "flowers").folder}
+    assert len(folders) == 2
+
+
+def test_an_existing_folder_is_refused(tmp_path: Path):
+    assert message_of(new_run, tmp_path, "x") == f"{tmp_path} exists already; choose another --out."
+
+
+def test_a_finished_run_is_not_overwritten(tmp_path: Path):
+    folder = finished(tmp_path / "run").folder
+    assert message_of(new_run, folder, "x") == f"{folder} exists already; choose another --out."
+
+
+def test_an_unfinished_run_can_be_continued_instead(tmp_path: Path):
+    folder = started(tmp_path / "run").folder
+    text = message_of(new_run, folder, "x")
+    assert text == f"{folder} exists already; continue it with --resume, or choose another --out."
+
+
+def test_a_link_to_nowhere_is_not_written_through(tmp_path: Path):
+    link = tmp_path / "run"
+    link.symlink_to(tmp_path / "nowhere")
+    assert message_of(new_run, link, "x").startswith(f"{link} exists already")
+
+
+def test_a_place_under_a_file_cannot_hold_a_run(tmp_path: Path):
+    file = tmp_path / "file"
+    file.touch()
+    assert message_of(new_run, file / "a" / "run", "x") == f"{file / 'a' / 'run'} cannot be made: {file} is a file."
+
+
+def test_a_start_under_a_file_fails_in_one_line(tmp_path: Path):
+    file = tmp_path / "file"
+    file.touch()
+    run = Run(file / "run")
+    assert message_of(run.start, RECIPE, CLASSES, {}) == f"{run.folder} cannot be written: Not a directory."
+
+
+def test_a_folder_that_appears_before_the_start_is_left_alone(tmp_path: Path):
+    run = new_run(tmp_path / "run", "x")
+    run.folder.mkdir()
+    (run.folder / "mine.txt").touch()
+    assert "exists already" in message_of(run.start, RECIPE, CLASSES, {})
+    assert (run.folder / "mine.txt").is_file()
+
+
+def test_a_start_on_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch):
+    def full(*arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("regraft.run.write_json", full)
+    run = new_run(tmp_path / "run", "x")
+    assert message_of(run.start, RECIPE, CLASSES, {}) == f"{run.folder} cannot be written: No space left on device."
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("open_it", [open_run, resumable_run])
+def test_a_folder_that_is_no_run_is_said_to_be_none(open_it, tmp_path: Path):
+    assert message_of(open_it, tmp_path / "no") == f"There is no run directory {tmp_path / 'no'}."
+    assert message_of(open_it, tmp_path) == f"{tmp_path} is not a run directory: it has no recipe.toml."
+
+
+def test_an_unfinished_run_does_not_open(tmp_path: Path):
+    folder = started(tmp_path / "run").folder
+    assert message_of(open_run, folder).startswith(f"{folder} is a run that did not finish; continue it with ")
+
+
+def test_a_run_that_lost_its_model_does_not_open(tmp_path: Path):
+    run = finished(tmp_path / "run")
+    run.model_file.unlink()
+    assert message_of(open_run, run.folder) == f"{run.folder} has lost its model.keras; train again."
+
+
+def test_a_finished_run_has_nothing_to_resume(tmp_path: Path):
+    folder = finished(tmp_path / "run").folder
+    assert message_of(resumable_run, folder) == f"{folder} is finished; there is nothing to resume."
+
+
+def test_an_unfinished_run_without_checkpoints_gets_the_folder_back(tmp_path: Path):
+    run = started(tmp_path / "run")
+    run.checkpoints.rmdir()
+    assert resumable_run(run.folder).checkpoints.is_dir()
+
+
+def test_json_is_strict_and_keeps_letters(tmp_path: Path):
+    write_json(tmp_path / "a.json", {"name": "naïve"})
+    assert (tmp_path / "a.json").read_text("utf-8") == '{\n  "name": "naïve"\n}\n'
+    with pytest.raises(ValueError, match="JSON compliant"):
+        write_json(tmp_path / "b.json", {"loss": float("nan")})
+    assert not (tmp_path / "b.json").exists()

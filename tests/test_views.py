@@ -1,0 +1,155 @@
+"""Photos to rows of answers: broken files in their place, rows that do not depend on their neighbours."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import draw_photo
+from PIL import Image
+
+from regraft.devices import open_device
+from regraft.models.backbones import build_backbone
+from regraft.photos import UnreadablePhoto, read_upright_rgb
+from regraft.views import ViewReader, infer_all, make_infer, softmax
+
+SIZE = 16
+
+
+@pytest.fixture(scope="module")
+def reader() -> ViewReader:
+    return ViewReader(SIZE, 1.0)
+
+
+@pytest.fixture(scope="module")
+def infer():
+    return make_infer(build_backbone("tiny", image_size=SIZE), open_device("cpu"))
+
+
+def photo(path: Path, *, mode: str = "RGB", seed: int = 0, **options) -> Path:
+    draw_photo(1, seed=seed, size=(24, 16)).convert(mode).save(path, **options)
+    return path
+
+
+def noise(count: int) -> list[np.ndarray]:
+    return list(np.random.default_rng(0).uniform(0, 255, (count, SIZE, SIZE, 3)).astype(np.float32))
+
+
+def brightness(batch: np.ndarray) -> np.ndarray:
+    """Stands for a model: one number an image."""
+    return batch.mean(axis=(1, 2, 3))[:, None]
+
+
+@pytest.mark.parametrize(
+    ("name", "mode"), [("a.png", "RGB"), ("a.tif", "RGB"), ("a.bmp", "RGB"), ("a.png", "LA"), ("a.jpg", "CMYK")]
+)
+def test_a_view_is_the_centre_of_the_upright_photo(name, mode, reader, tmp_path: Path):
+    path = photo(tmp_path / name, mode=mode)
+    expected = read_upright_rgb(path)[:, 4:20].astype(np.float32)  # 16 high already, so nothing is scaled
+    view = reader.read(path)
+    assert (view.shape, view.dtype) == ((SIZE, SIZE, 3), np.float32)
+    np.testing.assert_array_equal(view, expected)
+
+
+def test_a_turned_jpeg_is_seen_upright(reader, tmp_path: Path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    stored = draw_photo(1, seed=0, size=(24, 16)).transpose(Image.Transpose.ROTATE_90)
+    stored.save(tmp_path / "turned.jpg", quality=95, subsampling=0, exif=exif)
+    upright = reader.read(photo(tmp_path / "upright.png"))
+    assert np.abs(reader.read(tmp_path / "turned.jpg") - upright).mean() < 3
+
+
+def test_a_photo_that_tensorflow_refuses_and_pillow_reads_is_read(reader, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr("regraft.views.tensorflow_reads", lambda header: True)
+    path = photo(tmp_path / "a.tif")
+    np.testing.assert_array_equal(reader.read(path), read_upright_rgb(path)[:, 4:20])
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"), [(b"", "empty file"), (b"text", "not an image"), (None, "cannot be opened: No such file")]
+)
+def test_an_unreadable_file_gives_its_reason(content, reason, reader, tmp_path: Path):
+    path = tmp_path / "bad.jpg"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(UnreadablePhoto, match=reason):
+        reader.read(path)
+
+
+def test_a_jpeg_cut_short_is_refused(reader, tmp_path: Path):
+    path = photo(tmp_path / "a.jpg", quality=95)
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(UnreadablePhoto, match="truncated"):
+        reader.read(path)
+
+
+def test_a_broken_file_is_answered_in_its_place_and_no_row_moves(reader, tmp_path: Path):
+    paths = [photo(tmp_path / f"{seed}.png", seed=seed) for seed in range(7)]
+    for index in (0, 3, 6):
+        paths[index].write_bytes(b"broken")
+    rows = list(infer_all(brightness, reader.read_all(paths), batch_size=2))
+    assert [isinstance(row, UnreadablePhoto) for row in rows] == [index in (0, 3, 6) for index in range(7)]
+    for index in (1, 2, 4, 5):
+        np.testing.assert_allclose(rows[index], reader.read(paths[index]).mean(), rtol=1e-5)
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 4, 9])
+def test_there_is_one_row_for_each_view_in_order(count):
+    views = noise(count)
+    rows = list(infer_all(brightness, views, batch_size=4))
+    assert [row.shape for row in rows] == [(1,)] * count
+    np.testing.assert_array_equal([row[0] for row in rows], [brightness(view[None])[0, 0] for view in views])
+
+
+def test_only_broken_files_never_reach_the_model():
+    errors = [UnreadablePhoto("empty file")] * 5
+    assert list(infer_all(lambda batch: pytest.fail("called"), errors, batch_size=2)) == errors
+
+
+def test_every_batch_has_the_same_shape():
+    shapes = []
+    list(infer_all(lambda batch: (shapes.append(batch.shape), batch)[1], noise(5), batch_size=4))
+    assert shapes == [(4, SIZE, SIZE, 3)] * 2
+
+
+def test_a_row_is_bit_for_bit_the_same_whatever_its_neighbours(infer):
+    views = noise(6)
+    together = list(infer_all(infer, views, batch_size=6))
+    shifted = list(infer_all(infer, [views[5], *views[:5]], batch_size=6))
+    padded = [next(iter(infer_all(infer, [view], batch_size=6))) for view in views]
+    np.testing.assert_array_equal(together, [*shifted[1:], shifted[0]])
+    np.testing.assert_array_equal(together, padded)
+
+
+def test_infer_runs_the_model_in_inference_mode():
+    inputs = keras.Input((SIZE, SIZE, 3))
+    model = keras.Model(inputs, keras.layers.Dropout(0.5)(inputs))
+    images = np.stack(noise(2))
+    answer = make_infer(model, open_device("cpu"))(images)
+    assert isinstance(answer, np.ndarray)
+    np.testing.assert_array_equal(answer, images)
+
+
+def test_infer_gives_float32_for_a_model_of_less_precision():
+    answer = make_infer(lambda images, training: tf.cast(images, tf.bfloat16), open_device("cpu"))(np.stack(noise(1)))
+    assert answer.dtype == np.float32
+
+
+def test_softmax_is_float32_and_sums_to_one():
+    probabilities = softmax(np.array([[0.0, np.log(3)], [1e4, 0.0]]))
+    assert probabilities.dtype == np.float32
+    np.testing.assert_allclose(probabilities, [[0.25, 0.75], [1, 0]], rtol=1e-6)
+
+
+@pytest.mark.shared
+def test_every_odd_photo_has_a_view(reader, shared: Path):
+    paths = sorted((shared / "data/dirty/odd").iterdir())
+    assert [view.shape for view in reader.read_all(paths)] == [(SIZE, SIZE, 3)] * 10
+
+
+@pytest.mark.shared
+def test_every_broken_photo_has_a_reason(reader, shared: Path):
+    paths = sorted((shared / "data/dirty/broken").iterdir())
+    assert [type(view) for view in reader.read_all(paths)] == [UnreadablePhoto] * 8
