@@ -6,10 +6,12 @@ epochs to get near this point; the second-order method that would be wrong for t
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
-from scipy.optimize import OptimizeResult, minimize
+from scipy.optimize import minimize
 from scipy.special import log_softmax
 from sklearn.model_selection import StratifiedGroupKFold
 
@@ -53,15 +55,14 @@ def solve_head(
             standardize, blows up features that hardly vary: hymenoptera 97.8 against 98.0 %.)
         max_iterations: of L-BFGS.
     """
-    mean = features.mean(axis=0, dtype=np.float64)
-    scale = float(np.sqrt(np.mean((features - mean) ** 2))) or 1.0
-    x = (features - mean) / scale
-    solution = _minimize(x, labels, class_count, l2, max_iterations)
-    weights = solution.x.reshape(x.shape[1] + 1, class_count)
-    kernel = weights[:-1] / scale
-    bias = weights[-1] - mean @ kernel
+    scaling = _Scaling.of(features)
+    x = scaling.apply(features, np.float64)
+    start = np.zeros((x.shape[1] + 1, class_count))
+    weights, iterations = _minimize(x, labels, l2, start, max_iterations=max_iterations, gtol=1e-5, ftol=1e-9)
+    kernel = weights[:-1] / scaling.scale
+    bias = weights[-1] - scaling.mean @ kernel
     loss = float(losses_of(features @ kernel + bias, labels).mean())
-    return Head(kernel.astype(np.float32), bias.astype(np.float32), l2, loss, int(solution.nit))
+    return Head(kernel.astype(np.float32), bias.astype(np.float32), l2, loss, iterations)
 
 
 def choose_l2(
@@ -91,30 +92,76 @@ def choose_l2(
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     losses = np.zeros(len(ordered))
     for kept, held in splitter.split(features, labels, groups):
-        for position, l2 in enumerate(ordered):
-            head = solve_head(
-                features[kept], labels[kept], class_count=class_count, l2=l2, max_iterations=max_iterations
-            )
-            losses[position] += losses_of(head.logits(features[held]), labels[held]).sum()
+        path = _regularization_path(features[kept], labels[kept], ordered, class_count, max_iterations)
+        losses += [losses_of(logits_of(features[held]), labels[held]).sum() for logits_of in path]
     losses /= len(labels)
     table = dict(zip(ordered, losses.tolist(), strict=True))
     return ordered[int(np.argmin(losses))], table
 
 
-def _minimize(x: np.ndarray, labels: np.ndarray, class_count: int, l2: float, max_iterations: int) -> OptimizeResult:
-    one_hot = np.eye(class_count)[labels]
+@dataclass(frozen=True)
+class _Scaling:
+    """Centres features and divides all of them by one number, their root mean square."""
+
+    mean: np.ndarray
+    scale: float
+
+    @classmethod
+    def of(cls, features: np.ndarray) -> _Scaling:
+        mean = features.mean(axis=0, dtype=np.float64)
+        return cls(mean, float(np.sqrt(np.mean((features - mean) ** 2))) or 1.0)
+
+    def apply(self, features: np.ndarray, dtype: type[np.floating]) -> np.ndarray:
+        return np.asarray((features - self.mean) / self.scale, dtype)
+
+
+def _regularization_path(
+    features: np.ndarray, labels: np.ndarray, strengths: Sequence[float], class_count: int, max_iterations: int
+) -> Sequence[Callable[[np.ndarray], np.ndarray]]:
+    """For each strength, in order, a function from features to logits, solved closely enough to compare losses.
+
+    It goes from the strongest to the weakest and starts each from the one before, in float32: ten times as fast as
+    exact solutions from zero (trashnet6, 2,022 images: 4 against 41 s), and the same choice.
+    """
+    scaling = _Scaling.of(features)
+    x = scaling.apply(features, np.float32)
+    weights = np.zeros((x.shape[1] + 1, class_count))
+    path: list[Callable[[np.ndarray], np.ndarray]] = []
+    for l2 in sorted(strengths, reverse=True):
+        weights, _ = _minimize(x, labels, l2, weights, max_iterations=max_iterations, gtol=1e-3, ftol=1e-5)
+        path.append(partial(_logits, scaling=scaling, weights=weights.astype(np.float32)))
+    return path[::-1]
+
+
+def _logits(features: np.ndarray, *, scaling: _Scaling, weights: np.ndarray) -> np.ndarray:
+    return scaling.apply(features, np.float32) @ weights[:-1] + weights[-1]
+
+
+def _minimize(
+    x: np.ndarray,
+    labels: np.ndarray,
+    l2: float,
+    start: np.ndarray,
+    *,
+    max_iterations: int,
+    gtol: float,
+    ftol: float,
+) -> tuple[np.ndarray, int]:
+    """Weights float64 [C + 1, classes], the bias last, and the iterations they took; products in the dtype of `x`."""
+    one_hot = np.eye(start.shape[1], dtype=x.dtype)[labels]
 
     def loss_and_gradient(flat: np.ndarray) -> tuple[float, np.ndarray]:
-        weights = flat.reshape(x.shape[1] + 1, class_count)
-        log_probabilities = log_softmax(x @ weights[:-1] + weights[-1], axis=1)
+        weights = flat.reshape(start.shape)
+        narrow = weights.astype(x.dtype)
+        log_probabilities = log_softmax(x @ narrow[:-1] + narrow[-1], axis=1)
         residual = (np.exp(log_probabilities) - one_hot) / len(x)
-        loss = -(one_hot * log_probabilities).sum() / len(x) + 0.5 * l2 * (weights[:-1] ** 2).sum()
+        loss = -float((one_hot * log_probabilities).sum()) / len(x) + 0.5 * l2 * float((weights[:-1] ** 2).sum())
         gradient = np.vstack([x.T @ residual + l2 * weights[:-1], residual.sum(axis=0)])
-        return loss, gradient.ravel()
+        return loss, gradient.ravel().astype(np.float64)
 
-    start = np.zeros((x.shape[1] + 1) * class_count)
-    options = {"maxiter": max_iterations, "gtol": 1e-5, "ftol": 1e-9, "maxcor": 10}
-    return minimize(loss_and_gradient, start, jac=True, method="L-BFGS-B", options=options)
+    options = {"maxiter": max_iterations, "gtol": gtol, "ftol": ftol, "maxcor": 10}
+    solution = minimize(loss_and_gradient, start.ravel(), jac=True, method="L-BFGS-B", options=options)
+    return solution.x.reshape(start.shape), int(solution.nit)
 
 
 def _smallest_class(labels: np.ndarray, groups: np.ndarray) -> int:

@@ -116,7 +116,7 @@ def test_the_loss_of_a_strength_is_that_of_images_the_head_has_not_seen():
     for kept, held in StratifiedGroupKFold(3, shuffle=True, random_state=0).split(features, labels, groups):
         head = solve_head(features[kept], labels[kept], class_count=CLASSES, l2=0.1)
         total -= log_softmax(head.logits(features[held]), axis=1)[np.arange(len(held)), labels[held]].sum()
-    assert losses[0.1] == pytest.approx(total / len(labels), rel=1e-5)
+    assert losses[0.1] == pytest.approx(total / len(labels), rel=2e-3)  # solved as closely as choosing needs
 
 
 def test_noise_gets_the_strongest_penalty_and_clean_classes_a_weak_one():
@@ -131,16 +131,16 @@ def test_duplicates_are_never_on_both_sides_of_a_fold(monkeypatch):
     features, labels = problem(images=30)
     features, labels, groups = np.tile(features, (3, 1)), np.tile(labels, 3), np.tile(np.arange(30), 3)
     seen: list[set[bytes]] = []
-    solve = regraft.head.solve_head
+    solve = regraft.head._regularization_path
 
-    def spy(kept: np.ndarray, *arguments, **options):
+    def spy(kept: np.ndarray, *arguments):
         seen.append({row.tobytes() for row in kept})
-        return solve(kept, *arguments, **options)
+        return solve(kept, *arguments)
 
-    monkeypatch.setattr(regraft.head, "solve_head", spy)
+    monkeypatch.setattr(regraft.head, "_regularization_path", spy)
     choose(features, labels, groups=groups, candidates=(0.1, 1.0))
     rows = {row.tobytes() for row in features}
-    held = [rows - kept for kept in seen[::2]]  # two candidates for each of three folds
+    held = [rows - kept for kept in seen]  # one path for each of three folds
     assert sum(len(part) for part in held) == 30  # each of the 30 was once held with all of its copies
     assert set().union(*held) == rows
 
