@@ -45,7 +45,7 @@ class _Lines:
         self.last = now
         rate = self.done / (now - self.started)
         left = _clock((self.total - self.done) / rate)
-        text = f"{self.name}: {self.done:,}/{self.total:,} {self.unit}, {rate:.0f}/s, {left} left  {note}"
+        text = f"{self.name}: {self.done:,}/{self.total:,} {self.unit}, {_per_second(rate)}, {left} left  {note}"
         print(text.rstrip(), file=sys.stderr, flush=True)
 
 
@@ -58,7 +58,7 @@ class _Bar:
     def advance(self, count: int = 1, note: str = "") -> None:
         self.done += count
         rate = self.done / max(time.perf_counter() - self.started, 1e-9)
-        self.progress.update(self.task, advance=count, note=f"{self.unit}, {rate:.0f}/s  {note}")
+        self.progress.update(self.task, advance=count, note=f"{self.unit}, {_per_second(rate)}  {note}")
 
 
 @contextmanager
@@ -90,6 +90,8 @@ def show_training(summary: Mapping[str, Any]) -> None:
     show(_table("", _training_rows(summary)))
     run = summary["run"]
     print(f"\nLook at   {run}/report.html\nUse it    regraft predict {run} PHOTOS --out answers.csv")
+    if backbone := summary.get("backbone"):
+        print(f"Build on  regraft train PHOTOS --backbone tiny --weights {backbone}")
 
 
 def show_evaluation(summary: Mapping[str, Any]) -> None:
@@ -158,6 +160,10 @@ def _table(title: str, rows: Sequence[tuple[str, str]]) -> Any:
     for name, value in rows:
         table.add_row(Text(name, style="bold"), Text(value))
     return table
+
+
+def _per_second(rate: float) -> str:
+    return f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.2g}/s"
 
 
 def _clock(seconds: float) -> str:

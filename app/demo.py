@@ -11,7 +11,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from regraft.console import accuracy_words
 from regraft.errors import RegraftError
+from regraft.run import Run
 
 _SIDE_PX = 32
 _INK = 16  # the digits' grey levels go from 0 (paper) to 16 (ink)
@@ -50,8 +52,10 @@ def run_demo(out: Path, say: Callable[[str], None]) -> None:
         ["predict", run, photos, "--out", answers],
     ):
         _run([str(word) for word in command], say)
+    summary = Run(run).metrics
     say(
-        f"\nAccuracy and everything behind it   {run}/report.html"
+        f"\nAccuracy                             {accuracy_words(summary)} on {summary['images']} scans it never saw"
+        f"\nEverything behind it                 {run}/report.html"
         f"\nThe export, for TensorFlow Serving   {run}/saved_model"
         f"\nOne row a photo                      {answers}"
         f"\nNow with your photos                 regraft train PHOTOS --backbone tiny"

@@ -11,7 +11,7 @@ from typing import Any
 from regraft.cache import cache_folder
 from regraft.errors import FolderError, RunError, did_you_mean
 from regraft.folder import scan_folder
-from regraft.judge import headline, logits_of, write_judgement
+from regraft.judge import logits_of, write_judgement
 from regraft.metrics import measure
 from regraft.progress import Progress
 from regraft.records import ImageFolder, Record
@@ -74,14 +74,12 @@ def _measure(
         environment=trained.run.environment,
     )
     write_judgement(target, data)
-    rest = {key: value for key, value in metrics.as_dict().items() if key not in headline(metrics)}
     summary = {
         "run": str(trained.run.folder),
         "photos": str(scanned.root),
         "evaluation": str(target),
         "which_images": which,
-        **headline(metrics),
-        **rest,
+        **metrics.as_dict(),
     }
     write_json(target / "metrics.json", summary)
     return summary

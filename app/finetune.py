@@ -11,7 +11,9 @@ import csv
 import io
 import json
 import math
+import os
 import time
+import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +26,7 @@ import tensorflow as tf
 from regraft.atomic import atomic_file, write_text
 from regraft.augment import AugmentPolicy, make_train_view
 from regraft.devices import Device
-from regraft.errors import UsageError
+from regraft.errors import RunError, UsageError
 from regraft.parallel import cores
 from regraft.progress import Progress, Silent, Ticker
 from regraft.recipe import FineTuneChoices
@@ -80,7 +82,7 @@ def training_batches(
     count = len(images.paths)
     positions = tf.range(steps_per_epoch(count, batch_size) * batch_size)
     view = make_train_view(policy, image_size)
-    columns = [tf.constant(list(images.paths)), tf.constant(images.labels, tf.int32)]
+    columns = [tf.constant([os.fsencode(path) for path in images.paths]), tf.constant(images.labels, tf.int32)]
     columns += [tf.constant(images.heights, tf.int32), tf.constant(images.widths, tf.int32)]
     columns += [tf.constant(images.plain_jpeg, tf.bool)]
 
@@ -161,17 +163,11 @@ def fine_tune(
     """
     steps = steps_per_epoch(len(images.paths), choices.batch_size)
     with device.strategy.scope():
-        optimizer = make_optimizer(choices, steps)
-        optimizer.build(model.trainable_variables)
-        trainer = keras.Model(model.input, model.output)  # compiled apart, so that `model` is saved without it
-        trainer.compile(
-            optimizer,
-            loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=choices.label_smoothing),
-            metrics=["accuracy"],
-            jit_compile=device.jit,
-        )
-    state = _TrainingState(model, optimizer, checkpoints)
+        trainer = _make_trainer(model, choices, steps, device)
+    state = _TrainingState(model, trainer.optimizer, checkpoints)
     history = state.restore()
+    if history:
+        write_history(history_file, history)
     first_epoch = len(history)
     if first_epoch >= choices.epochs:
         return history
@@ -201,6 +197,19 @@ def fine_tune(
             shuffle=False,
         )
     return history
+
+
+def _make_trainer(model: keras.Model, choices: FineTuneChoices, steps: int, device: Device) -> keras.Model:
+    """`model` in a shell of its own that is compiled, so that `model` is saved without an optimizer."""
+    trainer = keras.Model(model.input, model.output)
+    trainer.compile(
+        make_optimizer(choices, steps),
+        loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=choices.label_smoothing),
+        metrics=["accuracy"],
+        jit_compile=device.jit,
+    )
+    trainer.optimizer.build(model.trainable_variables)  # `compile` may have wrapped it in a LossScaleOptimizer
+    return trainer
 
 
 def write_history(path: Path, history: list[dict[str, Any]]) -> None:
@@ -249,10 +258,13 @@ class _TrainingState:
         saved = self._saved()
         if not saved:
             return []
-        with np.load(saved[-1]) as arrays:
-            for index, variable in enumerate(self._variables()):
-                variable.assign(arrays[f"variable_{index}"])
-            return json.loads(str(arrays["history"]))
+        try:
+            with np.load(saved[-1]) as arrays:
+                for index, variable in enumerate(self._variables()):
+                    variable.assign(arrays[f"variable_{index}"])
+                return json.loads(str(arrays["history"]))
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise RunError(f"{saved[-1]} is damaged; delete it to train again from the beginning.") from error
 
     def _saved(self) -> list[Path]:
         return sorted(self.folder.glob("epoch_*.npz"))

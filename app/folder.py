@@ -348,7 +348,7 @@ class _ScanCache:
     """
 
     _columns = ("path", "size", "mtime_ns", *(field.name for field in fields(Photo)))
-    _table = "photos_1"  # another number where the columns, or what they mean, change
+    _table = "photos_2"  # another number where the columns, or what they mean, change
     _unusable = (sqlite3.Error, OSError)
 
     def __init__(self, file: Path | None) -> None:

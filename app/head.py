@@ -6,6 +6,7 @@ epochs to get near this point; the second-order method that would be wrong for t
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -82,7 +83,8 @@ def choose_l2(
         features, labels, class_count, max_iterations: as for `solve_head`.
         candidates: strengths to compare.
         groups: int [N]; images of one group (duplicates) stay in one fold.
-        folds: at most as many as the rarest class has groups; with fewer than 2 the middle candidate is taken.
+        folds: at most as many as the rarest class that can be divided has groups; where none can be, the middle
+            candidate is taken.
         seed: of the folds.
     """
     folds = min(folds, _smallest_class(labels, groups))
@@ -91,7 +93,7 @@ def choose_l2(
         return ordered[len(ordered) // 2], {}
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     losses = np.zeros(len(ordered))
-    for kept, held in splitter.split(features, labels, groups):
+    for kept, held in _folds(splitter, labels, groups):
         path = _regularization_path(features[kept], labels[kept], ordered, class_count, max_iterations)
         losses += [losses_of(logits_of(features[held]), labels[held]).sum() for logits_of in path]
     losses /= len(labels)
@@ -165,4 +167,12 @@ def _minimize(
 
 
 def _smallest_class(labels: np.ndarray, groups: np.ndarray) -> int:
-    return min(len(np.unique(groups[labels == label])) for label in np.unique(labels))
+    """Groups of the rarest class that has at least two; 1 where no class has."""
+    counts = [len(np.unique(groups[labels == label])) for label in np.unique(labels)]
+    return min((count for count in counts if count > 1), default=1)
+
+
+def _folds(splitter: StratifiedGroupKFold, labels: np.ndarray, groups: np.ndarray) -> list[tuple[np.ndarray, ...]]:
+    with warnings.catch_warnings():  # of a class that has fewer groups than there are folds
+        warnings.simplefilter("ignore", UserWarning)
+        return list(splitter.split(np.zeros(len(labels)), labels, groups))

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 
 from regraft.errors import FolderError
-from regraft.metrics import Metrics
 from regraft.photos import UnreadablePhoto
 from regraft.progress import Progress
 from regraft.records import Record
@@ -52,12 +51,3 @@ def write_judgement(folder: Path, data: ReportData) -> None:
     write_confusion_csv(folder / "confusion_matrix.csv", data.metrics.confusion, data.class_names)
     write_confusion_png(folder / "confusion_matrix.png", data.metrics.confusion, data.class_names)
     write_report(folder / "report.html", data)
-
-
-def headline(metrics: Metrics) -> dict[str, float]:
-    """The three numbers that stand first wherever a result is shown, as fractions."""
-    return {
-        "accuracy": metrics.accuracy,
-        "accuracy_low": metrics.accuracy_low,
-        "accuracy_high": metrics.accuracy_high,
-    }

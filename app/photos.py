@@ -58,6 +58,7 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 _ORIENTATION_TAG = 0x0112
+_TAIL_BYTES = 1024  # cameras append a little after the end mark
 _PNG_MODES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA"})
 
 
@@ -74,6 +75,7 @@ class Photo:
     width: int
     height: int
     orientation: int
+    complete: bool
     fingerprint: str
     appearance: bytes
 
@@ -85,6 +87,7 @@ class Header:
     format: str
     mode: str
     orientation: int
+    complete: bool
 
 
 class _Encoding(Protocol):
@@ -94,6 +97,8 @@ class _Encoding(Protocol):
     def mode(self) -> str: ...
     @property
     def orientation(self) -> int: ...
+    @property
+    def complete(self) -> bool: ...
 
 
 def inspect_photo(path: Path) -> Photo:
@@ -102,7 +107,7 @@ def inspect_photo(path: Path) -> Photo:
     Raises:
         UnreadablePhoto: the file cannot be read, is no image, is damaged or has over `MAX_PIXELS` pixels.
     """
-    data = _read_bytes(path)
+    data = read_bytes(path)
     with _opened(data) as image:
         image.load()
         orientation = _orientation(image)
@@ -112,6 +117,7 @@ def inspect_photo(path: Path) -> Photo:
             width=image.width,
             height=image.height,
             orientation=orientation,
+            complete=_has_end(image.format, data),
             fingerprint=hashlib.blake2b(data, digest_size=16).hexdigest(),
             appearance=_difference_hash(_to_rgb(image), orientation),
         )
@@ -124,7 +130,7 @@ def check_photo(encoded: bytes) -> Header:
         UnreadablePhoto: `encoded` is no image or has over `MAX_PIXELS` pixels.
     """
     with _opened(encoded) as image:
-        return Header(image.format or "", image.mode, _orientation(image))
+        return Header(image.format or "", image.mode, _orientation(image), _has_end(image.format, encoded))
 
 
 def read_upright_rgb(source: Path | bytes) -> np.ndarray:
@@ -136,7 +142,7 @@ def read_upright_rgb(source: Path | bytes) -> np.ndarray:
     Raises:
         UnreadablePhoto: as `inspect_photo`.
     """
-    with _opened(source if isinstance(source, bytes) else _read_bytes(source)) as image:
+    with _opened(source if isinstance(source, bytes) else read_bytes(source)) as image:
         image.load()
         return np.array(_turn_upright(_to_rgb(image), _orientation(image)))
 
@@ -159,6 +165,8 @@ def tensorflow_reads(photo: _Encoding) -> bool:
     Exactly for PNG; for JPEG but for the rounding of its transform. Takes a `Photo`, `Header` or `Record`.
     BMP is left to Pillow: TensorFlow refuses the 16-bit kind, which Pillow calls RGB like the others.
     """
+    if not photo.complete:
+        return False
     if photo.format in ("JPEG", "MPO"):  # MPO, of phones, is a JPEG with more pictures behind the first
         return photo.mode in ("L", "RGB")
     return photo.format == "PNG" and photo.mode in _PNG_MODES and photo.orientation == 1
@@ -173,11 +181,12 @@ def looks_like_photo(path: Path) -> bool:
         return False
 
 
-def _read_bytes(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes:
+    """The whole file. Raises UnreadablePhoto where it cannot be read."""
     try:
         return path.read_bytes()
-    except OSError as error:
-        raise UnreadablePhoto((error.strerror or str(error)).lower()) from error
+    except (OSError, ValueError) as error:  # a name with a null byte is a ValueError
+        raise UnreadablePhoto((getattr(error, "strerror", None) or str(error)).lower()) from error
 
 
 @contextmanager
@@ -198,6 +207,13 @@ def _opened(data: bytes) -> Iterator[Image.Image]:
         raise UnreadablePhoto("not enough memory to decode it") from error
     except Exception as error:  # damaged data makes Pillow's decoders raise nearly any type
         raise UnreadablePhoto(f"damaged: {str(error) or type(error).__name__}") from error
+
+
+def _has_end(image_format: str | None, data: bytes) -> bool:
+    """Whether the end mark is there, which TensorFlow insists on and Pillow does without."""
+    if image_format in ("JPEG", "MPO"):
+        return b"\xff\xd9" in data[-_TAIL_BYTES:]
+    return image_format != "PNG" or b"IEND" in data[-_TAIL_BYTES:]
 
 
 def _bomb(pixels: int) -> UnreadablePhoto:

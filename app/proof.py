@@ -14,6 +14,7 @@ import numpy as np
 
 from regraft.errors import ExportError
 
+_START_SECONDS, _SECONDS_A_PHOTO = 300, 10  # far more than any machine needs: the end of waiting, not a measure
 _SCRIPT = Path(__file__).with_name("prove_export.py")
 
 
@@ -24,10 +25,12 @@ class Proof:
     `with` block, whatever happens.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, use_gpus: bool = True) -> None:
         environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+        if not use_gpus:
+            environment["CUDA_VISIBLE_DEVICES"] = "-1"
         self._process = subprocess.Popen(
-            [sys.executable, "-I", str(_SCRIPT)],
+            [sys.executable, "-P", str(_SCRIPT)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -56,7 +59,11 @@ class Proof:
         with tempfile.TemporaryDirectory() as folder:
             answer = Path(folder) / "scores.npy"
             order = {"model": str(model), "files": batches, "scores": str(answer)}
-            labels, errors = self._process.communicate(json.dumps(order) + "\n")
+            patience = _START_SECONDS + _SECONDS_A_PHOTO * len(names)
+            try:
+                labels, errors = self._process.communicate(json.dumps(order) + "\n", timeout=patience)
+            except subprocess.TimeoutExpired as error:
+                raise ExportError(f"The export did not answer {len(names)} photos in {patience} seconds.") from error
             if self._process.returncode:
                 last = errors.strip().splitlines()[-1:] or ["no message"]
                 raise ExportError(f"The export does not answer in a fresh process: {last[0]}")

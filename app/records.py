@@ -23,6 +23,7 @@ class Record:
         fingerprint: BLAKE2b-128 of the file's bytes, hexadecimal. Equal for exact duplicates.
         appearance: 256-bit difference hash of the upright image, 32 bytes. Near for near-duplicates.
         mode: Pillow's name of the pixel mode, such as "RGB" or "CMYK".
+        complete: whether the file has the end mark of its format, which TensorFlow's decoder insists on.
     """
 
     path: Path
@@ -35,6 +36,7 @@ class Record:
     fingerprint: str
     appearance: bytes
     mode: str = "RGB"
+    complete: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import shutil
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -84,17 +85,18 @@ class Run:
     @cached_property
     def class_names(self) -> tuple[str, ...]:
         """The labels in output order."""
-        return tuple(self.labels_file.read_text("utf-8").removesuffix("\n").split("\n"))  # splitlines splits at more
+        text = _read(self.labels_file, str)
+        return tuple(text.removesuffix("\n").split("\n"))  # splitlines splits at more
 
     @cached_property
     def environment(self) -> dict[str, Any]:
         """What `environment.json` says."""
-        return json.loads(self.environment_file.read_text("utf-8"))
+        return _read(self.environment_file, json.loads)
 
     @cached_property
     def metrics(self) -> dict[str, Any]:
         """What `metrics.json` says."""
-        return json.loads(self.metrics_file.read_text("utf-8"))
+        return _read(self.metrics_file, json.loads)
 
     def start(self, recipe: Recipe, class_names: tuple[str, ...], environment: Mapping[str, Any]) -> None:
         """Makes the directory and writes what is known before training. Raises RunError where that cannot be."""
@@ -106,9 +108,9 @@ class Run:
             write_text(self.recipe_file, recipe.to_toml())
         except FileExistsError:
             raise RunError(_in_the_way(self.folder)) from None
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
             self._remove_start()
-            raise RunError(f"{self.folder} cannot be written: {error.strerror or error}.") from None
+            raise RunError(f"{self.folder} cannot be written: {getattr(error, 'strerror', None) or error}.") from None
 
     def _remove_start(self) -> None:
         if not self.folder.is_dir():
@@ -140,7 +142,9 @@ def open_run(folder: Path) -> Run:
     run = _existing(folder)
     if not run.is_finished:
         raise RunError(
-            f"{folder} is a run that did not finish; continue it with regraft train --resume --out {folder}."
+            f"{folder} is a run that did not finish; continue it with "
+            f"regraft {run.environment.get('verb', 'train')} {run.environment.get('source', 'FOLDER')} "
+            f"--resume --out {folder}."
         )
     if not run.model_file.is_file():
         raise RunError(f"{folder} has lost its model.keras; train again.")
@@ -153,12 +157,28 @@ def resumable_run(folder: Path) -> Run:
     if run.is_finished:
         raise RunError(f"{folder} is finished; there is nothing to resume.")
     run.checkpoints.mkdir(exist_ok=True)
+    shutil.rmtree(run.export_folder, ignore_errors=True)  # of a run killed after its export: it is written anew
+    for leftover in (*folder.glob(".writing-*"), *run.checkpoints.glob(".writing-*")):
+        leftover.unlink()
     return run
+
+
+def _read(path: Path, parse: Callable[[str], Any]) -> Any:
+    try:
+        return parse(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path} is missing or damaged; train again.") from error
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
     """`values` as indented strict JSON, whole or not at all."""
-    write_text(path, json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    write_text(path, to_json(values, indent=2) + "\n")
+
+
+def to_json(values: Mapping[str, Any], *, indent: int | None = None) -> str:
+    """`values` as strict JSON. Bytes of a file name that are not UTF-8 are written as \\udcXX."""
+    text = json.dumps(values, indent=indent, ensure_ascii=False, allow_nan=False)
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _existing(folder: Path) -> Run:

@@ -13,16 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 from regraft import __version__
 from regraft.devices import Device, check_device, open_device
-from regraft.errors import RunError
+from regraft.errors import RunError, UsageError
 from regraft.folder import require_trainable
 from regraft.models.backbones import BACKBONES, check_backbone, default_weights, find_weights
 from regraft.progress import Progress, Silent
 from regraft.proof import Proof
 from regraft.recipe import FineTuneChoices, Recipe
 from regraft.records import ImageFolder
-from regraft.roster import write_roster
 from regraft.run import Run, new_run, resumable_run
-from regraft.sources import data_fingerprint, load_source
+from regraft.sources import TFDS_PREFIX, data_fingerprint, load_source
 from regraft.split import Roles, plan_roles
 
 if TYPE_CHECKING:
@@ -112,6 +111,10 @@ def open_session(request: Request, *, pretraining: bool = False, progress: Progr
     recipe = run.recipe if request.resume else resolve(request.recipe)
     check_device(request.device)
     trains_long = recipe.finetune.epochs > 0
+    if pretraining:
+        _check_pretraining(recipe)
+    # Reading a dataset starts TensorFlow, after which devices stay as they are.
+    opened = open_device(request.device) if request.source.startswith(TFDS_PREFIX) else None
     with watch.phase("scan"):
         folder = load_source(request.source, data_dir=request.data_dir, progress=progress)
         for warning in require_trainable(folder):
@@ -120,16 +123,19 @@ def open_session(request: Request, *, pretraining: bool = False, progress: Progr
         fingerprint = data_fingerprint(folder)
     with ExitStack() as stack:
         # TensorFlow starts on one core: where the proof comes soon, its process starts on the other meanwhile.
-        proof = None if trains_long else stack.enter_context(Proof())
+        use_gpus = not request.device.startswith("cpu")
+        proof = None if trains_long else stack.enter_context(Proof(use_gpus=use_gpus))
         with watch.phase("start"):
-            device = open_device(request.device)
+            device = opened or open_device(request.device)
+            _check_batch_size(recipe, device)
             model, digest = build_model(recipe, len(folder.class_names), device)
-        environment = _describe(request, folder, device, fingerprint, digest)
+        verb = "pretrain" if pretraining else "train"
+        environment = _describe(verb, request, folder, device, fingerprint, digest)
         if request.resume:
             _check_same(run, environment)
+            progress.say(f"Continuing {run.folder} with its own recipe.")
         else:
             run.start(recipe, folder.class_names, environment)
-            write_roster(run.roster_file, roles, folder.class_names)
         from regraft.views import ViewReader
 
         reader = ViewReader(model.input_shape[1], recipe.data.crop_fraction)
@@ -220,8 +226,27 @@ def _find_run(request: Request) -> Run:
     return resumable_run(request.out)
 
 
-def _describe(request: Request, folder: ImageFolder, device: Device, fingerprint: str, digest: str) -> dict[str, Any]:
+def _check_pretraining(recipe: Recipe) -> None:
+    if recipe.model.weights != "none" or not recipe.finetune.epochs:
+        raise UsageError(
+            "pretrain starts from fresh weights and trains at least one epoch; expected model.weights = none and "
+            f"finetune.epochs above 0, received {recipe.model.weights} and {recipe.finetune.epochs}."
+        )
+
+
+def _check_batch_size(recipe: Recipe, device: Device) -> None:
+    if recipe.finetune.batch_size % device.count:
+        raise UsageError(
+            f"finetune.batch_size must be a multiple of the {device.count} devices; received "
+            f"{recipe.finetune.batch_size}."
+        )
+
+
+def _describe(
+    verb: str, request: Request, folder: ImageFolder, device: Device, fingerprint: str, digest: str
+) -> dict[str, Any]:
     return {
+        "verb": verb,
         "command": " ".join(request.command),
         "source": request.source,
         "root": str(folder.root.absolute()),
@@ -236,7 +261,13 @@ def _describe(request: Request, folder: ImageFolder, device: Device, fingerprint
 
 
 def _check_same(run: Run, environment: Mapping[str, Any]) -> None:
-    """Raises RunError where the images or the pretrained weights are no longer those the run began with."""
-    for key, what in (("data_fingerprint", "the images"), ("weights_digest", "the pretrained weights")):
+    """Raises RunError where something is no longer what the run began with, so that it would end otherwise."""
+    for key, what in (
+        ("verb", "another verb began it"),
+        ("data_fingerprint", "the images have changed since it began"),
+        ("weights_digest", "the pretrained weights have changed since it began"),
+        ("precision", "it began in another precision"),
+        ("versions", "it began with other versions of its libraries"),
+    ):
         if run.environment.get(key) != environment[key]:
-            raise RunError(f"{run.folder} cannot be resumed: {what} have changed since it began. Train anew.")
+            raise RunError(f"{run.folder} cannot be resumed: {what}. Train anew.")

@@ -22,7 +22,7 @@ def load_source(source: str, *, data_dir: Path | None, progress: Progress) -> Im
     """Scans `source`: the path of a folder, or `tfds:NAME[:VERSION]`, which is first written out as one.
 
     Raises:
-        FolderError: there is no such folder or dataset, it holds no images, or a class has a name that is no label.
+        FolderError: there is no such folder or dataset, or it holds no images.
     """
     if source.startswith(TFDS_PREFIX):
         from regraft.tfds import write_out
@@ -30,16 +30,7 @@ def load_source(source: str, *, data_dir: Path | None, progress: Progress) -> Im
         root = write_out(source.removeprefix(TFDS_PREFIX), data_dir=data_dir, progress=progress)
     else:
         root = Path(source)
-    folder = scan_folder(root, progress=progress, cache=cache_folder() / "scans.sqlite")
-    _check_labels(folder)
-    return folder
-
-
-def _check_labels(folder: ImageFolder) -> None:
-    for name in folder.class_names:
-        label = name.encode("utf-8", "replace").decode().replace("\n", "?")
-        if label != name:
-            raise FolderError(f'A class name must be one line of UTF-8 text; rename "{label}" in {folder.root}.')
+    return scan_folder(root, progress=progress, cache=cache_folder() / "scans.sqlite")
 
 
 def data_fingerprint(folder: ImageFolder) -> str:

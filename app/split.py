@@ -74,7 +74,7 @@ def plan_roles(
         fit, select = hold_out(fit, select_fraction, seed=seed)
     _check_classes(folder, fit, report)
     report_name = "test" if folder.split("test") else "val"
-    role_notes = _role_notes(folder, fit, select, report)
+    role_notes = _role_notes(folder, fit, select, report, needs_selection=needs_selection)
     return Roles(fit, select, report, report_name, (*role_notes, *notes, *_absence_notes(folder, report)))
 
 
@@ -226,11 +226,17 @@ def _absent_classes(folder: ImageFolder, records: Sequence[Record]) -> str:
 
 
 def _role_notes(
-    folder: ImageFolder, fit: Sequence[Record], select: Sequence[Record], report: Sequence[Record]
+    folder: ImageFolder,
+    fit: Sequence[Record],
+    select: Sequence[Record],
+    report: Sequence[Record],
+    *,
+    needs_selection: bool,
 ) -> list[str]:
     notes = [f"Reported on {_images(report, folder)}, which nothing else sees."]
     if select:
-        notes.append(f"Choices are made on {_images(select, folder)}.")
+        use = "Choices are made on" if needs_selection else "There is nothing to choose: not used are"
+        notes.append(f"{use} {_images(select, folder)}.")
     return [*notes, f"Trained on {plural(len(fit), 'image')}."]
 
 

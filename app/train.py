@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from regraft.atomic import atomic_file
 from regraft.augment import AugmentPolicy
 from regraft.cache import cache_folder
-from regraft.errors import RunError
+from regraft.errors import FolderError, RunError, UsageError
 from regraft.export import export_proven, tolerance_for
 from regraft.features import FeatureCache, extract_features
 from regraft.finetune import TrainingImages, fine_tune, read_history
 from regraft.head import Head, choose_l2, solve_head
-from regraft.judge import headline, logits_of, write_judgement
+from regraft.judge import logits_of, write_judgement
 from regraft.losses import losses_of
 from regraft.metrics import Metrics, measure
 from regraft.models.classifier import backbone_of, cool_head, feature_extractor, set_head, set_trainable
@@ -28,6 +30,7 @@ from regraft.progress import Silent
 from regraft.proof import Proof
 from regraft.records import Record
 from regraft.report import ReportData, StageRow
+from regraft.roster import write_roster
 from regraft.run import write_json
 from regraft.session import Session, describe_versions
 from regraft.sources import labels_of, tensorflow_path, upright_size
@@ -35,14 +38,19 @@ from regraft.split import group_duplicates
 from regraft.stages import Stage, choose_stage, judge_stage
 from regraft.views import make_infer, softmax
 
+if TYPE_CHECKING:
+    import keras
+
 
 @dataclass(frozen=True)
 class _Candidate:
-    """A stage, the weights of the whole model in it, and its logits float32 [N, C] for the reported images."""
+    """A stage, all weights of the model in it, its logits float32 [N, C] for the reported images, and its facts."""
 
     stage: Stage
     weights: list[np.ndarray]
     report_logits: np.ndarray
+    seconds: float
+    facts: Mapping[str, Any]
 
 
 def train(session: Session) -> dict[str, Any]:
@@ -68,56 +76,85 @@ def pretrain(session: Session) -> dict[str, Any]:
     with _resumable(session):
         _fine_tune(session)
         candidate = _judge_network(session, "pretrained")
-        with atomic_file(session.run.backbone_file) as temporary:
-            backbone_of(session.model).save_weights(temporary)
-        return _finish(session, [candidate])
+        _save_backbone(session)
+        return _finish(session, [candidate], backbone=str(session.run.backbone_file))
 
 
 @contextmanager
 def _resumable(session: Session) -> Iterator[None]:
-    """Turns a full disk into one line that says how to go on."""
+    """Begins with the roster, and turns a full disk or a photo that changed into one line that says how to go on."""
+    import tensorflow as tf
+
+    again = f"and continue with --resume --out {session.run.folder}."
     try:
+        write_roster(session.run.roster_file, session.roles, session.folder.class_names)
         yield
     except OSError as error:
-        raise RunError(
-            f"{session.run.folder} cannot be written: {error.strerror or error}. "
-            f"Make room and continue with --resume --out {session.run.folder}."
-        ) from error
+        place = error.filename or session.run.folder
+        raise RunError(f"{place} cannot be written: {error.strerror or error}. Make room {again}") from error
+    except tf.errors.ResourceExhaustedError as error:
+        raise UsageError("Out of memory; lower finetune.batch_size or data.image_size.") from error
+    except (tf.errors.NotFoundError, tf.errors.InvalidArgumentError) as error:
+        reason = error.message.splitlines()[0][:200]
+        raise FolderError(f"A photo changed or vanished during training ({reason}); put it back {again}") from error
+
+
+def _save_backbone(session: Session) -> None:
+    """Writes the backbone's weights; HDF5 does not survive a full disk, so there must be room first."""
+    backbone = backbone_of(session.model)
+    needed = 2 * sum(array.nbytes for array in backbone.get_weights())
+    if shutil.disk_usage(session.run.folder).free < needed:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(session.run.backbone_file))
+    with atomic_file(session.run.backbone_file) as temporary:
+        backbone.save_weights(temporary)
 
 
 def _graft(session: Session) -> _Candidate:
-    """Solves the head on the frozen backbone's features.
-
-    It leaves the model as fine-tuning should find it: with the head that saw no selection image, or as it was where
-    the backbone's weights are fresh, as training will leave nothing of the features that such a head was solved on.
-    """
-    roles, choices = session.roles, session.recipe.head
+    """Solves the head on the frozen backbone's features, and puts it where fine-tuning is to begin from it."""
+    roles = session.roles
     with session.watch.phase("features"):
         features = _features(session)
     fit, select, report = np.split(features, np.cumsum([len(roles.fit), len(roles.select)]))
     with session.watch.phase("head"):
-        l2, _ = choose_l2(
-            fit,
-            labels_of(roles.fit),
-            class_count=session.class_count,
-            candidates=choices.l2,
-            groups=group_duplicates(roles.fit),
-            folds=choices.folds,
-            seed=session.recipe.seed,
-            max_iterations=choices.max_iterations,
-        )
+        l2, l2_losses = _choose_l2(session, fit)
         head = _solve(session, fit, roles.fit, l2)
         stage = judge_stage("head", head.logits(select), labels_of(roles.select), temperature=1.0)
-        # Where the head is kept, the training images that were set aside to choose the stage count as well.
-        spared = tuple(record for record in roles.select if record.split != "val")
-        whole = _solve(session, np.concatenate([fit, select]), roles.fit + spared, l2) if spared else head
-        untouched = session.model.get_weights()
-        set_head(session.model, whole.kernel, whole.bias)
-        weights = session.model.get_weights()
-        session.model.set_weights(untouched)
-        if session.recipe.model.weights != "none":
-            set_head(session.model, head.kernel, head.bias)
-    return _Candidate(stage, weights, whole.logits(report))
+        spared = _spared(session)
+        kept = _solve(session, np.concatenate([fit, select]), roles.fit + spared, l2) if spared else head
+    weights = _weights_with(session.model, kept)
+    if session.recipe.model.weights != "none":  # training leaves nothing of the features of fresh weights
+        set_head(session.model, head.kernel, head.bias)
+    facts = {"l2": kept.l2, "l2_losses": {f"{key:g}": loss for key, loss in l2_losses.items()}}
+    seconds = session.watch.seconds["features"] + session.watch.seconds["head"]
+    return _Candidate(stage, weights, kept.logits(report), seconds, {**facts, "iterations": kept.iterations})
+
+
+def _spared(session: Session) -> tuple[Record, ...]:
+    """Training images that were set aside to choose the stage; where the head is kept, it learns from them too."""
+    return tuple(record for record in session.roles.select if record.split != "val")
+
+
+def _choose_l2(session: Session, features: np.ndarray) -> tuple[float, dict[float, float]]:
+    records, choices = session.roles.fit, session.recipe.head
+    return choose_l2(
+        features,
+        labels_of(records),
+        class_count=session.class_count,
+        candidates=choices.l2,
+        groups=group_duplicates(records),
+        folds=choices.folds,
+        seed=session.recipe.seed,
+        max_iterations=choices.max_iterations,
+    )
+
+
+def _weights_with(model: keras.Model, head: Head) -> list[np.ndarray]:
+    """All weights of `model` with `head` in it; the model itself stays as it is."""
+    untouched = model.get_weights()
+    set_head(model, head.kernel, head.bias)
+    weights = model.get_weights()
+    model.set_weights(untouched)
+    return weights
 
 
 def _features(session: Session) -> np.ndarray:
@@ -152,7 +189,7 @@ def _fine_tune(session: Session) -> None:
     """Trains the network from where it stands, its batch norm and frozen part as the recipe says."""
     choices = session.recipe.finetune
     with session.watch.phase("fine-tune"):
-        unfreeze = 1.0 if choices.unfreeze is None else choices.unfreeze
+        unfreeze = choices.unfreeze if choices.unfreeze is not None else 1.0
         batch_norm: Literal["frozen", "live"] = "live" if choices.batch_norm == "live" else "frozen"
         set_trainable(session.model, unfreeze=unfreeze, batch_norm=batch_norm)
         fine_tune(
@@ -197,10 +234,10 @@ def _judge_network(session: Session, name: str) -> _Candidate:
         logits = logits_of(roles.select + roles.report, infer, reader, session.progress, "judge")
     select, report = np.split(logits, [len(roles.select)])
     stage = judge_stage(name, select, labels_of(roles.select))
-    return _Candidate(stage, session.model.get_weights(), report)
+    return _Candidate(stage, session.model.get_weights(), report, session.watch.seconds["fine-tune"], {})
 
 
-def _finish(session: Session, candidates: Sequence[_Candidate]) -> dict[str, Any]:
+def _finish(session: Session, candidates: Sequence[_Candidate], **more: Any) -> dict[str, Any]:
     """Keeps the better stage, saves, exports and proves it, and writes the report; `metrics.json` last."""
     stage, why = choose_stage([candidate.stage for candidate in candidates])
     kept = next(candidate for candidate in candidates if candidate.stage is stage)
@@ -214,23 +251,31 @@ def _finish(session: Session, candidates: Sequence[_Candidate]) -> dict[str, Any
     metrics = measure(labels_of(session.roles.report), probabilities, session.folder.class_names)
     with session.watch.phase("report"):
         write_judgement(session.run.folder, _report_data(session, candidates, kept, why, metrics, probabilities))
-    shutil.rmtree(session.run.checkpoints)
     summary = {
         "run": str(session.run.folder),
         "stage": stage.name,
         "stage_reason": why,
-        **headline(metrics),
+        **metrics.as_dict(),
         "reported_on": session.roles.report_name,
         "seconds": session.watch.total,
         "seconds_by_phase": session.watch.seconds,
-        "notes": list(session.roles.notes),
+        "notes": _notes(session, stage),
         "set_aside": [{"path": str(file.path), "reason": file.reason} for file in session.folder.unreadable],
         "stages": [_stage_row(candidate, session) for candidate in candidates],
         "export": proof,
-        **{key: value for key, value in metrics.as_dict().items() if key not in headline(metrics)},
+        **more,
     }
     write_json(session.run.metrics_file, summary)
+    shutil.rmtree(session.run.checkpoints, ignore_errors=True)
     return summary
+
+
+def _notes(session: Session, kept: Stage) -> list[str]:
+    """Which images are behind which number."""
+    notes, spared = list(session.roles.notes), _spared(session)
+    if kept.name == "head" and spared:
+        notes.append(f"The head that is kept was then solved anew, on those {len(spared):,} images as well.")
+    return notes
 
 
 def _export(session: Session, probabilities: np.ndarray) -> dict[str, Any]:
@@ -244,7 +289,7 @@ def _export(session: Session, probabilities: np.ndarray) -> dict[str, Any]:
             paths=[tensorflow_path(record) for record in session.roles.report],
             expected=probabilities,
             proof=proof,
-            tolerance=tolerance_for(session.device.precision),
+            tolerance=tolerance_for(session.model, session.device),
         )
     return {"folder": str(version), **found}
 
@@ -256,7 +301,9 @@ def _stage_row(candidate: _Candidate, session: Session) -> dict[str, Any]:
         "select_loss": candidate.stage.select_loss,
         "select_accuracy": candidate.stage.select_accuracy,
         "temperature": candidate.stage.temperature,
-        "accuracy": float((candidate.report_logits.argmax(axis=1) == labels).mean()),
+        "report_accuracy": float((candidate.report_logits.argmax(axis=1) == labels).mean()),
+        "seconds": candidate.seconds,
+        **candidate.facts,
     }
 
 
@@ -277,10 +324,10 @@ def _report_data(
         class_names=session.folder.class_names,
         root=session.folder.root,
         stages=[_report_row(candidate, candidate is kept, session) for candidate in candidates],
-        kept_because=why,
+        kept_because=f"{why[0].upper()}{why[1:]}.",
         history=read_history(session.run.history_file),
         seconds_by_phase=session.watch.seconds,
-        notes=session.roles.notes,
+        notes=_notes(session, kept.stage),
         set_aside=session.folder.unreadable,
         recipe_toml=session.recipe.to_toml(),
         environment=session.run.environment,
@@ -290,7 +337,7 @@ def _report_data(
 
 def _report_row(candidate: _Candidate, is_kept: bool, session: Session) -> StageRow:
     stage = candidate.stage
-    row: StageRow = {"stage": stage.name, "kept": is_kept}
+    row: StageRow = {"stage": stage.name, "kept": is_kept, "seconds": candidate.seconds}
     if stage.select_loss is not None and stage.select_accuracy is not None:
         row |= {
             "chosen_on": f"{len(session.roles.select)} images set aside for it",

@@ -11,7 +11,7 @@ import tensorflow as tf
 from regraft.augment import decode_upright, make_view
 from regraft.devices import Device
 from regraft.parallel import map_ordered
-from regraft.photos import UnreadablePhoto, check_photo, read_upright_rgb, tensorflow_reads
+from regraft.photos import UnreadablePhoto, check_photo, read_bytes, read_upright_rgb, tensorflow_reads
 
 Infer = Callable[[np.ndarray], np.ndarray]
 
@@ -36,7 +36,7 @@ class ViewReader:
 
     def read(self, path: Path) -> np.ndarray:
         """The view of one file. Raises UnreadablePhoto with the reason where there is none."""
-        encoded = _read_bytes(path)
+        encoded = read_bytes(path)
         with tf.device("CPU:0"):
             if tensorflow_reads(check_photo(encoded)):
                 try:
@@ -109,10 +109,3 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     from scipy.special import softmax as scipy_softmax
 
     return scipy_softmax(np.asarray(logits, np.float32), axis=-1)
-
-
-def _read_bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UnreadablePhoto(f"cannot be opened: {error.strerror or error}") from error

@@ -148,14 +148,29 @@ def test_duplicates_are_never_on_both_sides_of_a_fold(monkeypatch):
 @pytest.mark.parametrize(
     ("labels", "groups"),
     [
-        (np.array([0, 0, 0, 1, 1, 2]), np.arange(6)),
-        (np.array([0, 0, 1, 1, 2, 2]), np.array([0, 1, 2, 3, 4, 4])),
+        (np.array([0, 1, 2]), np.arange(3)),
+        (np.array([0, 0, 1, 1, 2, 2]), np.array([0, 0, 1, 1, 2, 2])),
     ],
     ids=["one image", "duplicates of one image"],
 )
-def test_a_class_that_cannot_be_divided_gets_the_middle_strength(labels, groups):
-    features = np.random.default_rng(0).standard_normal((6, 4)).astype(np.float32)
+def test_classes_that_cannot_be_divided_get_the_middle_strength(labels, groups):
+    features = np.random.default_rng(0).standard_normal((len(labels), 4)).astype(np.float32)
     assert choose(features, labels, groups=groups) == (0.3, {})
+
+
+def test_one_class_of_one_image_does_not_keep_the_others_from_choosing():
+    features, labels = problem()
+    labels = np.where(np.arange(len(labels)) == 0, CLASSES, labels)
+    _, losses = choose_l2(
+        features,
+        labels,
+        class_count=CLASSES + 1,
+        candidates=(0.1, 1.0),
+        groups=np.arange(len(labels)),
+        folds=3,
+        seed=0,
+    )
+    assert list(losses) == [0.1, 1.0]
 
 
 def test_folds_are_no_more_than_the_rarest_class_can_fill():

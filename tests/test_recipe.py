@@ -30,7 +30,11 @@ def test_a_named_recipe_comes_back_from_its_toml(name, tmp_path: Path):
 def test_the_toml_says_every_choice_that_is_made():
     values = tomllib.loads(Recipe().to_toml())
     said = {f"{section}.{key}" for section, table in values.items() if isinstance(table, dict) for key in table}
-    assert {*all_keys()} - said - {"recipe", "seed"} == {"data.image_size", "model.weights"}  # left to the backbone
+    assert {*all_keys()} - said - {"recipe", "seed"} == {
+        "data.image_size",
+        "model.weights",
+        "finetune.unfreeze",
+    }  # left to the backbone and its weights
 
 
 def test_edits_apply_to_the_recipe_of_that_name_and_leave_the_name_as_it_is():

@@ -238,9 +238,10 @@ def test_with_three_splits_each_has_its_own_role(needs_selection):
     ]
     assert [len(part) for part in (roles.fit, roles.select, roles.report)] == [16, 6, 4]
     assert roles.report_name == "test"
+    use = "Choices are made on" if needs_selection else "There is nothing to choose: not used are"
     assert roles.notes == (
         "Reported on 4 images of test, which nothing else sees.",
-        "Choices are made on 6 images of val.",
+        f"{use} 6 images of val.",
         "Trained on 16 images.",
     )
 
