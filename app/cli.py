@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import shlex
 import sys
 from collections.abc import Callable
@@ -280,8 +279,9 @@ def _progress() -> Any:
 
 
 def _print_json(values: Any) -> None:
-    text = json.dumps(values, ensure_ascii=False, allow_nan=False)
-    click.echo(text.encode("utf-8", "backslashreplace").decode())  # JSON's own escape for what is not UTF-8
+    from regraft.run import to_json
+
+    click.echo(to_json(values))
 
 
 def _show_training(summary: dict[str, Any], as_json: bool) -> None:

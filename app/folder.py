@@ -11,6 +11,7 @@ from contextlib import closing, suppress
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Literal
+from unicodedata import category
 
 from regraft.errors import FolderError
 from regraft.parallel import map_ordered
@@ -33,6 +34,7 @@ _SPLIT_OF_NAME = {
 _HIDDEN_NAMES = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
 _LAYOUT = "FOLDER/<class>/*.jpg or FOLDER/{train,val,test}/<class>/*.jpg"
 _UNREADABLE_SHOWN = 20
+_UNFIT_FOR_A_LABEL = frozenset({"Cc", "Cs"})  # control characters, and bytes that are not UTF-8
 
 
 def scan_folder(
@@ -274,8 +276,10 @@ def _name_classes(walk: _Walk) -> tuple[str, ...]:
     if lacking:
         said = "; ".join(f"{split} lacks {name_some(missing)}" for split, missing in lacking.items())
         raise FolderError(f"Expected the same class folders in every split of {walk.root}; {said}.")
-    if unfit := sorted(name for name in names if not name.isprintable()):
-        raise FolderError(f"Class folders must have printable UTF-8 names; received {unfit[0]!r} in {walk.root}.")
+    if unfit := sorted(name for name in names if _UNFIT_FOR_A_LABEL.intersection(map(category, name))):
+        raise FolderError(
+            f"Class folders must have UTF-8 names without control characters; received {unfit[0]!r} in {walk.root}."
+        )
     return tuple(sorted(names))
 
 

@@ -129,6 +129,8 @@ def new_run(out: Path | None, name: str) -> Run:
         RunError: `out` exists.
     """
     folder = out or _unused(Path("saved_models") / f"{name}-{datetime.now():%Y%m%d-%H%M%S}")
+    if not str(folder).isascii() and str(folder) != str(folder).encode("utf-8", "replace").decode():
+        raise RunError(f"A run directory must have a UTF-8 name, as TensorFlow writes to it; received {str(folder)!r}.")
     if folder.exists() or folder.is_symlink():
         raise RunError(_in_the_way(folder))
     nearest = next(parent for parent in folder.absolute().parents if parent.exists())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -95,8 +96,9 @@ def _resumable(session: Session) -> Iterator[None]:
     except tf.errors.ResourceExhaustedError as error:
         raise UsageError("Out of memory; lower finetune.batch_size or data.image_size.") from error
     except (tf.errors.NotFoundError, tf.errors.InvalidArgumentError) as error:
-        reason = error.message.splitlines()[0][:200]
-        raise FolderError(f"A photo changed or vanished during training ({reason}); put it back {again}") from error
+        reason = re.search(r"^(.+)\n\t \[\[", error.message, re.MULTILINE)  # what stands before the graph's trace
+        what = reason.group(1)[:200] if reason else type(error).__name__
+        raise FolderError(f"A photo changed or vanished during training ({what}); put it back {again}") from error
 
 
 def _save_backbone(session: Session) -> None:

@@ -66,6 +66,8 @@ def _what_is_wrong(error: Exception, name: str, path: Path) -> str:
         return f"{path} is not an HDF5 weights file (damaged or of another kind), so {name} cannot load it."
     if isinstance(error, OSError):
         return f"{path} is damaged (cut short?), so {name} cannot load it."
+    if path.suffix != ".h5":
+        return f"{path} must end in .weights.h5 (or .h5, of older Keras) for {name} to load it; rename it."
     return (
         f"{path} does not fit {name} without its top: "
         f"it is of another network, width (model.alpha) or with its top ({_first_line(error)})."

@@ -6,13 +6,15 @@ import colorsys
 import io
 import json
 import os
+import shlex
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import nullcontext, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import click
 import numpy as np
 import pytest
 from PIL import Image
@@ -21,18 +23,13 @@ PhotoFolder = Callable[..., Path]
 
 TRAINING = (
     *("--backbone", "tiny", "--seed", 3, "--epochs", 3),
-    *(
-        "--set",
-        "finetune.batch_size=8",
-        "--set",
-        "finetune.learning_rate=0.003",
-        "--set",
-        "head.l2=[1e6]",
-        "--set",
-        "data.select_fraction=0.2",
-    ),
+    *("--set", "finetune.batch_size=8", "--set", "finetune.learning_rate=0.003"),
+    *("--set", "data.select_fraction=0.2", "--set", "head.l2=[1e6]"),
 )
 """The options of the run that most tests share. So strong an L2 spoils the head: the fine-tuned stage is kept."""
+
+FAST = ("--backbone", "tiny", "--recipe", "quick", "--set", "head.l2=[0.1]")
+"""The options of a run that takes no longer than it must."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +64,10 @@ def run_regraft(*words: object, stdin: str = "") -> Answer:
     """Runs `regraft` with these words in this process, as the console script would."""
     from regraft.cli import main
 
-    out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", newline="", write_through=True) for _ in range(2))
+    out, err = (
+        io.TextIOWrapper(io.BytesIO(), "utf-8", errors=errors, newline="", write_through=True)
+        for errors in ("strict", "backslashreplace")  # as Python opens them
+    )
     argv = ["regraft", *map(str, words)]
     with patch("sys.argv", argv), patch("sys.stdin", io.StringIO(stdin)), redirect_stdout(out), redirect_stderr(err):
         try:
@@ -95,6 +95,17 @@ def draw_photo(class_index: int, *, seed: int, size: tuple[int, int] = (64, 48),
     return Image.fromarray(np.rint(255 * np.clip(light[..., None] * color, 0, 1)).astype(np.uint8))
 
 
+def parse_command(line: str) -> click.Context:
+    """Parses a command line such as `regraft check photos/` without running it. Raises click.UsageError."""
+    from regraft.cli import regraft
+
+    program, *words = shlex.split(line, comments=True)
+    assert program == "regraft"
+    if words[0] not in regraft.commands:
+        return regraft.make_context("regraft", words)
+    return regraft.commands[words[0]].make_context(words[0], words[1:])
+
+
 @pytest.fixture
 def photo_folder(tmp_path: Path) -> PhotoFolder:
     """A function that writes a class-per-folder tree of JPEGs and returns its root.
@@ -119,6 +130,15 @@ def photo_folder(tmp_path: Path) -> PhotoFolder:
         return root
 
     return write
+
+
+@pytest.fixture
+def without_export(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leaves the SavedModel and its proof, a process of its own that takes seconds, out of trainings."""
+    for module in ("session", "train"):
+        monkeypatch.setattr(f"regraft.{module}.Proof", lambda **_: nullcontext())
+    found = {"images": 0, "largest_difference": 0.0}
+    monkeypatch.setattr("regraft.train.export_proven", lambda *_, **__: (Path("nowhere"), found))
 
 
 def write_odd_photos(folder: Path, photos: list[Image.Image]) -> None:

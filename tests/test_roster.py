@@ -3,6 +3,9 @@
 import os
 from pathlib import Path
 
+import pytest
+
+from regraft.errors import RunError
 from regraft.records import Record
 from regraft.roster import RosterRow, read_roster, write_roster
 from regraft.split import Roles
@@ -28,3 +31,14 @@ def test_paths_are_absolute(tmp_path: Path, monkeypatch):
     write_roster(tmp_path / "images.csv", Roles((), (), (record("a.jpg", 0),), "val", ()), ("ant",))
     (row,) = read_roster(tmp_path / "images.csv")
     assert (row.path, row.role) == (tmp_path / "a.jpg", "report")
+
+
+@pytest.mark.parametrize("content", [None, "path,class\na.jpg,ant\n"])
+def test_a_missing_or_damaged_roster_is_named(tmp_path: Path, content: str | None):
+    path = tmp_path / "images.csv"
+    if content:
+        path.write_text(content)
+    with pytest.raises(RunError) as caught:
+        read_roster(path)
+    expected = f"{path} is missing or damaged, so nobody knows what the run was trained on; train again."
+    assert str(caught.value) == expected

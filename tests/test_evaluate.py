@@ -1,0 +1,131 @@
+"""How good a finished run is: the same numbers on its own photos, honest ones on others."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from conftest import PhotoFolder, TrainedRun, draw_photo, run_regraft
+
+from regraft.errors import FolderError, RunError
+from regraft.evaluate import evaluate
+from regraft.progress import Silent
+from regraft.roster import read_roster
+from regraft.run import Run
+
+MEASURED = (
+    "images", "accuracy", "accuracy_low", "accuracy_high", "top_k_accuracy", "k", "balanced_accuracy", "macro_f1",
+    "confusion",
+)  # fmt: skip
+
+
+def write_class(root: Path, name: str, class_index: int, count: int) -> None:
+    (root / name).mkdir(parents=True)
+    for number in range(count):
+        photo = draw_photo(class_index, seed=900 + number, size=(44, 36), classes=3)
+        photo.save(root / name / f"{number}.png")
+
+
+def test_the_runs_own_photos_give_the_numbers_of_its_training_again(trained: TrainedRun, tmp_path: Path):
+    out = tmp_path / "evaluation"
+    answer = run_regraft("evaluate", trained.folder, "--out", out, "--json")
+    assert (answer.code, answer.stderr) == (0, "")
+    assert {key: answer.values[key] for key in MEASURED} == {key: trained.metrics[key] for key in MEASURED}
+    assert answer.values["log_loss"] == pytest.approx(trained.metrics["log_loss"], rel=1e-5)
+    assert answer.values["which_images"] == "the run reports on"
+    assert answer.values == json.loads((out / "metrics.json").read_text("utf-8"))
+    assert {path.name for path in out.iterdir()} == {
+        "metrics.json", "predictions.csv", "confusion_matrix.csv", "confusion_matrix.png", "report.html",
+    }  # fmt: skip
+
+
+def test_photos_that_are_gone_or_changed_are_counted(trained: TrainedRun, tmp_path: Path):
+    photos, run = tmp_path / "photos", tmp_path / "run"
+    shutil.copytree(trained.photos, photos)
+    shutil.copytree(trained.folder, run, ignore=shutil.ignore_patterns("saved_model"))
+    for file in ("environment.json", "images.csv"):
+        (run / file).write_text((run / file).read_text("utf-8").replace(str(trained.photos), str(photos)), "utf-8")
+    gone, changed, *_ = [row.path for row in read_roster(run / "images.csv") if row.role == "report"]
+    gone.unlink()
+    draw_photo(1, seed=1_000).save(changed, format="JPEG")
+    summary = evaluate(run, None, Silent())
+    assert (summary["images"], summary["which_images"]) == (10, "the run reports on, without 2 gone or changed since")
+    (written,) = (run / "evaluations").iterdir()
+    assert summary["evaluation"] == str(written)
+
+
+def test_another_folder_is_judged_without_the_images_the_run_was_trained_on(trained: TrainedRun, tmp_path: Path):
+    others = tmp_path / "others"
+    write_class(others, "bee", 0, 2)
+    write_class(others, "dog", 2, 3)
+    learned = [row.path for row in read_roster(trained.folder / "images.csv") if row.role != "report"]
+    reported = [row.path for row in read_roster(trained.folder / "images.csv") if row.role == "report"]
+    for path in [learned[0], learned[-1], reported[0]]:
+        shutil.copy(path, others / path.parent.name)
+    summary = evaluate(trained.folder, others, Silent(), out=tmp_path / "evaluation")
+    assert (summary["images"], summary["photos"]) == (6, str(others))
+    assert summary["which_images"] == "of others, without 2 that the run was trained on"
+
+
+def test_a_part_of_the_classes_keeps_the_numbering_of_the_run(trained: TrainedRun, tmp_path: Path):
+    write_class(tmp_path / "others", "dog", 2, 5)
+    summary = evaluate(trained.folder, tmp_path / "others", Silent(), out=tmp_path / "evaluation")
+    assert [row["images"] for row in summary["per_class"]] == [0, 0, 5]
+    assert summary["confusion"][:2] == [[0, 0, 0], [0, 0, 0]]
+    assert summary["accuracy"] == summary["confusion"][2][2] / 5 >= 0.8
+    assert summary["which_images"] == "of others"
+
+
+def test_the_test_split_is_judged_where_there_is_one(trained: TrainedRun, tmp_path: Path):
+    for split, count in (("train", 3), ("val", 2), ("test", 1)):
+        for class_index, name in enumerate(("bee", "cat")):
+            write_class(tmp_path / "others" / split, name, class_index, count)
+    summary = evaluate(trained.folder, tmp_path / "others", Silent(), out=tmp_path / "evaluation")
+    assert (summary["images"], summary["which_images"]) == (2, "of others/test")
+
+
+def refusal(run: Path, photos: Path | None, out: Path) -> str:
+    with pytest.raises((FolderError, RunError)) as caught:
+        evaluate(run, photos, Silent(), out=out)
+    return str(caught.value)
+
+
+def test_a_class_the_run_does_not_know_is_refused_with_the_nearest(
+    trained: TrainedRun, photo_folder: PhotoFolder, tmp_path: Path
+):
+    photos = photo_folder({"bee": 1, "dogs": 1})
+    expected = f'{photos} has a class "dogs" that the run does not know. Did you mean "dog"?'
+    assert refusal(trained.folder, photos, tmp_path / "out") == expected
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_of_trained_images_alone_is_refused(trained: TrainedRun, tmp_path: Path):
+    learned = next(row.path for row in read_roster(trained.folder / "images.csv") if row.role == "fit")
+    (tmp_path / "others/bee").mkdir(parents=True)
+    shutil.copy(learned, tmp_path / "others/bee")
+    expected = f"{tmp_path}/others has no image to judge the run on that it was not trained on."
+    assert refusal(trained.folder, tmp_path / "others", tmp_path / "out") == expected
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_evaluation_is_not_written_over(trained: TrainedRun, tmp_path: Path):
+    (tmp_path / "out").mkdir()
+    assert refusal(trained.folder, None, tmp_path / "out") == f"{tmp_path}/out exists already; choose another --out."
+    (tmp_path / "file").touch()
+    expected = f"{tmp_path}/file/out cannot be made: Not a directory."
+    assert refusal(trained.folder, None, tmp_path / "file/out") == expected
+
+
+def test_photos_that_moved_have_to_be_named(trained: TrainedRun, tmp_path: Path):
+    run = tmp_path / "run"
+    shutil.copytree(trained.folder, run, ignore=shutil.ignore_patterns("saved_model"))
+    environment = Run(run).environment | {"root": "/nowhere/photos"}
+    (run / "environment.json").write_text(json.dumps(environment))
+    expected = f"The photos of {run} are no longer in /nowhere/photos; name their folder after the run."
+    assert refusal(run, None, tmp_path / "out") == expected
+
+
+def test_the_table_for_a_person_names_the_page(trained: TrainedRun, tmp_path: Path):
+    answer = run_regraft("evaluate", trained.folder, "--out", tmp_path / "out")
+    assert answer.code == 0
+    assert f"Look at   {tmp_path}/out/report.html" in answer.stdout

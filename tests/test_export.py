@@ -1,0 +1,308 @@
+"""The SavedModel: what it takes, what it answers, and that nothing is left of one that is not the model."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import PhotoFolder, TrainedRun, draw_photo, run_regraft
+from PIL import Image
+
+import regraft.proof
+from regraft.devices import open_device
+from regraft.errors import ExportError, RunError
+from regraft.export import compare, export_proven, export_run, tolerance_for
+from regraft.models.backbones import build_backbone
+from regraft.models.classifier import build_classifier
+from regraft.photos import read_upright_rgb
+from regraft.progress import Silent
+from regraft.proof import Proof
+from regraft.roster import read_roster
+from regraft.trained import open_trained
+from regraft.views import softmax
+
+NAMES = ("bee", "cat", "dog")
+
+
+@pytest.fixture(scope="module")
+def served(trained: TrainedRun):
+    """The export that `train` wrote, as a server loads it."""
+    return tf.saved_model.load(trained.folder / "saved_model/1")
+
+
+@pytest.fixture(scope="module")
+def keras_scores(trained: TrainedRun):
+    """A function from files to float32 [N, 3]: the scores of the trained Keras model."""
+    opened = open_trained(trained.folder)
+
+    def scores(paths: Sequence[Path]) -> np.ndarray:
+        return softmax(opened.model.predict_on_batch(np.stack([opened.reader.read(path) for path in paths])))
+
+    return scores
+
+
+def answer_bytes(served, paths: Sequence[Path]) -> dict[str, np.ndarray]:
+    encoded = tf.constant([path.read_bytes() for path in paths])
+    return {key: value.numpy() for key, value in served.signatures["serving_default"](image_bytes=encoded).items()}
+
+
+def write_png(path: Path, *, class_index: int, seed: int = 500) -> Path:
+    draw_photo(class_index, seed=seed, size=(50, 40), classes=3).save(path)
+    return path
+
+
+def test_the_labels_come_with_the_export(trained: TrainedRun, served):
+    assert tuple(label.decode() for label in served.signatures["labels"]()["labels"].numpy()) == NAMES
+    extra = trained.folder / "saved_model/1/assets.extra/labels.txt"
+    assert extra.read_text("utf-8") == "bee\ncat\ndog\n" == (trained.folder / "labels.txt").read_text("utf-8")
+
+
+def test_the_signatures_are_those_that_tensorflow_serving_expects(served):
+    assert set(served.signatures) == {"serving_default", "serving_images", "labels"}
+    takes = {name: served.signatures[name].structured_input_signature[1] for name in served.signatures}
+    assert takes["serving_default"]["image_bytes"].shape.as_list() == [None]
+    assert takes["serving_default"]["image_bytes"].dtype == tf.string
+    assert takes["serving_images"]["images"].shape.as_list() == [None, None, None, 3]
+    assert takes["serving_images"]["images"].dtype == tf.uint8
+    for name in ("serving_default", "serving_images"):
+        gives = served.signatures[name].structured_outputs
+        assert {key: (value.dtype, value.shape.rank) for key, value in gives.items()} == {
+            "label": (tf.string, 1),
+            "score": (tf.float32, 1),
+            "scores": (tf.float32, 2),
+            "classes": (tf.string, 2),
+        }
+
+
+def test_bytes_and_pixels_of_the_same_photo_give_the_same_answer(served, tmp_path: Path):
+    paths = [write_png(tmp_path / f"{index}.png", class_index=index) for index in range(3)]
+    by_bytes = answer_bytes(served, paths)
+    pixels = tf.constant(np.stack([read_upright_rgb(path) for path in paths]))
+    by_pixels = served.signatures["serving_images"](images=pixels)
+    for key, values in by_bytes.items():
+        np.testing.assert_array_equal(values, by_pixels[key].numpy())
+
+
+def test_label_and_score_are_those_of_the_best_class(served, tmp_path: Path):
+    answer = answer_bytes(served, [write_png(tmp_path / f"{index}.png", class_index=index) for index in range(3)])
+    np.testing.assert_array_equal(answer["score"], answer["scores"].max(axis=1))
+    assert [NAMES[index].encode() for index in answer["scores"].argmax(axis=1)] == answer["label"].tolist()
+    assert answer["classes"].tolist() == [[b"bee", b"cat", b"dog"]] * 3
+    np.testing.assert_allclose(answer["scores"].sum(axis=1), 1, rtol=1e-6)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_turned_jpeg_through_the_export_is_the_same_as_through_keras(
+    served, keras_scores, tmp_path: Path, orientation: int
+):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / "turned.jpg"
+    draw_photo(2, seed=500, size=(50, 40), classes=3).save(path, exif=exif, quality=95)
+    np.testing.assert_allclose(answer_bytes(served, [path])["scores"], keras_scores([path]), atol=1e-5)
+
+
+def test_train_proved_the_export_on_every_photo_it_reports_on(trained: TrainedRun, served, keras_scores):
+    proof = trained.metrics["export"]
+    assert proof["folder"] == str(trained.folder / "saved_model/1")
+    assert proof["images"] == proof["same_label"] == trained.metrics["images"] == 12
+    assert proof["largest_difference"] < proof["tolerance"] == 1e-5
+    reported = [row.path for row in read_roster(trained.folder / "images.csv") if row.role == "report"]
+    as_they_are = [path for path in reported if "cmyk" not in path.name]
+    np.testing.assert_allclose(answer_bytes(served, as_they_are)["scores"], keras_scores(as_they_are), atol=1e-5)
+
+
+WHAT_IT_IMPORTS = """
+import runpy, sys
+runpy.run_path(sys.argv[1], run_name="__main__")
+sys.stderr.write("imported: " + " ".join({name.partition(".")[0] for name in sys.modules}))
+"""
+
+
+def test_the_proof_imports_tensorflow_and_not_regraft(trained: TrainedRun, served, tmp_path: Path):
+    path = write_png(tmp_path / "photo.png", class_index=1)
+    order = {"model": str(trained.folder / "saved_model/1"), "files": [[str(path)]], "scores": str(tmp_path / "s.npy")}
+    finished = subprocess.run(
+        [sys.executable, "-I", "-c", WHAT_IT_IMPORTS, str(regraft.proof._SCRIPT)],
+        input=json.dumps(order) + "\n",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    imported = set(finished.stderr.rpartition("imported: ")[2].split())
+    assert "tensorflow" in imported
+    assert "regraft" not in imported
+    assert json.loads(finished.stdout) == list(NAMES)
+    np.testing.assert_allclose(np.load(tmp_path / "s.npy"), answer_bytes(served, [path])["scores"], atol=1e-6)
+
+
+def test_export_of_moved_photos_is_proven_where_they_lie_now(trained: TrainedRun, tmp_path: Path):
+    moved = tmp_path / "moved"
+    shutil.copytree(trained.photos, moved / "below/photos")
+    target = tmp_path / "versions"
+    (target / "7").mkdir(parents=True)
+    answer = run_regraft("export", trained.folder, "--photos", moved / "below/photos", "--out", target, "--json")
+    assert (answer.code, answer.stderr) == (0, "")
+    assert (answer.values["folder"], answer.values["labels"]) == (str(target / "8"), list(NAMES))
+    assert (answer.values["images"], answer.values["same_label"]) == (12, 12)
+    assert answer.values["largest_difference"] < 1e-5
+    assert sorted(path.name for path in target.iterdir()) == ["7", "8"]
+
+
+def test_export_without_the_photos_says_what_is_missing(trained: TrainedRun, tmp_path: Path, photo_folder: PhotoFolder):
+    others = photo_folder({"bee": 1, "cat": 1})
+    complaint = f"None of the photos {trained.folder} reports on are in {others} to prove the export on; use --photos."
+    with pytest.raises(RunError) as caught:
+        export_run(trained.folder, Silent(), photos=others, out=tmp_path / "versions")
+    assert str(caught.value) == complaint
+    assert not (tmp_path / "versions").exists()
+
+
+def small_model() -> keras.Model:
+    inputs = keras.Input((8, 8, 3))
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(inputs))
+    return keras.Model(inputs, keras.layers.Dense(2, kernel_initializer=keras.initializers.GlorotUniform(seed=1))(x))
+
+
+class StubProof(Proof):
+    """Answers as told, without a process."""
+
+    def __init__(self, scores: np.ndarray, labels: list[str]) -> None:
+        self.answer = scores, labels
+
+    def scores(self, model: Path, paths: Sequence[Path], *, batch_size: int = 32) -> tuple[np.ndarray, list[str]]:
+        assert (model / "saved_model.pb").is_file()
+        return self.answer
+
+
+EXPECTED = np.array([[0.25, 0.75], [0.5, 0.5]], np.float32)
+
+
+def export(target: Path, scores: np.ndarray, labels: list[str]) -> tuple[Path, dict[str, object]]:
+    return export_proven(
+        small_model(),
+        ("ant", "bee"),
+        target,
+        image_size=8,
+        crop_fraction=1.0,
+        paths=[Path("a.jpg"), Path("b.jpg")],
+        expected=EXPECTED,
+        proof=StubProof(scores, labels),
+    )
+
+
+def test_versions_count_up_whatever_else_lies_there(tmp_path: Path):
+    target = tmp_path / "deep/models"
+    assert export(target, EXPECTED, ["ant", "bee"])[0] == target / "1"
+    (target / "notes").mkdir()
+    version, found = export(target, EXPECTED, ["ant", "bee"])
+    assert version == target / "2"
+    assert found == {"images": 2, "largest_difference": 0.0, "same_label": 2, "tolerance": 1e-5}
+    assert sorted(path.name for path in target.iterdir()) == ["1", "2", "notes"]
+
+
+@pytest.mark.parametrize(
+    ("scores", "labels", "complaint"),
+    [
+        (EXPECTED + np.float32(2e-5), ["ant", "bee"], "scores differ from the trained model's by up to 2e-05"),
+        (EXPECTED * np.float32("nan"), ["ant", "bee"], "scores differ from the trained model's by up to nan"),
+        (EXPECTED, ["bee", "ant"], r"labels \['bee', 'ant'\] are not the model's \['ant', 'bee'\]"),
+    ],
+    ids=["a score", "not a number", "the order of labels"],
+)
+def test_nothing_is_left_of_an_export_that_answers_otherwise(tmp_path: Path, scores, labels, complaint: str):
+    with pytest.raises(ExportError, match=complaint):
+        export(tmp_path, scores, labels)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def fail(*_: object, **__: object) -> None:
+        raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
+
+    monkeypatch.setattr("tensorflow.saved_model.save", fail)
+    complaint = rf"{tmp_path} cannot be written \(No space left on device\); make room and try again\."
+    with pytest.raises(RunError, match=complaint):
+        export(tmp_path, EXPECTED, ["ant", "bee"])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_agreement_is_counted_and_the_largest_difference_found():
+    served = EXPECTED + np.array([[0, -0.25], [0.125, 0]], np.float32)
+    found = compare(EXPECTED, served, ["ant", "bee"], ("ant", "bee"), tolerance=0.25)
+    assert found == {"images": 2, "largest_difference": 0.25, "same_label": 2, "tolerance": 0.25}
+
+
+@pytest.mark.parametrize(
+    ("kind", "precision", "tolerance"),
+    [("cpu", "float32", 1e-5), ("cpu", "mixed_bfloat16", 2e-2), ("gpu", "float32", 2e-2)],
+)
+def test_half_precision_and_gpus_are_allowed_their_rounding(kind: str, precision: str, tolerance: float):
+    usual = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        backbone = build_backbone("tiny", image_size=16)
+        model = build_classifier(backbone, preprocessing="tf", class_count=2)
+    finally:
+        keras.config.set_dtype_policy(usual)
+    device = replace(open_device("cpu"), kind=kind)
+    assert tolerance_for(model, device) == tolerance
+
+
+def script(folder: Path, text: str) -> Path:
+    path = folder / "prove.py"
+    path.write_text(text)
+    return path
+
+
+def test_a_proof_that_fails_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    failing = "import sys\nsys.stdin.readline()\nprint('lots of noise', file=sys.stderr)\nsys.exit('no such model')"
+    monkeypatch.setattr(regraft.proof, "_SCRIPT", script(tmp_path, failing))
+    with Proof() as proof, pytest.raises(ExportError, match="does not answer in a fresh process: no such model"):
+        proof.scores(tmp_path, [])
+
+
+def test_a_proof_gets_the_files_in_batches_and_their_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    echo = (
+        "import json, sys\nimport numpy as np\norder = json.loads(sys.stdin.readline())\n"
+        "np.save(order['scores'], [len(batch) for batch in order['files']])\n"
+        "print(json.dumps([order['model'], *sum(order['files'], [])]))"
+    )
+    monkeypatch.setattr(regraft.proof, "_SCRIPT", script(tmp_path, echo))
+    paths = [tmp_path / f"ü{number}.jpg" for number in range(5)]
+    with Proof() as proof:
+        sizes, names = proof.scores(tmp_path, paths, batch_size=2)
+    assert sizes.tolist() == [2, 2, 1]
+    assert names == [str(tmp_path), *map(str, paths)]
+
+
+def test_a_proof_that_does_not_answer_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(regraft.proof, "_SCRIPT", script(tmp_path, "import time\ntime.sleep(60)"))
+    monkeypatch.setattr(regraft.proof, "_START_SECONDS", 0.1)
+    monkeypatch.setattr(regraft.proof, "_SECONDS_A_PHOTO", 0)
+    with Proof() as proof, pytest.raises(ExportError, match=r"did not answer 1 photos in 0\.1 seconds"):
+        proof.scores(tmp_path, [tmp_path])
+    assert proof._process.poll() is not None
+
+
+def test_a_proof_on_the_cpu_sees_no_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    says = "import os, sys\nsys.stdin.readline()\nsys.exit(os.environ['CUDA_VISIBLE_DEVICES'])"
+    monkeypatch.setattr(regraft.proof, "_SCRIPT", script(tmp_path, says))
+    for use_gpus, seen in ((True, "0"), (False, "-1")):
+        with Proof(use_gpus=use_gpus) as proof, pytest.raises(ExportError, match=f"process: {seen}$"):
+            proof.scores(tmp_path, [])
+
+
+def test_a_proof_that_nobody_asks_ends_with_its_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(regraft.proof, "_SCRIPT", script(tmp_path, "import time\ntime.sleep(60)"))
+    with Proof() as proof:
+        assert proof._process.poll() is None
+    assert proof._process.poll() is not None

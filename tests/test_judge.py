@@ -1,0 +1,62 @@
+"""What a model is worth, as logits, files and three numbers."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from regraft.errors import FolderError
+from regraft.judge import logits_of, write_judgement
+from regraft.metrics import measure
+from regraft.photos import UnreadablePhoto
+from regraft.progress import Silent
+from regraft.records import Record
+from regraft.report import ReportData
+
+TRUTH = np.array([0, 1, 1])
+PROBABILITIES = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])
+
+
+def records(count: int) -> list[Record]:
+    return [Record(Path(f"{number}.jpg"), 0, "", "JPEG", 8, 8, 1, str(number), b"") for number in range(count)]
+
+
+class NumberReader:
+    """The view of "7.jpg" is all sevens; "13.jpg" cannot be read."""
+
+    def read_all(self, paths: Iterable[Path]):
+        for path in paths:
+            yield (
+                UnreadablePhoto("empty file") if path.stem == "13" else np.full((2, 2, 3), float(path.stem), np.float32)
+            )
+
+
+def infer(images: np.ndarray) -> np.ndarray:
+    return images[:, 0, 0, :2] * [1, -1]
+
+
+def test_there_is_one_row_of_logits_a_record_in_order():
+    logits = logits_of(records(10), infer, NumberReader(), Silent(), "judge")  # type: ignore[arg-type]
+    np.testing.assert_array_equal(logits, [[number, -number] for number in range(10)])
+
+
+def test_a_photo_that_broke_since_the_scan_is_named():
+    with pytest.raises(FolderError, match=r"13\.jpg became unreadable: empty file\. Run the command again\."):
+        logits_of(records(15), infer, NumberReader(), Silent(), "judge")  # type: ignore[arg-type]
+
+
+def test_a_judgement_is_two_tables_a_picture_and_a_page(tmp_path: Path):
+    data = ReportData(
+        title="pets",
+        metrics=measure(TRUTH, PROBABILITIES, ["ant", "bee"]),
+        probabilities=PROBABILITIES,
+        truth=TRUTH,
+        records=records(3),
+        class_names=["ant", "bee"],
+    )
+    write_judgement(tmp_path, data)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "predictions.csv", "confusion_matrix.csv", "confusion_matrix.png", "report.html",
+    }  # fmt: skip
+    assert (tmp_path / "confusion_matrix.csv").read_text().splitlines()[1:] == ["ant,1,0", "bee,1,1"]

@@ -1,0 +1,137 @@
+"""What is checked and opened before a training starts, and what a resumed one must find as it was."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import PhotoFolder, TrainedRun
+
+from regraft.devices import open_device
+from regraft.errors import RegraftError, RunError, UsageError
+from regraft.recipe import Recipe, load_recipe
+from regraft.session import Request, Stopwatch, build_model, open_session, resolve
+
+TINY = load_recipe("balanced", {"model.backbone": "tiny"})
+
+
+def test_a_stopwatch_adds_the_seconds_of_a_phase_up_in_the_order_of_first_use(monkeypatch: pytest.MonkeyPatch):
+    times = iter([1.0, 3.0, 3.0, 3.5, 4.0, 8.0, 9.0])
+    monkeypatch.setattr("regraft.session.time.perf_counter", lambda: next(times))
+    watch = Stopwatch(started=0.0)
+    for name in ("scan", "judge", "scan"):
+        with watch.phase(name):
+            pass
+    assert watch.seconds == {"scan": 6.0, "judge": 0.5}
+    assert list(watch.seconds) == ["scan", "judge"]
+    assert watch.total == 9.0
+
+
+@pytest.mark.parametrize(
+    ("edits", "image_size", "weights", "batch_norm"),
+    [
+        ({}, 32, "shipped", "frozen"),
+        ({"model.weights": "none"}, 32, "none", "live"),
+        ({"data.image_size": 48, "finetune.batch_norm": "live"}, 48, "shipped", "live"),
+        ({"model.backbone": "xception"}, 299, "imagenet", "frozen"),
+    ],
+)
+def test_what_is_left_out_is_what_the_backbone_wants(edits, image_size, weights, batch_norm):
+    recipe = resolve(load_recipe("balanced", {"model.backbone": "tiny", **edits}))
+    assert (recipe.data.image_size, recipe.model.weights) == (image_size, weights)
+    assert recipe.finetune.batch_norm == batch_norm
+
+
+def test_a_weights_file_is_kept_by_its_absolute_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    Path("mine.weights.h5").touch()
+    recipe = resolve(load_recipe("balanced", {"model.backbone": "tiny", "model.weights": "mine.weights.h5"}))
+    assert recipe.model.weights == str(tmp_path / "mine.weights.h5")
+
+
+def test_a_model_is_a_function_of_the_recipe():
+    device = open_device("cpu")
+    recipes = [resolve(TINY), resolve(TINY), resolve(TINY.model_copy(update={"seed": 1}))]
+    first, again, other = (build_model(recipe, 3, device) for recipe in recipes)
+    assert first[1] == again[1] == other[1]  # the shipped weights
+    heads = [model.get_layer("head").get_weights()[0] for model, _ in (first, again, other)]
+    np.testing.assert_array_equal(heads[0], heads[1])
+    assert not np.array_equal(heads[0], heads[2])
+
+
+@pytest.fixture
+def request_for(photo_folder: PhotoFolder, tmp_path: Path) -> Request:
+    return Request(str(photo_folder({"ant": 4, "bee": 4})), TINY, out=tmp_path / "run")
+
+
+def interrupt(request: Request) -> None:
+    """Starts a run and leaves it before anything is trained."""
+    with open_session(request):
+        pass
+
+
+def refusal(request: Request) -> str:
+    with pytest.raises(RegraftError) as caught:
+        interrupt(request)
+    return str(caught.value)
+
+
+def test_a_session_has_its_run_directory_and_a_role_for_each_image(request_for: Request):
+    with open_session(request_for) as session:
+        assert {path.name for path in session.run.folder.iterdir()} == {
+            "recipe.toml", "environment.json", "labels.txt", "checkpoints",
+        }  # fmt: skip
+        assert session.class_count == 2
+        assert len(session.roles.fit + session.roles.select + session.roles.report) == 8
+        assert session.run.recipe == session.recipe == resolve(TINY)
+        assert not session.run.is_finished
+
+
+def test_resuming_takes_the_recipe_of_the_run(request_for: Request):
+    interrupt(request_for)
+    other = TINY.model_copy(update={"seed": 7})
+    with open_session(replace(request_for, recipe=other, resume=True)) as session:
+        assert session.recipe.seed == 0
+
+
+def test_resuming_refuses_photos_that_have_changed(request_for: Request):
+    interrupt(request_for)
+    Path(request_for.source, "ant/000.jpg").unlink()
+    expected = f"{request_for.out} cannot be resumed: the images have changed since it began. Train anew."
+    assert refusal(replace(request_for, resume=True)) == expected
+
+
+def test_resuming_goes_on_with_photos_that_have_moved(request_for: Request):
+    interrupt(request_for)
+    moved = Path(request_for.source).rename(Path(request_for.source).with_name("moved"))
+    interrupt(replace(request_for, source=str(moved), resume=True))
+
+
+def test_resuming_refuses_weights_that_have_changed(request_for: Request, tmp_path: Path):
+    import keras
+
+    from regraft.models.backbones import build_backbone
+
+    def recipe_with_weights_of(seed: int) -> Recipe:
+        keras.utils.set_random_seed(seed)
+        build_backbone("tiny", image_size=32, seed=seed).save_weights(tmp_path / "mine.weights.h5")
+        return load_recipe("balanced", {"model.backbone": "tiny", "model.weights": str(tmp_path / "mine.weights.h5")})
+
+    interrupt(replace(request_for, recipe=recipe_with_weights_of(1)))
+    recipe_with_weights_of(2)
+    expected = f"{request_for.out} cannot be resumed: the pretrained weights have changed since it began. Train anew."
+    assert refusal(replace(request_for, resume=True)) == expected
+
+
+def test_resuming_refuses_a_finished_run_a_missing_one_and_none(trained: TrainedRun, request_for: Request):
+    resume = replace(request_for, resume=True)
+    finished = f"{trained.folder} is finished; there is nothing to resume."
+    assert refusal(replace(resume, out=trained.folder)) == finished
+    assert refusal(resume) == f"There is no run directory {request_for.out}."
+    with pytest.raises(RunError, match="--resume needs --out with the directory of the unfinished run"):
+        interrupt(replace(resume, out=None))
+
+
+def test_an_unknown_device_is_found_before_the_photos_are_read(request_for: Request):
+    with pytest.raises(UsageError, match="--device must be"):
+        interrupt(replace(request_for, source="nowhere", device="cuda"))
