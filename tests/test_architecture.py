@@ -18,6 +18,7 @@ TESTED_ELSEWHERE = {
     "regraft.errors": "test_recipe",
     "regraft.judge": "test_train",
     "regraft.progress": "test_features",
+    "regraft.proof": "test_export",
     "regraft.prove_export": "test_export",
     "regraft.records": "test_folder",
     "regraft.trained": "test_predict",
