@@ -24,7 +24,7 @@ class Device:
         kind: "cpu", "gpu" or "tpu".
         count: how many of them train together.
         precision: the Keras dtype policy.
-        jit: what `compile(jit_compile=...)` gets; never XLA on a CPU, where convolutions get 17 times slower.
+        jit: what `compile(jit_compile=...)` gets; never XLA on a CPU, where it makes convolutions far slower.
         strategy: how TensorFlow places variables and steps.
     """
 

@@ -42,7 +42,7 @@ def decode_crop(
         encoded: string scalar, a format that `decode_upright` reads.
         height, width: int32 scalars, pixels of the upright photo.
         plain_jpeg: bool scalar, True where the bytes are a JPEG of orientation 1: only the wanted part is then
-            decoded, which is faster (1,440 against 1,090 photos a second of 500x375 on two cores).
+            decoded, which is faster.
         seed: int32 [2].
         min_area: smallest part of the area, in (0, 1].
     """
