@@ -151,7 +151,8 @@ def _equal_pairs(values: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 def _class_counts(records: Sequence[Record], groups: np.ndarray) -> np.ndarray:
     """int64 [groups, classes]: how many images of each class a group holds."""
     classes = np.array([record.class_index for record in records], np.int64)
-    counts = np.zeros((groups.max(initial=-1) + 1, classes.max(initial=-1) + 1), np.int64)
+    shape = (int(np.append(groups, -1).max()) + 1, int(np.append(classes, -1).max()) + 1)
+    counts = np.zeros(shape, np.int64)
     np.add.at(counts, (groups, classes), 1)
     return counts
 
