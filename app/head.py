@@ -98,7 +98,7 @@ def choose_l2(
         losses += [losses_of(logits_of(features[held]), labels[held]).sum() for logits_of in path]
     losses /= len(labels)
     table = dict(zip(ordered, losses.tolist(), strict=True))
-    return ordered[int(np.argmin(losses))], table
+    return min(ordered, key=lambda l2: (table[l2], -l2)), table  # of equals the strongest, which was solved first
 
 
 @dataclass(frozen=True)
