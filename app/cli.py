@@ -86,12 +86,10 @@ def _training_options(recipe: str) -> Callable[[Callable[..., None]], Callable[.
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def check(folder: Path, as_json: bool) -> None:
     """Say what is in FOLDER and what is wrong with it. Changes nothing."""
-    from regraft.cache import cache_folder
     from regraft.check import build_report, render
-    from regraft.folder import scan_folder
+    from regraft.sources import scan_remembered
 
-    scanned = scan_folder(folder, progress=_progress(), cache=cache_folder() / "scans.sqlite")
-    report = build_report(scanned)
+    report = build_report(scan_remembered(folder, _progress()))
     if as_json:
         _print_json(report.as_dict())
     else:
@@ -141,12 +139,7 @@ def pretrain(source: str, as_json: bool, **options: Any) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def evaluate(run: Path, folder: Path | None, out: Path | None, device: str, as_json: bool) -> None:
     """Measure RUN on the images it reports on, or on another labelled FOLDER."""
-    from regraft.run import open_run
-
-    open_run(run)
-    from regraft.devices import start_tensorflow
-
-    start_tensorflow()
+    _start_tensorflow_for(run)
     from regraft.evaluate import evaluate as measure
 
     summary = measure(run, folder, _progress(), device=device, out=out)
@@ -166,12 +159,7 @@ def evaluate(run: Path, folder: Path | None, out: Path | None, device: str, as_j
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def export(run: Path, photos: Path | None, out: Path | None, device: str, as_json: bool) -> None:
     """Write RUN as a SavedModel that takes photos and answers labels, and prove that it does."""
-    from regraft.run import open_run
-
-    open_run(run)
-    from regraft.devices import start_tensorflow
-
-    start_tensorflow()
+    _start_tensorflow_for(run)
     from regraft.export import export_run
 
     summary = export_run(run, _progress(), photos=photos, out=out, device=device)
@@ -270,6 +258,16 @@ def _fail_or_raise(error: Exception) -> None:
 def _fail(message: str, code: int) -> None:
     click.echo(f"regraft: {' '.join(message.split())}", err=True)
     sys.exit(code)
+
+
+def _start_tensorflow_for(run: Path) -> None:
+    """Imports TensorFlow, which takes seconds, once it is clear that there is a finished run to use it on."""
+    from regraft.run import open_run
+
+    open_run(run)
+    from regraft.devices import start_tensorflow
+
+    start_tensorflow()
 
 
 def _progress() -> Any:

@@ -87,7 +87,7 @@ def show(renderable: Any) -> None:
 
 def show_training(summary: Mapping[str, Any]) -> None:
     """The table at the end of a training, and what to do next."""
-    show(_table("", _training_rows(summary)))
+    show(_table(_training_rows(summary)))
     run = summary["run"]
     print(f"\nLook at   {run}/report.html\nUse it    regraft predict {run} PHOTOS --out answers.csv")
     if backbone := summary.get("backbone"):
@@ -102,7 +102,7 @@ def show_evaluation(summary: Mapping[str, Any]) -> None:
         ("macro F1", f"{summary['macro_f1']:.3f}"),
         ("calibration error", f"{100 * summary['calibration_error']:.1f} %"),
     ]
-    show(_table("", rows))
+    show(_table(rows))
     print(f"\nLook at   {summary['evaluation']}/report.html")
 
 
@@ -152,11 +152,11 @@ def _training_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def _table(title: str, rows: Sequence[tuple[str, str]]) -> Any:
+def _table(rows: Sequence[tuple[str, str]]) -> Any:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=title or None, show_header=False, box=None, padding=(0, 2, 0, 0))
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     for name, value in rows:
         table.add_row(Text(name, style="bold"), Text(value))
     return table

@@ -8,9 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from regraft.cache import cache_folder
 from regraft.errors import FolderError, RunError, did_you_mean
-from regraft.folder import scan_folder
 from regraft.judge import logits_of, write_judgement
 from regraft.metrics import measure
 from regraft.progress import Progress
@@ -18,7 +16,7 @@ from regraft.records import ImageFolder, Record
 from regraft.report import ReportData
 from regraft.roster import read_roster
 from regraft.run import Run, write_json
-from regraft.sources import labels_of
+from regraft.sources import labels_of, scan_remembered
 from regraft.trained import TrainedModel, open_trained
 from regraft.views import make_infer, softmax
 
@@ -43,7 +41,7 @@ def evaluate(
         RunError, FolderError: the run or the folder cannot be used.
     """
     trained = open_trained(folder, device=device)
-    scanned = scan_folder(photos or _photo_root(trained.run), progress=progress, cache=cache_folder() / "scans.sqlite")
+    scanned = scan_remembered(photos or _photo_root(trained.run), progress)
     scanned = _renumber(scanned, trained.run.class_names)
     records, which = _choose(scanned, trained.run, of_the_run=photos is None)
     target = _new_folder(out or trained.run.folder / "evaluations" / f"{datetime.now():%Y%m%d-%H%M%S}")

@@ -17,10 +17,8 @@ import numpy as np
 import tensorflow as tf
 
 from regraft.augment import decode_upright, make_view
-from regraft.cache import cache_folder
 from regraft.devices import Device
 from regraft.errors import ExportError, RunError
-from regraft.folder import scan_folder
 from regraft.judge import logits_of
 from regraft.models.classifier import backbone_of
 from regraft.progress import Progress
@@ -28,7 +26,7 @@ from regraft.proof import Proof
 from regraft.records import Record
 from regraft.roster import read_roster
 from regraft.run import Run
-from regraft.sources import tensorflow_path
+from regraft.sources import scan_remembered, tensorflow_path
 from regraft.trained import TrainedModel, open_trained
 from regraft.views import make_infer, softmax
 
@@ -236,7 +234,7 @@ def _proof_records(run: Run, photos: Path | None, progress: Progress) -> list[Re
     root = photos or Path(run.environment["root"])
     reported = {row.fingerprint for row in read_roster(run.roster_file) if row.role == "report"}
     if root.is_dir():
-        folder = scan_folder(root, progress=progress, cache=cache_folder() / "scans.sqlite")
+        folder = scan_remembered(root, progress)
         if records := [record for record in folder.records if record.fingerprint in reported]:
             return records
     raise RunError(f"None of the photos {run.folder} reports on are in {root} to prove the export on; use --photos.")

@@ -30,6 +30,11 @@ def load_source(source: str, *, data_dir: Path | None, progress: Progress) -> Im
         root = write_out(source.removeprefix(TFDS_PREFIX), data_dir=data_dir, progress=progress)
     else:
         root = Path(source)
+    return scan_remembered(root, progress)
+
+
+def scan_remembered(root: Path, progress: Progress) -> ImageFolder:
+    """`scan_folder`, with the cache's memory of photos that earlier scans have decoded."""
     return scan_folder(root, progress=progress, cache=cache_folder() / "scans.sqlite")
 
 

@@ -31,6 +31,18 @@ TRAINING = (
 FAST = ("--backbone", "tiny", "--recipe", "quick", "--set", "head.l2=[0.1]")
 """The options of a run that takes no longer than it must."""
 
+# What a camera stores so that turning it by the EXIF orientation shows the scene upright.
+STORED = {
+    1: lambda x: x,
+    2: lambda x: x[:, ::-1],
+    3: lambda x: x[::-1, ::-1],
+    4: lambda x: x[::-1],
+    5: lambda x: x.transpose(1, 0, 2),
+    6: lambda x: np.rot90(x, 1),
+    7: lambda x: np.rot90(x, 2).transpose(1, 0, 2),
+    8: lambda x: np.rot90(x, -1),
+}
+
 
 @dataclass(frozen=True)
 class Answer:

@@ -7,24 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import draw_photo
+from conftest import STORED, draw_photo
 from PIL import Image, ImageOps
 
 from regraft.augment.decode import decode_upright, exif_orientation, turn_upright
 from regraft.augment.view import make_view
 from regraft.photos import check_photo
 
-# What a camera stores so that turning it by the EXIF orientation shows the scene upright.
-STORED = {
-    1: lambda x: x,
-    2: lambda x: x[:, ::-1],
-    3: lambda x: x[::-1, ::-1],
-    4: lambda x: x[::-1],
-    5: lambda x: x.transpose(1, 0, 2),
-    6: lambda x: np.rot90(x, 1),
-    7: lambda x: np.rot90(x, 2).transpose(1, 0, 2),
-    8: lambda x: np.rot90(x, -1),
-}
 JFIF_END = 20  # SOI, then an APP0 segment of 18 bytes: what Pillow writes first
 SHORT, LONG, BYTE = 3, 4, 1
 

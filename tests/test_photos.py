@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import draw_photo
+from conftest import STORED, draw_photo
 from PIL import Image
 
 from regraft.photos import (
@@ -23,18 +23,6 @@ from regraft.photos import (
     tensorflow_reads,
     transcode_to_png,
 )
-
-# What a camera stores so that turning it by the EXIF orientation shows the scene upright.
-STORED = {
-    1: lambda x: x,
-    2: lambda x: x[:, ::-1],
-    3: lambda x: x[::-1, ::-1],
-    4: lambda x: x[::-1],
-    5: lambda x: x.transpose(1, 0, 2),
-    6: lambda x: np.rot90(x, 1),
-    7: lambda x: np.rot90(x, 2).transpose(1, 0, 2),
-    8: lambda x: np.rot90(x, -1),
-}
 
 
 def encode(image: Image.Image, format: str, **options) -> bytes:
