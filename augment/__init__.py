@@ -1,11 +1,6 @@
-"""Decoding and augmentation of one image, as TensorFlow ops.
+"""Decoding and augmentation of images, as TensorFlow ops, and the table of augmentations, which needs none.
 
-Every function here works on one image, runs eagerly and inside `tf.data.Dataset.map`, takes its randomness
-as a seed (int32 [2]) and gives the same pixels for the same seed, whatever the parallelism.
+The functions on one image run eagerly and inside `tf.data.Dataset.map`, take their randomness as a seed (int32 [2])
+and give the same pixels for the same seed, whatever the parallelism. Import them from their modules: this one stays
+empty, so that a program that only reads the table need not start TensorFlow.
 """
-
-from regraft.augment.decode import decode_upright
-from regraft.augment.policy import AugmentPolicy, make_train_view
-from regraft.augment.view import make_view
-
-__all__ = ["AugmentPolicy", "decode_upright", "make_train_view", "make_view"]

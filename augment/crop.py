@@ -1,12 +1,50 @@
-"""Random-resized crop: a random part of the photo, scaled to the input size."""
+"""Crops of a photo: a part of any size and shape, a square of one size, or the middle."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import tensorflow as tf
 
 from regraft.augment.decode import decode_upright
+from regraft.augment.view import center_box, square_side
 
 ASPECT_RATIOS = (3 / 4, 4 / 3)
+
+Box = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
+
+
+def make_crop(*, crop: str, crop_area_min: float, crop_scale: float) -> Callable[..., tf.Tensor]:
+    """A function (encoded, height, width, plain_jpeg, seed) -> uint8 [h, w, 3]: a part of the upright photo.
+
+    The function's arguments are those of `decode_box`, the pixels of the upright photo as int32 scalars, and an
+    int32 [2]. What it returns is scaled to the input size by the caller.
+
+    Args:
+        crop: "resized": a random-resized crop, `random_box`; "random": a random crop of a photo whose short side is
+            `crop_scale` times the input size (Krizhevsky et al. 2012, section 4.1, cut 224 pixels out of 256),
+            `random_square`; "center": the centre square, as at evaluation, and no randomness.
+        crop_area_min: smallest part of the area of a random-resized crop, in (0, 1].
+        crop_scale: at least 1.
+
+    Raises:
+        ValueError: `crop` is none of the three.
+    """
+    boxes: dict[str, Box] = {
+        "resized": lambda height, width, seed: random_box(height, width, seed, crop_area_min),
+        "random": lambda height, width, seed: random_square(height, width, seed, crop_scale),
+        "center": lambda height, width, seed: center_box(tf.stack([height, width]), 1.0),
+    }
+    if crop not in boxes:
+        raise ValueError(f"crop must be one of {', '.join(boxes)}; received {crop!r}.")
+    box = boxes[crop]
+
+    def decode_part(
+        encoded: tf.Tensor, height: tf.Tensor, width: tf.Tensor, plain_jpeg: tf.Tensor, seed: tf.Tensor
+    ) -> tf.Tensor:
+        return decode_box(encoded, box(height, width, seed), plain_jpeg)
+
+    return decode_part
 
 
 def random_box(height: tf.Tensor, width: tf.Tensor, seed: tf.Tensor, min_area: float) -> tf.Tensor:
@@ -28,31 +66,29 @@ def random_box(height: tf.Tensor, width: tf.Tensor, seed: tf.Tensor, min_area: f
     return tf.concat([begin[:2], size[:2]], 0)
 
 
-def decode_crop(
-    encoded: tf.Tensor,
-    height: tf.Tensor,
-    width: tf.Tensor,
-    plain_jpeg: tf.Tensor,
-    seed: tf.Tensor,
-    min_area: float,
-) -> tf.Tensor:
-    """uint8 [h, w, 3]: a random part of the upright photo in `encoded`.
+def random_square(height: tf.Tensor, width: tf.Tensor, seed: tf.Tensor, scale: float) -> tf.Tensor:
+    """int32 [4]: top, left, height, width of a square anywhere in an image; its side is the short side / `scale`."""
+    sides = tf.stack([height, width])
+    side = square_side(sides, 1.0 / scale)
+    room = tf.cast(sides - side + 1, tf.float32)
+    begin = tf.cast(room * tf.random.stateless_uniform([2], seed), tf.int32)
+    return tf.concat([begin, [side, side]], 0)
+
+
+def decode_box(encoded: tf.Tensor, box: tf.Tensor, plain_jpeg: tf.Tensor) -> tf.Tensor:
+    """uint8 [h, w, 3]: the pixels in `box` of the upright photo in `encoded`.
 
     Args:
         encoded: string scalar, a format that `decode_upright` reads.
-        height, width: int32 scalars, pixels of the upright photo.
+        box: int32 [4]: top, left, height and width, inside the photo.
         plain_jpeg: bool scalar, True where the bytes are a JPEG of orientation 1: only the wanted part is then
             decoded, which is faster.
-        seed: int32 [2].
-        min_area: smallest part of the area, in (0, 1].
     """
-    box = random_box(height, width, seed, min_area)
 
     def decode_part() -> tf.Tensor:
         return tf.io.decode_and_crop_jpeg(encoded, box, channels=3)
 
     def decode_whole() -> tf.Tensor:
-        image = decode_upright(encoded)
-        return tf.slice(image, tf.concat([box[:2], [0]], 0), tf.concat([box[2:], [3]], 0))
+        return tf.slice(decode_upright(encoded), tf.concat([box[:2], [0]], 0), tf.concat([box[2:], [3]], 0))
 
     return tf.ensure_shape(tf.cond(plain_jpeg, decode_part, decode_whole), [None, None, 3])

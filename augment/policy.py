@@ -1,69 +1,80 @@
-"""What happens to a training image, as one function."""
+"""What happens to a training image and to a batch of them, as one function each."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
+from types import MappingProxyType
+from typing import Any
 
 import tensorflow as tf
 
-from regraft.augment.color import make_color_jitter
-from regraft.augment.crop import decode_crop
-from regraft.augment.flip import flip_horizontally
+from regraft.augment.table import active, defaults
 from regraft.augment.view import resize_to
 
-ImageOp = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+BatchOp = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
 
-@dataclass(frozen=True)
 class AugmentPolicy:
-    """How much a training image may vary.
+    """How much a training image may vary: a value for every option of the table of augmentations.
+
+    Args:
+        values: options by name; what is left out has the table's default.
 
     Attributes:
-        flip: mirror half of the images.
-        crop_area_min: smallest part of a photo's area that a crop covers, in (0, 1].
-        brightness, contrast, saturation, hue: see `make_color_jitter`; 0 changes nothing.
+        values: all options, read-only.
+
+    Raises:
+        ValueError: the table has no option of that name.
     """
 
-    flip: bool = True
-    crop_area_min: float = 0.35
-    brightness: float = 0.2
-    contrast: float = 0.2
-    saturation: float = 0.2
-    hue: float = 0.02
-
-    def image_ops(self) -> list[ImageOp]:
-        """The ops on the cropped and resized image, in order; each takes (image, seed)."""
-        ops: list[ImageOp] = []
-        if self.flip:
-            ops.append(flip_horizontally)
-        if any((self.brightness, self.contrast, self.saturation, self.hue)):
-            ops.append(
-                make_color_jitter(
-                    brightness=self.brightness,
-                    contrast=self.contrast,
-                    saturation=self.saturation,
-                    hue=self.hue,
-                )
-            )
-        return ops
+    def __init__(self, **values: Any) -> None:
+        known = defaults()
+        for key in values:
+            if key not in known:
+                raise ValueError(f"There is no augmentation option {key!r}{_nearest(key, known)}")
+        self.values = MappingProxyType({**known, **values})
 
 
 def make_train_view(policy: AugmentPolicy, image_size: int) -> Callable[..., tf.Tensor]:
     """A function (encoded, height, width, plain_jpeg, seed) -> float32 [image_size, image_size, 3] in [0, 255].
 
-    The arguments are those of `decode_crop`. The same seed gives the same pixels; each op draws from its own
-    part of the seed, so adding an op leaves the draws of those before it alone.
+    The arguments are those that `make_crop` describes. The same seed gives the same pixels; each op draws from its
+    own part of the seed, so turning one on or off leaves the draws of the others alone.
     """
-    ops = policy.image_ops()
+    (crop_row,) = active(policy.values, "crop")
+    crop = crop_row.build(policy.values)
+    ops = [(row.number, row.build(policy.values)) for row in active(policy.values, "image")]
 
     def train_view(
         encoded: tf.Tensor, height: tf.Tensor, width: tf.Tensor, plain_jpeg: tf.Tensor, seed: tf.Tensor
     ) -> tf.Tensor:
-        crop = decode_crop(encoded, height, width, plain_jpeg, tf.random.fold_in(seed, 0), policy.crop_area_min)
-        image = resize_to(crop, image_size)
-        for position, op in enumerate(ops, start=1):
-            image = op(image, tf.random.fold_in(seed, position))
+        part = crop(encoded, height, width, plain_jpeg, tf.random.fold_in(seed, crop_row.number))
+        image = resize_to(part, image_size)
+        for number, op in ops:
+            image = op(image, tf.random.fold_in(seed, number))
         return image
 
     return train_view
+
+
+def make_batch_op(policy: AugmentPolicy) -> BatchOp | None:
+    """A function (images, labels, seed) -> (images, labels) that mixes the images of a batch; None where none is on.
+
+    Images are float32 [B, S, S, 3] in [0, 255], labels float32 [B, classes] whose rows sum to 1, seed int32 [2].
+    """
+    ops = [(row.number, row.build(policy.values)) for row in active(policy.values, "batch")]
+    if not ops:
+        return None
+
+    def mix(images: tf.Tensor, labels: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        for number, op in ops:
+            images, labels = op(images, labels, tf.random.fold_in(seed, number))
+        return images, labels
+
+    return mix
+
+
+def _nearest(key: str, known: Iterable[str]) -> str:
+    nearest = get_close_matches(key, known, n=1)
+    return f"; did you mean {nearest[0]!r}?" if nearest else f"; there are {', '.join(known)}."

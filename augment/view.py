@@ -22,17 +22,26 @@ def make_view(image_size: int, crop_fraction: float) -> Callable[[tf.Tensor], tf
 
 
 def center_square(image: tf.Tensor, crop_fraction: float) -> tf.Tensor:
-    """The centre of `image` [H, W, 3]: a square with `crop_fraction` of the short side.
+    """The centre of `image` [H, W, 3]: a square with `crop_fraction` of the short side; see `center_box`."""
+    box = center_box(tf.shape(image)[:2], crop_fraction)
+    return tf.slice(image, tf.concat([box[:2], [0]], 0), tf.concat([box[2:], [3]], 0))
+
+
+def center_box(sides: tf.Tensor, crop_fraction: float) -> tf.Tensor:
+    """int32 [4]: top, left, height, width of the centre square of an image with these `sides` (int32 [2]).
 
     A side is made one pixel longer where the rest could not be shared equally between both margins, so that a
     mirrored or turned photo gives exactly the mirrored or turned crop.
     """
-    sides = tf.shape(image)[:2]
+    size = square_side(sides, crop_fraction)
+    size = size + (sides - size) % 2
+    return tf.concat([(sides - size) // 2, size], 0)
+
+
+def square_side(sides: tf.Tensor, crop_fraction: float) -> tf.Tensor:
+    """int32 scalar: `crop_fraction` of the shorter of `sides` (int32 [2]), at least 1."""
     short = tf.cast(tf.reduce_min(sides), tf.float32)
-    wanted = tf.maximum(tf.cast(tf.round(short * crop_fraction), tf.int32), 1)
-    size = wanted + (sides - wanted) % 2
-    begin = (sides - size) // 2
-    return tf.slice(image, tf.concat([begin, [0]], 0), tf.concat([size, [3]], 0))
+    return tf.maximum(tf.cast(tf.round(short * crop_fraction), tf.int32), 1)
 
 
 def resize_to(image: tf.Tensor, image_size: int) -> tf.Tensor:

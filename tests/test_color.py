@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from regraft.augment.color import adjust_colors, make_color_jitter
+from regraft.augment.color import adjust_colors, make_color_jitter, map_colors
 
 LUMA = np.array([0.299, 0.587, 0.114])
 
@@ -80,6 +80,18 @@ def test_all_four_together_are_hue_saturation_contrast_brightness_in_this_order(
 def test_values_are_clipped_to_what_a_pixel_can_be():
     result = adjusted(photo(0, 256), brightness=1.5, contrast=2.0)
     assert (result.min(), result.max()) == (0.0, 255.0)
+
+
+@pytest.mark.parametrize("sides", [(1, 1), (3, 5), (4, 8), (16, 16)])  # by how many pixels at once they can be mapped
+@pytest.mark.parametrize("known", [True, False])
+def test_colors_are_mapped_by_one_matrix_and_offset_whatever_the_size(sides, known):
+    rng = np.random.default_rng(4)
+    image, matrix = rng.uniform(80, 120, (*sides, 3)), rng.uniform(0, 0.6, (3, 3))
+    spec = tf.TensorSpec([*sides, 3] if known else [None, None, 3])
+    mapped = tf.function(map_colors, input_signature=[spec, tf.TensorSpec([3, 3]), tf.TensorSpec([3])])
+    result = mapped(*(tf.constant(value, tf.float32) for value in (image, matrix, [1.0, 2.0, 3.0])))
+    expected = np.einsum("hwd,cd->hwc", image, matrix) + np.array([1, 2, 3])
+    np.testing.assert_allclose(result, expected.clip(0, 255), atol=1e-2)
 
 
 @pytest.mark.parametrize("spread", [0.1, 0.4])

@@ -8,8 +8,11 @@ import tensorflow as tf
 from conftest import draw_photo
 from PIL import Image
 
-from regraft.augment.crop import ASPECT_RATIOS, decode_crop, random_box
+from regraft.augment.crop import ASPECT_RATIOS, make_crop, random_box, random_square
 from regraft.augment.decode import decode_upright
+from regraft.augment.view import center_square
+
+RESIZED = make_crop(crop="resized", crop_area_min=0.3, crop_scale=1.0)
 
 
 def box_of(seed: int, *, height: int = 60, width: int = 90, min_area: float = 0.3) -> tuple[int, ...]:
@@ -27,7 +30,7 @@ def jpeg(orientation: int = 1, subsampling: int = 2) -> bytes:
 
 def crop_of(encoded: bytes, seed: int, *, height: int, width: int, plain: bool) -> np.ndarray:
     sizes = tf.constant(height), tf.constant(width)
-    return decode_crop(tf.constant(encoded), *sizes, tf.constant(plain), tf.constant([seed, 1]), 0.3).numpy()
+    return RESIZED(tf.constant(encoded), *sizes, tf.constant(plain), tf.constant([seed, 1])).numpy()
 
 
 @pytest.mark.parametrize(("height", "width"), [(60, 90), (90, 60), (64, 64), (7, 9)])
@@ -57,6 +60,33 @@ def test_the_same_seed_gives_the_same_box_and_others_differ():
     boxes = [box_of(seed) for seed in range(20)]
     assert boxes == [box_of(seed) for seed in range(20)]
     assert len(set(boxes)) == 20
+
+
+def test_random_squares_have_the_asked_side_and_lie_anywhere_inside():
+    boxes = np.array([random_square(60, 90, tf.constant([seed, 1]), 1.25).numpy() for seed in range(300)])
+    assert np.unique(boxes[:, 2:]).tolist() == [48]  # 60 / 1.25
+    assert np.unique(boxes[:, 0]).tolist() == list(range(13))
+    assert (boxes[:, 1].min(), boxes[:, 1].max()) == (0, 42)
+
+
+def test_a_random_square_of_scale_one_moves_along_the_long_side_alone():
+    boxes = np.array([random_square(90, 60, tf.constant([seed, 1]), 1.0).numpy() for seed in range(100)])
+    assert np.unique(boxes[:, 1:], axis=0).tolist() == [[0, 60, 60]]
+    assert boxes[:, 0].max() - boxes[:, 0].min() > 20
+
+
+@pytest.mark.parametrize("plain", [True, False])
+def test_a_center_crop_is_the_center_square_whatever_the_seed(plain):
+    crop = make_crop(crop="center", crop_area_min=0.3, crop_scale=1.5)
+    encoded = tf.constant(jpeg(subsampling=0))
+    for seed in range(3):
+        part = crop(encoded, tf.constant(60), tf.constant(90), tf.constant(plain), tf.constant([seed, 1]))
+        np.testing.assert_array_equal(part, center_square(decode_upright(encoded), 1.0))
+
+
+def test_another_kind_of_crop_is_refused_with_the_kinds_there_are():
+    with pytest.raises(ValueError, match=r"^crop must be one of resized, random, center; received 'middle'\.$"):
+        make_crop(crop="middle", crop_area_min=0.3, crop_scale=1.0)
 
 
 def test_decoding_a_part_gives_that_part_of_the_decoded_photo():
@@ -93,9 +123,7 @@ def test_a_turned_photo_is_cropped_upright(orientation, height, width):
 def test_crop_gives_the_same_pixels_inside_a_pipeline():
     encoded = jpeg()
     rows = tf.data.Dataset.range(8).map(
-        lambda seed: decode_crop(
-            tf.constant(encoded), tf.constant(60), tf.constant(90), seed % 2 == 0, tf.stack([seed, 1]), 0.3
-        )
+        lambda seed: RESIZED(tf.constant(encoded), tf.constant(60), tf.constant(90), seed % 2 == 0, tf.stack([seed, 1]))
     )
     for seed, part in enumerate(rows):
         np.testing.assert_array_equal(part, crop_of(encoded, seed, height=60, width=90, plain=seed % 2 == 0))

@@ -7,18 +7,21 @@ import pytest
 import tensorflow as tf
 from conftest import draw_photo
 
-from regraft.augment import AugmentPolicy, make_train_view
-from regraft.augment.crop import decode_crop
-from regraft.augment.flip import flip_horizontally
-from regraft.augment.view import resize_to
+from regraft.augment.crop import make_crop
+from regraft.augment.policy import AugmentPolicy, make_batch_op, make_train_view
+from regraft.augment.table import AUGMENTATIONS, Augmentation, Option
+from regraft.augment.view import make_view, resize_to
 
 SIZE = 16
-PLAIN = AugmentPolicy(flip=False, crop_area_min=0.5, brightness=0, contrast=0, saturation=0, hue=0)
+OFF = {"flip": False, "crop_area_min": 0.5, "brightness": 0, "contrast": 0, "saturation": 0, "hue": 0}
+PLAIN = AugmentPolicy(**OFF)
+STRONG = AugmentPolicy(flip_vertical=True, rotate=20.0, zoom=0.1, pca=0.1, erase=0.5)
+CROPPED = {"crop": "resized", "crop_area_min": 0.5, "crop_scale": 1.15}
 
 
-def encoded_photo() -> bytes:
+def encoded_photo(subsampling: int = 2) -> bytes:
     buffer = io.BytesIO()
-    draw_photo(3, seed=1, size=(40, 32)).save(buffer, "JPEG", quality=90)
+    draw_photo(3, seed=1, size=(40, 32)).save(buffer, "JPEG", quality=90, subsampling=subsampling)
     return buffer.getvalue()
 
 
@@ -33,10 +36,11 @@ def views(policy: AugmentPolicy, *, epoch: int = 0, count: int = 12, parallel: i
     return np.stack([image.numpy() for image in tf.data.Dataset.range(count).map(load, num_parallel_calls=parallel)])
 
 
-def test_the_same_seed_epoch_and_position_give_the_same_pixels_whatever_the_parallelism():
-    alone = views(AugmentPolicy())
+@pytest.mark.parametrize("policy", [AugmentPolicy(), STRONG], ids=["default", "strong"])
+def test_the_same_seed_epoch_and_position_give_the_same_pixels_whatever_the_parallelism(policy):
+    alone = views(policy)
     for parallel in (2, 4):
-        np.testing.assert_array_equal(views(AugmentPolicy(), parallel=parallel), alone)
+        np.testing.assert_array_equal(views(policy, parallel=parallel), alone)
 
 
 def test_every_position_and_epoch_has_its_own_pixels():
@@ -45,7 +49,7 @@ def test_every_position_and_epoch_has_its_own_pixels():
 
 
 def test_views_are_float32_of_the_asked_size_in_the_range_of_pixels():
-    images = views(AugmentPolicy(brightness=1.0, contrast=1.0))
+    images = views(AugmentPolicy(brightness=1.0, contrast=1.0, pca=1.0, erase=0.5, rotate=180.0))
     assert (images.shape, images.dtype) == ((12, SIZE, SIZE, 3), np.float32)
     assert images.min() >= 0
     assert images.max() <= 255
@@ -55,20 +59,53 @@ def test_a_policy_without_ops_crops_and_resizes_alone():
     seed, sizes = tf.constant([4, 5]), (tf.constant(32), tf.constant(40))
     encoded, plain_jpeg = tf.constant(encoded_photo()), tf.constant(True)
     image = make_train_view(PLAIN, SIZE)(encoded, *sizes, plain_jpeg, seed)
-    crop = decode_crop(encoded, *sizes, plain_jpeg, tf.random.fold_in(seed, 0), 0.5)
+    crop = make_crop(**CROPPED)(encoded, *sizes, plain_jpeg, tf.random.fold_in(seed, 0))
     np.testing.assert_array_equal(image, resize_to(crop, SIZE))
-    assert PLAIN.image_ops() == []
 
 
-@pytest.mark.parametrize("strength", ["brightness", "contrast", "saturation", "hue"])
-def test_one_strength_above_zero_brings_the_color_jitter(strength):
-    policy = AugmentPolicy(**{**vars(PLAIN), strength: 0.3})
-    assert len(policy.image_ops()) == 1
-    assert not np.array_equal(views(policy), views(PLAIN))
+def test_a_policy_of_center_crops_shows_what_evaluation_shows():
+    photo = encoded_photo(subsampling=0)
+    view = make_train_view(AugmentPolicy(**{**OFF, "crop": "center"}), SIZE)
+    seen = view(tf.constant(photo), tf.constant(32), tf.constant(40), tf.constant(True), tf.constant([1, 2]))
+    np.testing.assert_array_equal(seen, make_view(SIZE, 1.0)(tf.io.decode_jpeg(photo)))
+
+
+@pytest.mark.parametrize("strength", ["brightness", "contrast", "saturation", "hue", "rotate", "pca", "erase"])
+def test_one_strength_above_zero_changes_the_pixels(strength):
+    assert not np.array_equal(views(AugmentPolicy(**{**OFF, strength: 0.3})), views(PLAIN))
 
 
 def test_adding_the_jitter_leaves_crop_and_flip_alone():
-    flips = AugmentPolicy(**{**vars(PLAIN), "flip": True})
-    faint = AugmentPolicy(**{**vars(flips), "brightness": 1e-6})
-    assert flips.image_ops() == [flip_horizontally]
+    flips = AugmentPolicy(**{**OFF, "flip": True})
+    faint = AugmentPolicy(**{**OFF, "flip": True, "brightness": 1e-6})
     np.testing.assert_allclose(views(faint), views(flips), atol=1e-2)
+
+
+def test_turning_an_op_off_leaves_the_draws_of_those_after_it_alone():
+    """The flip comes before the colours: without it, each view is the same or mirrored."""
+    colored = views(AugmentPolicy(flip=False))
+    for flipped, alone in zip(views(AugmentPolicy()), colored, strict=True):
+        assert min(np.abs(flipped - alone).max(), np.abs(flipped[:, ::-1] - alone).max()) < 1e-2
+
+
+def test_an_option_that_does_not_exist_is_refused_with_the_nearest():
+    with pytest.raises(ValueError, match=r"^There is no augmentation option 'brightnes'; did you mean 'brightness'\?$"):
+        AugmentPolicy(brightnes=0.1)
+    with pytest.raises(ValueError, match=r"^There is no augmentation option 'xyz'; there are crop, crop_area_min, "):
+        AugmentPolicy(xyz=1)
+
+
+def test_ops_on_batches_draw_from_their_own_part_of_the_seed(monkeypatch):
+    import regraft.augment.flip as module
+
+    def make_add(*, add):
+        return lambda images, labels, seed: (images + tf.random.stateless_uniform([], seed) * add, labels)
+
+    monkeypatch.setattr(module, "make_add", make_add, raising=False)
+    row = Augmentation({"add": Option(0.0, ">= 0")}, make="flip:make_add", stage="batch", number=77)
+    monkeypatch.setitem(AUGMENTATIONS, "add", row)
+    images, labels, seed = tf.zeros([2, 4, 4, 3]), tf.eye(2), tf.constant([3, 8])
+    mixed, kept = make_batch_op(AugmentPolicy(add=10.0))(images, labels, seed)
+    drawn = tf.random.stateless_uniform([], tf.random.fold_in(seed, 77)).numpy()
+    np.testing.assert_allclose(mixed, np.full((2, 4, 4, 3), 10 * drawn), rtol=1e-6)
+    np.testing.assert_array_equal(kept, labels)
