@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -11,6 +11,8 @@ from keras import layers
 
 from regraft.models.backbones import Preprocessing
 from regraft.models.preprocessing import preprocess
+from regraft.models.regularizers import active, regularize_backbone
+from regraft.models.stochastic_depth import StochasticDepth
 
 Pooling = Literal["avg", "max"]
 POOLED = "pool"
@@ -23,36 +25,54 @@ def build_classifier(
     preprocessing: Preprocessing,
     class_count: int,
     pooling: Pooling = "avg",
-    dropout: float = 0.0,
+    regularize: Mapping[str, Any] | None = None,
     seed: int = 0,
 ) -> keras.Model:
     """A model from RGB images to logits: float32 [N, S, S, 3] in [0, 255] -> float32 [N, class_count].
 
-    preprocessing -> backbone -> global pooling -> dropout -> dense. The head computes in float32 also under a
-    mixed-precision policy, as softmax and loss need the range.
+    preprocessing -> backbone -> regularizers of the maps -> global pooling -> regularizers of the features -> dense.
+    The head computes in float32 also under a mixed-precision policy, as softmax and loss need the range.
 
     Args:
-        backbone: as `build_backbone` gives it; it becomes a part of the model, not a copy.
+        backbone: as `build_backbone` gives it; it becomes a part of the model, not a copy, unless a regularizer
+            rebuilds it.
         preprocessing: what the backbone wants to be done to [0, 255] first.
         class_count: at least 2.
         pooling: how [N, h, w, C] becomes [N, C].
-        dropout: rate in [0, 1) on the pooled features.
-        seed: of the dropout masks.
+        regularize: values of the keys in `regraft.models.regularizers`; what is left out has its default, off.
+        seed: of the initial head and of all noise.
+
+    Raises:
+        BackboneError: the backbone has nothing that a regularizer could act on.
     """
+    choices = regularize or {}
+    backbone = regularize_backbone(backbone, choices, seed=seed)
     inputs = keras.Input(backbone.input_shape[1:], name="images")
     x = backbone(preprocess(inputs, preprocessing))
+    for row in active(choices, "maps"):
+        x = row.build(choices=choices, seed=seed)(x)
     pool = layers.GlobalAveragePooling2D if pooling == "avg" else layers.GlobalMaxPooling2D
     x = pool(name=POOLED)(x)
-    if dropout:
-        x = layers.Dropout(dropout, seed=seed, name="dropout")(x)
-    initial = keras.initializers.GlorotUniform(seed=seed)
-    logits = layers.Dense(class_count, dtype="float32", kernel_initializer=initial, name=HEAD)(x)
+    for row in active(choices, "features"):
+        x = row.build(choices=choices, seed=seed)(x)
+    logits = _make_head(class_count, choices, seed)(x)
     return keras.Model(inputs, logits, name=f"{backbone.name}_classifier")
 
 
+def _make_head(class_count: int, choices: Mapping[str, Any], seed: int) -> keras.Layer:
+    initial = keras.initializers.GlorotUniform(seed=seed)
+    options = {"dtype": "float32", "kernel_initializer": initial, "name": HEAD}
+    rows = active(choices, "head")
+    return (
+        rows[0].build(class_count, choices=choices, seed=seed, **options)
+        if rows
+        else layers.Dense(class_count, **options)
+    )
+
+
 def feature_extractor(classifier: keras.Model) -> keras.Model:
-    """The part of `classifier` up to the pooled features: float32 [N, S, S, 3] -> float [N, C]. Shares weights."""
-    return keras.Model(classifier.input, classifier.get_layer(POOLED).output, name="features")
+    """The part of `classifier` up to its head: float32 [N, S, S, 3] -> float [N, C]. Shares weights."""
+    return keras.Model(classifier.input, classifier.get_layer(HEAD).input, name="features")
 
 
 def set_head(classifier: keras.Model, kernel: np.ndarray, bias: np.ndarray) -> None:
@@ -68,21 +88,23 @@ def cool_head(classifier: keras.Model, temperature: float) -> None:
 
 
 def set_trainable(
-    classifier: keras.Model, *, unfreeze: float, batch_norm: Literal["frozen", "live"]
+    classifier: keras.Model, *, unfreeze: float, batch_norm: Literal["frozen", "adaptive"]
 ) -> Sequence[keras.Layer]:
     """Decides what fine-tuning may change, and returns the layers of the backbone that it may.
 
     Args:
         classifier: as `build_classifier` gives it.
-        unfreeze: the last part of the backbone's layers that is trained, in [0, 1].
+        unfreeze: the last part of the backbone's layers that is trained, in [0, 1]; what stochastic depth put between
+            them does not count, so that it moves no border.
         batch_norm: "frozen" keeps every batch norm in inference mode, its statistics and scales untouched
             (a frozen layer runs in inference mode under `fit`, where `training=False` at call time does not
-            survive); "live" trains those of the unfrozen part.
+            survive); "adaptive" trains those of the unfrozen part.
     """
     backbone = backbone_of(classifier)
     backbone.trainable = True
-    first = round(len(backbone.layers) * (1.0 - unfreeze))
-    for position, layer in enumerate(backbone.layers):
+    counted = [layer for layer in backbone.layers if not isinstance(layer, StochasticDepth)]
+    first = round(len(counted) * (1.0 - unfreeze))
+    for position, layer in enumerate(counted):
         is_frozen_norm = batch_norm == "frozen" and isinstance(layer, layers.BatchNormalization)
         layer.trainable = position >= first and not is_frozen_norm
     return [layer for layer in backbone.layers if layer.trainable]

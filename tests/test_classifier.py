@@ -80,7 +80,7 @@ def test_cooling_by_one_leaves_every_bit(classifier):
 
 
 def test_dropout_acts_in_training_alone():
-    model = classifier_of(dropout=0.5)
+    model = classifier_of(regularize={"dropout": 0.5})
     np.testing.assert_array_equal(outputs(model), outputs(model))
     assert not np.array_equal(outputs(model), np.asarray(model(IMAGES, training=True)))
 
@@ -101,7 +101,7 @@ def test_under_mixed_precision_the_head_computes_in_float32():
 
 @pytest.mark.parametrize("preprocessing", ["included", "tf", "torch", "caffe"])
 def test_a_saved_classifier_answers_as_before(preprocessing, tmp_path):
-    model = classifier_of(preprocessing=preprocessing, dropout=0.1)
+    model = classifier_of(preprocessing=preprocessing, regularize={"dropout": 0.1})
     model.save(tmp_path / "model.keras")
     np.testing.assert_array_equal(outputs(keras.models.load_model(tmp_path / "model.keras")), outputs(model))
 
@@ -121,20 +121,20 @@ def test_unfreezing_all_with_frozen_batch_norm_trains_everything_else(classifier
     assert trained_names(classifier) == {weight.path for weight in classifier.weights} - norm_weights
 
 
-def test_live_batch_norm_trains_scales_and_offsets(classifier):
-    set_trainable(classifier, unfreeze=1.0, batch_norm="live")
+def test_adaptive_batch_norm_trains_scales_and_offsets(classifier):
+    set_trainable(classifier, unfreeze=1.0, batch_norm="adaptive")
     statistics = {weight.path for layer in norms_of(classifier) for weight in layer.non_trainable_weights}
     assert len(statistics) == 2 * 8
     assert trained_names(classifier) == {weight.path for weight in classifier.weights} - statistics
 
 
 def test_unfreezing_nothing_trains_the_head_alone(classifier):
-    assert list(set_trainable(classifier, unfreeze=0.0, batch_norm="live")) == []
+    assert list(set_trainable(classifier, unfreeze=0.0, batch_norm="adaptive")) == []
     assert trained_names(classifier) == {weight.path for weight in classifier.get_layer(HEAD).weights}
 
 
 def test_unfreezing_a_part_trains_the_last_layers(classifier):
-    trained = set_trainable(classifier, unfreeze=0.25, batch_norm="live")
+    trained = set_trainable(classifier, unfreeze=0.25, batch_norm="adaptive")
     every = backbone_of(classifier).layers
     assert list(trained) == every[round(0.75 * len(every)) :]
     assert not norms_of(classifier)[0].trainable
@@ -144,5 +144,5 @@ def test_unfreezing_a_part_trains_the_last_layers(classifier):
 def test_what_was_frozen_once_can_be_trained_again(classifier):
     everything = trained_names(classifier)
     set_trainable(classifier, unfreeze=0.0, batch_norm="frozen")
-    set_trainable(classifier, unfreeze=1.0, batch_norm="live")
+    set_trainable(classifier, unfreeze=1.0, batch_norm="adaptive")
     assert trained_names(classifier) == everything

@@ -1,0 +1,70 @@
+"""Changing the graph of a pretrained network without touching its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+
+LayerFor = Callable[[keras.Layer], keras.Layer | None]
+Call = Callable[[Any, Any, tuple[Any, ...], dict[str, Any]], Any]
+
+
+def rebuild(
+    model: keras.Model,
+    *,
+    layer_for: LayerFor = lambda layer: None,
+    call: Call = lambda original, copy, args, kwargs: copy(*args, **kwargs),
+) -> keras.Model:
+    """A copy of the functional `model` with the same weights and names, and with changes; `model` stays as it is.
+
+    Args:
+        model: its inner models, if it has any, are copied as they are.
+        layer_for: the layer that takes another's place, or None for an equal copy. It gets the weights of the layer
+            whose place it takes.
+        call: calls the copy of an original layer or operation in the new graph with `args` and `kwargs`, and returns
+            its output. Here other layers can be put before and after it.
+
+    Raises:
+        ValueError: a layer's weights do not fit the one that takes its place.
+    """
+    pairs: dict[int, tuple[Any, Any]] = {}
+
+    def clone(original: Any) -> Any:
+        copy = layer_for(original) if isinstance(original, keras.Layer) else None
+        copy = original.__class__.from_config(original.get_config()) if copy is None else copy
+        pairs[id(copy)] = (original, copy)
+        return copy
+
+    def call_copy(copy: Any, *args: Any, **kwargs: Any) -> Any:
+        return call(pairs[id(copy)][0], copy, args, kwargs)
+
+    changed = keras.models.clone_model(model, clone_function=clone, call_function=call_copy)
+    for original, copy in pairs.values():
+        if isinstance(original, keras.Layer) and original.weights:
+            copy.set_weights(original.get_weights())
+            copy.trainable = original.trainable
+    return changed
+
+
+def inputs_of(operation: Any) -> Sequence[Any]:
+    """The tensors that a layer or operation is called on, the first time if there are several."""
+    return operation._inbound_nodes[0].input_tensors
+
+
+def producer(tensor: Any) -> Any:
+    """The layer or operation that gives `tensor`."""
+    return tensor._keras_history.operation
+
+
+def ancestors(tensor: Any) -> dict[int, Any]:
+    """Every layer and operation that `tensor` depends on, its producer included, by `id`."""
+    found: dict[int, Any] = {}
+    waiting = [producer(tensor)]
+    while waiting:
+        operation = waiting.pop()
+        if id(operation) not in found:
+            found[id(operation)] = operation
+            waiting += [producer(source) for source in inputs_of(operation)]
+    return found
