@@ -40,25 +40,51 @@ def regraft() -> None:
     """Turn a folder of photos, one sub-folder a class, into an image classifier you can trust."""
 
 
+_SET = click.option(
+    "--set", "edits", multiple=True, metavar="KEY=VALUE", help="Change one recipe key, such as finetune.epochs=3."
+)
+_SEED = click.option("--seed", type=int, help="Seed of everything random.  [default: 0]")
+_IMAGE_SIZE = click.option("--image-size", type=int, help="Pixels a side.  [default: the backbone's]")
+_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout at the end.")
+_DEVICE = click.option("--device", default="auto", show_default=True, metavar="auto|cpu|gpu|tpu")
+_BACKBONE = click.option("--backbone", metavar="NAME", help="See regraft backbones.  [default: mobilenet_v2]")
+_WEIGHTS = click.option(
+    "--weights", metavar="imagenet|none|PATH", help="Pretrained weights.  [default: the backbone's own]"
+)
+
+
+def _looks(function: Callable[..., None]) -> Callable[..., None]:
+    """The options of how closely a photo is looked at."""
+    views = click.option(
+        "--views",
+        default="one",
+        show_default=True,
+        metavar="one|flip|five|ten|scales",
+        help="Average the answers to several views of each photo.",
+    )
+    draws = click.option(
+        "--draws", type=int, default=0, show_default=True, help="Average over draws of the regularizers' noise."
+    )
+    return views(draws(function))
+
+
+def _recipe_option(recipe: str) -> Callable[[Any], Any]:
+    return click.option(
+        "--recipe", default=recipe, show_default=True, metavar="NAME|FILE.toml", help="Named recipe or TOML file."
+    )
+
+
 def _training_options(recipe: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """The options `train` and `pretrain` share."""
     options = [
         click.argument("source", metavar="FOLDER"),
-        click.option(
-            "--recipe", default=recipe, show_default=True, metavar="NAME|FILE.toml", help="Named recipe or TOML file."
-        ),
-        click.option(
-            "--set",
-            "edits",
-            multiple=True,
-            metavar="KEY=VALUE",
-            help="Change one recipe key, such as finetune.epochs=3.",
-        ),
-        click.option("--seed", type=int, help="Seed of everything random.  [default: 0]"),
+        _recipe_option(recipe),
+        _SET,
+        _SEED,
         click.option(
             "--val-fraction", type=float, help="Part held out for the report where there is no split.  [default: 0.2]"
         ),
-        click.option("--image-size", type=int, help="Pixels a side.  [default: the backbone's]"),
+        _IMAGE_SIZE,
         click.option("--epochs", type=int, help="Epochs of training the network."),
         click.option("--out", type=_FOLDER, help="Run directory.  [default: a new one in saved_models/]"),
         click.option("--resume", is_flag=True, help="Continue the unfinished run in --out."),
@@ -70,7 +96,7 @@ def _training_options(recipe: str) -> Callable[[Callable[..., None]], Callable[.
             help="cpu:N makes N virtual devices.",
         ),
         click.option("--data-dir", type=_FOLDER, help="Where tensorflow-datasets keeps its data."),
-        click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout at the end."),
+        _JSON,
     ]
 
     def decorate(function: Callable[..., None]) -> Callable[..., None]:
@@ -100,8 +126,8 @@ def check(folder: Path, as_json: bool) -> None:
 
 @regraft.command(epilog="Example: regraft train photos/ --recipe balanced --backbone mobilenet_v2 --seed 1")
 @_training_options("balanced")
-@click.option("--backbone", metavar="NAME", help="See regraft backbones.  [default: mobilenet_v2]")
-@click.option("--weights", metavar="imagenet|none|PATH", help="Pretrained weights.  [default: the backbone's own]")
+@_BACKBONE
+@_WEIGHTS
 def train(source: str, as_json: bool, **options: Any) -> None:
     """Train a classifier on FOLDER (or tfds:NAME[:VERSION]), judge it and export it.
 
@@ -131,18 +157,149 @@ def pretrain(source: str, as_json: bool, **options: Any) -> None:
         _show_training(run(session), as_json)
 
 
+@regraft.command(
+    epilog="Example: regraft compare photos/ --recipe quick --vary head.solver=lbfgs,newton-cg,adam,sgd --seeds 5"
+)
+@_training_options("balanced")
+@_BACKBONE
+@_WEIGHTS
+@click.option("--vary", "varied", multiple=True, metavar="KEY=A,B,C", help="Recipe key and its values; repeatable.")
+@click.option(
+    "--arm",
+    "named",
+    multiple=True,
+    metavar='"NAME: KEY=VALUE, ..."',
+    help="An arm that changes several keys; repeatable.",
+)
+@click.option("--seeds", type=int, default=3, show_default=True, help="Runs of each arm.")
+@click.option(
+    "--stage",
+    default="last",
+    show_default=True,
+    metavar="last|kept",
+    help="Judge the last stage of each run, or what the run would keep.",
+)
+def compare(
+    source: str, varied: tuple[str, ...], named: tuple[str, ...], seeds: int, stage: str, as_json: bool, **options: Any
+) -> None:
+    """Train FOLDER in several ways with the same seeds, and say which differences there is evidence for.
+
+    The first arm, or the first value of each --vary, is what the others are measured against. Several --vary give
+    every combination.
+    """
+    from regraft.arms import make_arms
+    from regraft.compare import Plan
+    from regraft.compare import compare as run
+
+    arms = make_arms(varied, named)
+    out, resume = options.pop("out"), options.pop("resume")
+    request = _request(source, out=None, resume=False, **options)
+    plan = Plan(request, arms, seeds=seeds, stage=stage, out=out, resume=resume)
+    from regraft.console import live_comparison, show_comparison
+
+    with live_comparison() as show:
+        summary = run(plan, _progress(), show)
+    if as_json:
+        _print_json(summary)
+    else:
+        show_comparison(summary)
+
+
+@regraft.command("augment-preview", epilog="Example: regraft augment-preview photos/ --set augment.randaugment=5")
+@click.argument("folder", type=_FOLDER)
+@_recipe_option("balanced")
+@_SET
+@_SEED
+@_IMAGE_SIZE
+@click.option("--photos", type=click.IntRange(1, 100), default=6, show_default=True, help="Rows of the sheet.")
+@click.option(
+    "--draws", type=click.IntRange(1, 20), default=7, show_default=True, help="Augmented draws of each photo."
+)
+@click.option(
+    "--out", type=_FOLDER, default=Path("augment_preview.png"), show_default=True, help="PNG or JPEG file to write."
+)
+@click.option("--force", is_flag=True, help="Overwrite --out.")
+@_JSON
+def augment_preview(
+    folder: Path, recipe: str, edits: tuple[str, ...], seed: int | None, image_size: int | None, out: Path, **rest: Any
+) -> None:
+    """Draw a sheet of photos of FOLDER beside what training would make of them."""
+    from regraft.recipe import load_recipe, parse_edit
+
+    if out.exists() and not rest["force"]:
+        raise UsageError(f"{out} exists already; choose another --out or add --force.")
+    if out.suffix.lower() not in (".png", ".jpg", ".jpeg"):
+        raise UsageError(f"--out must end in .png or .jpg; received {out}.")
+    changes = dict(parse_edit(edit) for edit in edits)
+    choices = load_recipe(recipe, changes | ({} if seed is None else {"seed": seed}))
+    from regraft.devices import start_tensorflow
+
+    start_tensorflow()
+    from regraft.preview import write_preview
+
+    summary = write_preview(
+        folder,
+        choices.augment.values,
+        image_size=image_size or choices.data.image_size or 224,
+        crop_fraction=choices.data.crop_fraction,
+        seed=choices.seed,
+        photos=rest["photos"],
+        draws=rest["draws"],
+        out=out,
+        progress=_progress(),
+    )
+    if rest["as_json"]:
+        _print_json(summary)
+    else:
+        click.echo(f"{out}: {len(summary['photos'])} photos, {summary['policy']}.")
+
+
+@regraft.command("find-lr", epilog="Example: regraft find-lr photos/ --set optimizer.name=momentum")
+@_training_options("balanced")
+@_BACKBONE
+@_WEIGHTS
+@click.option("--low", type=float, default=1e-6, show_default=True, help="Lowest learning rate.")
+@click.option("--high", type=float, default=1.0, show_default=True, help="Highest learning rate.")
+@click.option("--steps", type=int, default=100, show_default=True, help="Batches, each at a higher rate.")
+@click.option("--force", is_flag=True, help="Write into an --out that exists.")
+def find_lr(
+    source: str, low: float, high: float, steps: int, force: bool, as_json: bool, out: Path | None, **options: Any
+) -> None:
+    """Try rising learning rates on FOLDER for one short run, and suggest one. Leaves nothing but a plot and a CSV."""
+    from regraft.find_rate import find_rate
+
+    options["resume"] = False
+    request = _request(source, out=None, **options)
+    target = out or Path("find_lr")
+    summary = find_rate(request, low=low, high=high, steps=steps, out=target, force=force, progress=_progress())
+    if as_json:
+        _print_json(summary)
+    elif summary["suggestion"] is None:
+        click.echo(f"No suggestion: {summary['reason']}. See {target}/learning_rate_range.png.")
+    else:
+        rate = f"{summary['suggestion']:.2g}"
+        click.echo(f"Try --set optimizer.learning_rate={rate}: {summary['reason']}.")
+        click.echo(f"Look at {target}/learning_rate_range.png first.")
+
+
 @regraft.command(epilog="Example: regraft evaluate saved_models/photos-20260101-120000 other_photos/")
 @click.argument("run", type=_FOLDER)
 @click.argument("folder", type=_FOLDER, required=False)
 @click.option("--out", type=_FOLDER, help="Where the files go.  [default: a new folder in RUN/evaluations/]")
-@click.option("--device", default="auto", show_default=True, metavar="auto|cpu|gpu|tpu")
+@_looks
+@_DEVICE
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
-def evaluate(run: Path, folder: Path | None, out: Path | None, device: str, as_json: bool) -> None:
+def evaluate(
+    run: Path, folder: Path | None, out: Path | None, views: str, draws: int, device: str, as_json: bool
+) -> None:
     """Measure RUN on the images it reports on, or on another labelled FOLDER."""
+    from regraft.trained import Look
+
+    look = Look(views, draws)
     _start_tensorflow_for(run)
     from regraft.evaluate import evaluate as measure
 
-    summary = measure(run, folder, _progress(), device=device, out=out)
+    summary = measure(run, folder, _progress(), device=device, out=out, look=look)
     if as_json:
         _print_json(summary)
     else:
@@ -177,12 +334,17 @@ def export(run: Path, photos: Path | None, out: Path | None, device: str, as_jso
 @click.argument("images", nargs=-1, required=True)
 @click.option("--out", type=_FOLDER, help="CSV file.  [default: stdout]")
 @click.option("--force", is_flag=True, help="Overwrite --out.")
-@click.option("--device", default="auto", show_default=True, metavar="auto|cpu|gpu|tpu")
-def predict(run: Path, images: tuple[str, ...], out: Path | None, force: bool, device: str) -> None:
+@_looks
+@_DEVICE
+def predict(
+    run: Path, images: tuple[str, ...], out: Path | None, force: bool, views: str, draws: int, device: str
+) -> None:
     """Answer IMAGES (files, folders, patterns, or - for a list on stdin), one CSV row each, in order."""
     from regraft.predict import expand_inputs
     from regraft.run import open_run
+    from regraft.trained import Look
 
+    look = Look(views, draws)
     open_run(run)
     files = expand_inputs(images, sys.stdin)
     if out and out.exists() and not force:
@@ -194,7 +356,7 @@ def predict(run: Path, images: tuple[str, ...], out: Path | None, force: bool, d
     start_tensorflow()
     from regraft.console import predict_to
 
-    predict_to(run, files, out, device, _progress())
+    predict_to(run, files, out, device, look, _progress())
 
 
 @regraft.command(epilog="Example: regraft backbones")

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from regraft.progress import Progress, Ticker
+
+if TYPE_CHECKING:
+    from regraft.trained import Look
 
 _SECONDS_BETWEEN_LINES = 10.0
 
@@ -106,20 +109,75 @@ def show_evaluation(summary: Mapping[str, Any]) -> None:
     print(f"\nLook at   {summary['evaluation']}/report.html")
 
 
+@contextmanager
+def live_comparison() -> Iterator[Callable[[Sequence[Any]], None]]:
+    """A function that shows the results so far: on a terminal one table that is drawn anew, elsewhere a line a run."""
+    from rich.console import Console
+    from rich.live import Live
+
+    if not sys.stderr.isatty():
+        yield _say_last_trial
+        return
+    with Live(console=Console(stderr=True), auto_refresh=False, transient=True) as live:
+        yield lambda results: live.update(_trials_table(results), refresh=True)
+
+
+def show_comparison(summary: Mapping[str, Any]) -> None:
+    """The table of a comparison, its notes, and where its files are."""
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for title in ("arm", "accuracy", "range", "log loss", "seconds", "against the first"):
+        table.add_column(title)
+    for row in summary["arms"]:
+        low, high = 100 * row["accuracy_low"], 100 * row["accuracy_high"]
+        table.add_row(
+            row["arm"],
+            f"{100 * row['accuracy']:.1f} %",
+            f"{low:.1f}-{high:.1f}",
+            f"{row['log_loss']:.3f}",
+            f"{row['seconds']:.1f}",
+            row.get("verdict", ""),
+        )
+    show(table)
+    print("", *summary["notes"], sep="\n")
+    folder = summary["comparison"]
+    print(f"\nLook at   {', '.join(f'{folder}/{name}' for name in summary['pictures'])}")
+    print(f"As text   {folder}/summary.md")
+
+
+def _say_last_trial(results: Sequence[Any]) -> None:
+    result = next(result for result in reversed(results) if len(result.trials) == len(results[0].trials))
+    trial = result.trials[-1]
+    text = f"{result.arm.name}, seed {trial.seed}: {100 * trial.accuracy:.1f} % in {trial.metrics['seconds']:.0f} s"
+    print(text, file=sys.stderr, flush=True)
+
+
+def _trials_table(results: Sequence[Any]) -> Any:
+    from rich.table import Table
+
+    table = Table("arm", *(f"seed {trial.seed}" for trial in results[0].trials), "mean", box=None, padding=(0, 2, 0, 0))
+    for result in results:
+        accuracies = [100 * trial.accuracy for trial in result.trials]
+        cells = [f"{value:.1f}" for value in accuracies] + [""] * (len(results[0].trials) - len(accuracies))
+        table.add_row(result.arm.name, *cells, f"{sum(accuracies) / len(accuracies):.1f}" if accuracies else "")
+    return table
+
+
 def accuracy_words(summary: Mapping[str, Any]) -> str:
     """Such as "97.4 % (93.5 to 99.0)"."""
     value, low, high = (100 * summary[key] for key in ("accuracy", "accuracy_low", "accuracy_high"))
     return f"{value:.1f} % ({low:.1f} to {high:.1f})"
 
 
-def predict_to(run: Path, files: Sequence[str], out: Path | None, device: str, progress: Progress) -> None:
+def predict_to(run: Path, files: Sequence[str], out: Path | None, device: str, look: Look, progress: Progress) -> None:
     """Writes the predictions of `run` for `files` to `out`, whole or not at all, or to stdout."""
     from regraft.atomic import atomic_file
     from regraft.errors import UsageError
     from regraft.predict import predict_files, write_predictions
     from regraft.trained import open_trained
 
-    trained = open_trained(run, device=device)
+    trained = open_trained(run, device=device, look=look)
     with ExitStack() as stack:
         if out is None:
             stream = sys.stdout

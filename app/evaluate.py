@@ -17,12 +17,18 @@ from regraft.report import ReportData
 from regraft.roster import read_roster
 from regraft.run import Run, write_json
 from regraft.sources import labels_of, scan_remembered
-from regraft.trained import TrainedModel, open_trained
-from regraft.views import make_infer, softmax
+from regraft.trained import Look, TrainedModel, open_trained
+from regraft.views import softmax
 
 
 def evaluate(
-    folder: Path, photos: Path | None, progress: Progress, *, device: str = "auto", out: Path | None = None
+    folder: Path,
+    photos: Path | None,
+    progress: Progress,
+    *,
+    device: str = "auto",
+    out: Path | None = None,
+    look: Look | None = None,
 ) -> dict[str, Any]:
     """Measures a run and writes metrics.json, predictions.csv, the confusion matrix and report.html.
 
@@ -33,6 +39,7 @@ def evaluate(
         progress: who is told.
         device: see `open_device`.
         out: where the files go, by default a new folder in the run's `evaluations/`.
+        look: how closely each photo is looked at.
 
     Returns:
         What metrics.json holds.
@@ -40,7 +47,7 @@ def evaluate(
     Raises:
         RunError, FolderError: the run or the folder cannot be used.
     """
-    trained = open_trained(folder, device=device)
+    trained = open_trained(folder, device=device, look=look)
     scanned = scan_remembered(photos or _photo_root(trained.run), progress)
     scanned = _renumber(scanned, trained.run.class_names)
     records, which = _choose(scanned, trained.run, of_the_run=photos is None)
@@ -56,8 +63,9 @@ def _measure(
     target: Path,
     progress: Progress,
 ) -> dict[str, Any]:
-    infer, names = make_infer(trained.model, trained.device), trained.run.class_names
-    probabilities = softmax(logits_of(records, infer, trained.reader, progress, "evaluate"))
+    names = trained.run.class_names
+    logits = logits_of(records, trained.infer, trained.reader, progress, "evaluate", batch_size=trained.batch_size)
+    probabilities = softmax(logits)
     metrics = measure(labels_of(records), probabilities, names)
     data = ReportData(
         title=f"{trained.run.folder.name} on {scanned.root.name}",

@@ -16,7 +16,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from regraft.augment import decode_upright, make_view
+from regraft.augment.decode import decode_upright
+from regraft.augment.view import make_view
 from regraft.devices import Device
 from regraft.errors import ExportError, RunError
 from regraft.judge import logits_of
@@ -28,7 +29,7 @@ from regraft.roster import read_roster
 from regraft.run import Run
 from regraft.sources import scan_remembered, tensorflow_path
 from regraft.trained import TrainedModel, open_trained
-from regraft.views import make_infer, softmax
+from regraft.views import softmax
 
 TOLERANCE = 1e-5
 
@@ -213,8 +214,7 @@ def _export_trained(
 ) -> dict[str, Any]:
     run = trained.run
     records = _proof_records(run, photos, progress)
-    infer = make_infer(trained.model, trained.device)
-    expected = softmax(logits_of(records, infer, trained.reader, progress, "trained model"))
+    expected = softmax(logits_of(records, trained.infer, trained.reader, progress, "trained model"))
     version, found = export_proven(
         trained.model,
         run.class_names,

@@ -1,11 +1,13 @@
 """The new dense head on frozen features: a convex problem, solved to its optimum.
 
-Multinomial logistic regression by full-batch L-BFGS (Liu & Nocedal 1989). First-order methods need hundreds of
-epochs to get near this point; the second-order method that would be wrong for the whole network is right here.
+Multinomial logistic regression by full-batch L-BFGS (Liu & Nocedal 1989), or by Newton's method with conjugate
+gradients (Nocedal & Wright 2006, section 7.1). First-order methods, which can be had too, need hundreds of epochs to
+get near this point; the second-order method that would be wrong for the whole network is right here.
 """
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,6 +19,7 @@ from scipy.special import log_softmax
 from sklearn.model_selection import StratifiedGroupKFold
 
 from regraft.losses import losses_of
+from regraft.models.optimizer_table import OPTIMIZERS
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,10 @@ class Head:
         bias: float32 [classes].
         l2: the strength it was solved with.
         loss: mean cross-entropy on the images it was solved on, in nats, without the penalty.
-        iterations: how many L-BFGS took.
+        iterations: of a second-order solver, or the steps of a first-order one.
+        objective: what was minimized, the penalty included.
+        gradient: the largest derivative of the objective that is left, in size.
+        seconds: how long solving took.
     """
 
     kernel: np.ndarray
@@ -36,6 +42,9 @@ class Head:
     l2: float
     loss: float
     iterations: int
+    objective: float
+    gradient: float
+    seconds: float
 
     def logits(self, features: np.ndarray) -> np.ndarray:
         """float32 [N, classes] for features [N, C]."""
@@ -43,7 +52,17 @@ class Head:
 
 
 def solve_head(
-    features: np.ndarray, labels: np.ndarray, *, class_count: int, l2: float, max_iterations: int = 500
+    features: np.ndarray,
+    labels: np.ndarray,
+    *,
+    class_count: int,
+    l2: float,
+    solver: str = "lbfgs",
+    max_iterations: int = 500,
+    learning_rate: float | None = None,
+    epochs: int = 100,
+    batch_size: int = 64,
+    seed: int = 0,
 ) -> Head:
     """The head that minimizes mean cross-entropy + l2 / 2 * ||kernel||² on centred features of unit mean square.
 
@@ -54,16 +73,34 @@ def solve_head(
         l2: strength, above 0. It acts on features divided by one number for all of them, so it means the same
             for every backbone; the returned kernel takes plain features. (One number a feature, that is to
             standardize, would blow up features that hardly vary.)
-        max_iterations: of L-BFGS.
+        solver: "lbfgs", "newton-cg", or an optimizer of `regraft.models.optimizer_table`.
+        max_iterations: of a second-order solver.
+        learning_rate, epochs, batch_size, seed: of a first-order one, see `descend`.
     """
+    started = time.perf_counter()
     scaling = _Scaling.of(features)
     x = scaling.apply(features, np.float64)
-    start = np.zeros((x.shape[1] + 1, class_count))
-    weights, iterations = _minimize(x, labels, l2, start, max_iterations=max_iterations, gtol=1e-5, ftol=1e-9)
+    if solver in OPTIMIZERS:
+        from regraft.first_order import descend
+
+        weights, iterations = descend(
+            x, labels, class_count=class_count, l2=l2, optimizer=solver, learning_rate=learning_rate, epochs=epochs,
+            batch_size=batch_size, seed=seed,
+        )  # fmt: skip
+    else:
+        start = np.zeros((x.shape[1] + 1, class_count))
+        problem = _Problem(x, labels, l2, start.shape)
+        solve = _by_lbfgs if solver == "lbfgs" else _by_newton
+        weights, iterations = solve(problem, start, max_iterations)
+    seconds = time.perf_counter() - started
+    objective, gradient = _Problem(x, labels, l2, weights.shape).loss_and_gradient(weights.ravel())
     kernel = weights[:-1] / scaling.scale
     bias = weights[-1] - scaling.mean @ kernel
     loss = float(losses_of(features @ kernel + bias, labels).mean())
-    return Head(kernel.astype(np.float32), bias.astype(np.float32), l2, loss, iterations)
+    return Head(
+        kernel.astype(np.float32), bias.astype(np.float32), l2, loss, iterations, objective,
+        float(np.abs(gradient).max()), seconds,
+    )  # fmt: skip
 
 
 def choose_l2(
@@ -80,7 +117,8 @@ def choose_l2(
     """The strength with the smallest cross-validated loss, and that loss for every candidate.
 
     Args:
-        features, labels, class_count, max_iterations: as for `solve_head`.
+        features, labels, class_count, max_iterations: as for `solve_head`. It is always L-BFGS that compares the
+            strengths, whatever then solves the head: the minimum is the same.
         candidates: strengths to compare.
         groups: int [N]; images of one group (duplicates) stay in one fold.
         folds: at most as many as the rarest class that can be divided has groups; where none can be, the middle
@@ -130,7 +168,8 @@ def _regularization_path(
     weights = np.zeros((x.shape[1] + 1, class_count))
     path: list[Callable[[np.ndarray], np.ndarray]] = []
     for l2 in sorted(strengths, reverse=True):
-        weights, _ = _minimize(x, labels, l2, weights, max_iterations=max_iterations, gtol=1e-3, ftol=1e-5)
+        problem = _Problem(x, labels, l2, weights.shape)
+        weights, _ = _by_lbfgs(problem, weights, max_iterations, gtol=1e-3, ftol=1e-5)
         path.append(partial(_logits, scaling=scaling, weights=weights.astype(np.float32)))
     return path[::-1]
 
@@ -139,30 +178,67 @@ def _logits(features: np.ndarray, *, scaling: _Scaling, weights: np.ndarray) -> 
     return scaling.apply(features, np.float32) @ weights[:-1] + weights[-1]
 
 
-def _minimize(
-    x: np.ndarray,
-    labels: np.ndarray,
-    l2: float,
-    start: np.ndarray,
-    *,
-    max_iterations: int,
-    gtol: float,
-    ftol: float,
+class _Problem:
+    """Mean cross-entropy + l2 / 2 * ||kernel||² of weights float64 [C + 1, classes], the bias last and not penalized.
+
+    Weights come and go flat, as SciPy wants them; products are in the dtype of `x`.
+    """
+
+    def __init__(self, x: np.ndarray, labels: np.ndarray, l2: float, shape: tuple[int, int]) -> None:
+        self.x, self.l2, self.shape = x, l2, shape
+        self.one_hot = np.eye(shape[1], dtype=x.dtype)[labels]
+
+    def loss_and_gradient(self, flat: np.ndarray) -> tuple[float, np.ndarray]:
+        """The objective, and its gradient float64 [(C + 1) * classes]."""
+        weights = flat.reshape(self.shape)
+        log_probabilities = self._log_probabilities(weights)
+        residual = (np.exp(log_probabilities) - self.one_hot) / len(self.x)
+        loss = -float((self.one_hot * log_probabilities).sum()) / len(self.x)
+        penalty = 0.5 * self.l2 * float((weights[:-1] ** 2).sum())
+        return loss + penalty, self._backward(residual, weights)
+
+    def hessian_times(self, flat: np.ndarray, direction: np.ndarray) -> np.ndarray:
+        """The product of the Hessian at `flat` and `direction`, without the Hessian.
+
+        With probabilities P and R = X V, the residuals change by P * (R - sum(P * R)), row by row.
+        """
+        vector = direction.reshape(self.shape)
+        probabilities = np.exp(self._log_probabilities(flat.reshape(self.shape)))
+        change = self._forward(vector)
+        change -= (probabilities * change).sum(axis=1, keepdims=True)
+        return self._backward(probabilities * change / len(self.x), vector)
+
+    def _log_probabilities(self, weights: np.ndarray) -> np.ndarray:
+        return log_softmax(self._forward(weights), axis=1)
+
+    def _forward(self, weights: np.ndarray) -> np.ndarray:
+        narrow = weights.astype(self.x.dtype)
+        return self.x @ narrow[:-1] + narrow[-1]
+
+    def _backward(self, residual: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        kernel = self.x.T @ residual + self.l2 * weights[:-1]
+        return np.vstack([kernel, residual.sum(axis=0)]).ravel().astype(np.float64)
+
+
+def _by_lbfgs(
+    problem: _Problem, start: np.ndarray, max_iterations: int, *, gtol: float = 1e-5, ftol: float = 1e-9
 ) -> tuple[np.ndarray, int]:
-    """Weights float64 [C + 1, classes], the bias last, and the iterations they took; products in the dtype of `x`."""
-    one_hot = np.eye(start.shape[1], dtype=x.dtype)[labels]
-
-    def loss_and_gradient(flat: np.ndarray) -> tuple[float, np.ndarray]:
-        weights = flat.reshape(start.shape)
-        narrow = weights.astype(x.dtype)
-        log_probabilities = log_softmax(x @ narrow[:-1] + narrow[-1], axis=1)
-        residual = (np.exp(log_probabilities) - one_hot) / len(x)
-        loss = -float((one_hot * log_probabilities).sum()) / len(x) + 0.5 * l2 * float((weights[:-1] ** 2).sum())
-        gradient = np.vstack([x.T @ residual + l2 * weights[:-1], residual.sum(axis=0)])
-        return loss, gradient.ravel().astype(np.float64)
-
+    """The weights at the minimum, and the iterations they took."""
     options = {"maxiter": max_iterations, "gtol": gtol, "ftol": ftol, "maxcor": 10}
-    solution = minimize(loss_and_gradient, start.ravel(), jac=True, method="L-BFGS-B", options=options)
+    solution = minimize(problem.loss_and_gradient, start.ravel(), jac=True, method="L-BFGS-B", options=options)
+    return solution.x.reshape(start.shape), int(solution.nit)
+
+
+def _by_newton(problem: _Problem, start: np.ndarray, max_iterations: int) -> tuple[np.ndarray, int]:
+    """As `_by_lbfgs`, by Newton steps in a trust region, each found by conjugate gradients."""
+    solution = minimize(
+        problem.loss_and_gradient,
+        start.ravel(),
+        jac=True,
+        hessp=problem.hessian_times,
+        method="trust-ncg",
+        options={"maxiter": max_iterations, "gtol": 1e-5},
+    )
     return solution.x.reshape(start.shape), int(solution.nit)
 
 

@@ -21,7 +21,9 @@ from regraft.report import (
 from regraft.views import Infer, ViewReader, infer_all
 
 
-def logits_of(records: Sequence[Record], infer: Infer, reader: ViewReader, progress: Progress, name: str) -> np.ndarray:
+def logits_of(
+    records: Sequence[Record], infer: Infer, reader: ViewReader, progress: Progress, name: str, *, batch_size: int = 32
+) -> np.ndarray:
     """float32 [N, classes] for the deterministic view of each record; N is at least 1.
 
     Raises:
@@ -29,7 +31,7 @@ def logits_of(records: Sequence[Record], infer: Infer, reader: ViewReader, progr
     """
     rows = []
     with progress.work(name, len(records), "images") as ticker:
-        answers = infer_all(infer, reader.read_all(record.path for record in records))
+        answers = infer_all(infer, reader.read_all(record.path for record in records), batch_size=batch_size)
         for record, row in zip(records, answers, strict=True):
             if isinstance(row, UnreadablePhoto):
                 raise FolderError(f"{record.path} became unreadable: {row}. Run the command again.")

@@ -40,11 +40,11 @@ def expand_inputs(inputs: Sequence[str], stdin: Iterable[str]) -> list[str]:
 
 def predict_files(files: Sequence[str], trained: TrainedModel, progress: Progress) -> Iterator[Prediction]:
     """The answer for each file, in order; one that cannot be read gets a status and a reason instead of scores."""
-    from regraft.views import infer_all, make_infer, softmax
+    from regraft.views import infer_all, softmax
 
-    infer = make_infer(trained.model, trained.device)
     with progress.work("predict", len(files), "images") as ticker:
-        rows = infer_all(infer, trained.reader.read_all(Path(file) for file in files))
+        views = trained.reader.read_all(Path(file) for file in files)
+        rows = infer_all(trained.infer, views, batch_size=trained.batch_size)
         for file, row in zip(files, rows, strict=True):
             ticker.advance()
             if isinstance(row, UnreadablePhoto):

@@ -8,12 +8,19 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model, model_validator
 
+from regraft.augment.table import AUGMENTATIONS
 from regraft.errors import UsageError, did_you_mean
+from regraft.models.optimizer_table import OPTIMIZERS
+from regraft.models.regularizers import REGULARIZERS
+from regraft.models.schedule_table import SCHEDULES, check_schedule
+from regraft.options import fields_of
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Rate = Annotated[float, Field(ge=0, lt=1)]
+SECOND_ORDER = ("lbfgs", "newton-cg")
+"""What solves the head on all images at once."""
 
 
 class _Section(BaseModel):
@@ -41,52 +48,132 @@ class ModelChoices(_Section):
     weights: str | None = None
     alpha: Annotated[float, Field(gt=0, le=4)] = 1.0
     pooling: Literal["avg", "max"] = "avg"
-    dropout: Rate = 0.0
 
 
-class AugmentChoices(_Section):
-    """How much a training image may vary; see `regraft.augment.AugmentPolicy`."""
+class _TableSection(_Section):
+    """A section whose keys come from a table."""
 
-    flip: bool = True
-    crop_area_min: Annotated[float, Field(gt=0, le=1)] = 0.35
-    brightness: Annotated[float, Field(ge=0, le=1)] = 0.2
-    contrast: Annotated[float, Field(ge=0, le=1)] = 0.2
-    saturation: Annotated[float, Field(ge=0, le=1)] = 0.2
-    hue: Annotated[float, Field(ge=0, le=0.5)] = 0.02
+    @property
+    def values(self) -> dict[str, Any]:
+        """The value of each key."""
+        return self.model_dump()
+
+
+def _augment_options() -> dict[str, tuple[Any, str]]:
+    return {key: option for row in AUGMENTATIONS.values() for key, option in row.options.items()}
+
+
+def _regularize_options() -> dict[str, tuple[Any, str]]:
+    options = {key: option for row in REGULARIZERS.values() for key, option in row.options.items()}
+    return {key: (option.default, option.allowed) for key, option in options.items()}
+
+
+AugmentChoices: Any = create_model(
+    "AugmentChoices",
+    __base__=_TableSection,
+    __doc__="How much a training image may vary; the keys are those of `regraft.augment.table`.",
+    **fields_of(_augment_options()),
+)
+
+RegularizeChoices: Any = create_model(
+    "RegularizeChoices",
+    __base__=_TableSection,
+    __doc__="The regularization layers; the keys are those of `regraft.models.regularizers`.",
+    **fields_of(_regularize_options()),
+)
 
 
 class HeadChoices(_Section):
-    """The new dense head on frozen features: L2 strengths to choose from, by `folds`-fold cross-validation."""
+    """The new dense head on frozen features.
 
+    `l2` are strengths to choose from, by `folds`-fold cross-validation. The second-order solvers ("lbfgs",
+    "newton-cg") take the whole training set at once, for at most `max_iterations`; the others go through it `epochs`
+    times in batches of `batch_size`, with the solver's own `learning_rate` where it is left out.
+    """
+
+    solver: Literal[*SECOND_ORDER, *OPTIMIZERS] = "lbfgs"  # type: ignore[valid-type]
     l2: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)] = (
         1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0,
     )  # fmt: skip
     folds: Annotated[int, Field(ge=2, le=20)] = 5
     max_iterations: Annotated[int, Field(ge=1)] = 500
+    learning_rate: Annotated[float, Field(gt=0, le=1000)] | None = None
+    epochs: Annotated[int, Field(ge=1, le=10_000)] = 100
+    batch_size: Annotated[int, Field(ge=1, le=65_536)] = 64
+
+
+def _first_order(name: Any) -> Any:
+    if name in SECOND_ORDER:
+        raise ValueError(
+            "a second-order method needs all images at each step and a convex loss, which only the head has "
+            f"(head.solver); use one of {', '.join(OPTIMIZERS)} for the network"
+        )
+    return name
+
+
+class OptimizerChoices(_Section):
+    """What takes the steps of fine-tuning. What is left out is the optimizer's own; 0 turns `clip_*` and `ema` off.
+
+    `clip_norm` bounds the norm of all gradients together, `clip_value` each number. `accumulate` batches make one step.
+    `ema` is the momentum of the averaged weights that are then kept. `layer_decay` multiplies the learning rate once
+    for each block of the backbone between a layer and the head.
+    """
+
+    name: Annotated[Literal[*OPTIMIZERS], BeforeValidator(_first_order)] = "adam"  # type: ignore[valid-type]
+    learning_rate: Annotated[float, Field(gt=0, le=100)] | None = None
+    momentum: Rate | None = None
+    nesterov: bool | None = None
+    beta_1: Rate | None = None
+    beta_2: Rate | None = None
+    weight_decay: Annotated[float, Field(ge=0, lt=1)] | None = None
+    clip_norm: Annotated[float, Field(ge=0)] = 0.0
+    clip_value: Annotated[float, Field(ge=0)] = 0.0
+    accumulate: Annotated[int, Field(ge=1, le=1024)] = 1
+    ema: Rate = 0.0
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+
+    @model_validator(mode="after")
+    def _clips_once(self) -> OptimizerChoices:
+        if self.clip_norm and self.clip_value:
+            raise ValueError(
+                f"clip_norm and clip_value exclude each other; received {self.clip_norm:g} and {self.clip_value:g}"
+            )
+        return self
+
+
+class ScheduleChoices(_Section):
+    """How the learning rate moves over the epochs; see `regraft.models.schedule_table`.
+
+    Each takes the keys it needs: `cycles` is that of cyclic; `decay` the factor of step, exponential and plateau, every
+    `step_epochs`, or after `patience` epochs without a lower loss.
+    """
+
+    name: Literal[*SCHEDULES] = "cosine"  # type: ignore[valid-type]
+    warmup_epochs: Annotated[float, Field(ge=0)] = 0.5
+    cycles: Annotated[int, Field(ge=1, le=1000)] = 1
+    step_epochs: Annotated[float, Field(gt=0)] = 2.0
+    decay: Fraction = 0.5
+    patience: Annotated[int, Field(ge=1)] = 2
 
 
 class FineTuneChoices(_Section):
-    """Adam with warm-up and cosine decay over the unfrozen part of the network. 0 epochs: no fine-tuning.
+    """Training of the unfrozen part of the network. 0 epochs: no fine-tuning.
 
     `unfreeze` is the last part of the backbone's layers that is trained: left out, 0.6 of pretrained and all of fresh
-    weights. `batch_norm` "auto" is frozen for pretrained weights and live for fresh ones, whose statistics mean
-    nothing yet.
+    weights. `batch_norm` "frozen" keeps statistics and scales, "adaptive" trains both, "reestimated" keeps them while
+    training and then computes the statistics anew on the training photos; "auto" is frozen for pretrained weights and
+    adaptive for fresh ones, whose statistics mean nothing yet. `l2_sp` pulls the backbone towards the weights it began
+    with. `patience` epochs without a lower loss on the images that decide between the stages end the training, and
+    the weights of the best epoch are kept; 0 trains to the end.
     """
 
     epochs: Annotated[int, Field(ge=0, le=10_000)] = 8
     batch_size: Annotated[int, Field(ge=1, le=65_536)] = 32
-    learning_rate: Annotated[float, Field(gt=0, le=1)] = 3e-4
-    warmup_epochs: Annotated[float, Field(ge=0)] = 0.5
-    weight_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0
     label_smoothing: Rate = 0.1
     unfreeze: Annotated[float, Field(ge=0, le=1)] | None = None
-    batch_norm: Literal["auto", "frozen", "live"] = "auto"
-
-    @model_validator(mode="after")
-    def _warmup_ends(self) -> FineTuneChoices:
-        if self.epochs and self.warmup_epochs >= self.epochs:
-            raise ValueError(f"warmup_epochs must be less than epochs ({self.epochs}); received {self.warmup_epochs:g}")
-        return self
+    batch_norm: Literal["auto", "frozen", "adaptive", "reestimated"] = "auto"
+    l2_sp: Annotated[float, Field(ge=0)] = 0.0
+    patience: Annotated[int, Field(ge=0)] = 0
 
 
 class Recipe(_Section):
@@ -97,8 +184,20 @@ class Recipe(_Section):
     data: DataChoices = DataChoices()
     model: ModelChoices = ModelChoices()
     augment: AugmentChoices = AugmentChoices()
+    regularize: RegularizeChoices = RegularizeChoices()
     head: HeadChoices = HeadChoices()
+    optimizer: OptimizerChoices = OptimizerChoices()
+    schedule: ScheduleChoices = ScheduleChoices()
     finetune: FineTuneChoices = FineTuneChoices()
+
+    @model_validator(mode="after")
+    def _schedule_fits(self) -> Recipe:
+        if self.finetune.epochs:
+            schedule = self.schedule
+            check_schedule(
+                schedule.name, epochs=self.finetune.epochs, warmup_epochs=schedule.warmup_epochs, cycles=schedule.cycles
+            )
+        return self
 
     def to_toml(self) -> str:
         """The recipe as TOML; `load_recipe` reads it back to an equal value."""
@@ -109,22 +208,18 @@ NAMED: dict[str, dict[str, Any]] = {
     "quick": {"finetune": {"epochs": 0}},
     "balanced": {},
     "thorough": {
-        "model": {"dropout": 0.2},
         "augment": {"crop_area_min": 0.2, "brightness": 0.4, "contrast": 0.4, "saturation": 0.4, "hue": 0.05},
-        "finetune": {"epochs": 24, "warmup_epochs": 1.0},
+        "regularize": {"dropout": 0.2},
+        "schedule": {"warmup_epochs": 1.0},
+        "finetune": {"epochs": 24},
     },
     "pretrain": {
         "data": {"image_size": 32, "val_fraction": 0.1},
         "model": {"backbone": "tiny", "weights": "none"},
         "augment": {"crop_area_min": 0.7},
-        "finetune": {
-            "epochs": 20,
-            "batch_size": 128,
-            "learning_rate": 3e-3,
-            "warmup_epochs": 1.0,
-            "weight_decay": 0.02,
-            "batch_norm": "live",
-        },
+        "optimizer": {"learning_rate": 3e-3, "weight_decay": 0.02},
+        "schedule": {"warmup_epochs": 1.0},
+        "finetune": {"epochs": 20, "batch_size": 128, "batch_norm": "adaptive"},
     },
 }
 """The recipes that have a name, as differences from the defaults above."""
@@ -138,6 +233,14 @@ def load_recipe(name_or_path: str, edits: Mapping[str, Any] | None = None) -> Re
     """
     values = _read_values(name_or_path)
     for key, value in (edits or {}).items():
+        _set(values, key, value)
+    return make_recipe(values)
+
+
+def edit_recipe(recipe: Recipe, edits: Mapping[str, Any]) -> Recipe:
+    """`recipe` with `edits` such as {"finetune.epochs": 3} applied. Raises UsageError where one does not fit."""
+    values = recipe.model_dump(exclude_none=True)
+    for key, value in edits.items():
         _set(values, key, value)
     return make_recipe(values)
 
@@ -204,7 +307,15 @@ def _set(values: dict[str, Any], key: str, value: Any) -> None:
 def _unknown_key(key: str) -> str:
     if inside := next((known for known in all_keys() if known.startswith(f"{key}.")), ""):
         return f'"{key}" is a section of a recipe; name one of its keys, such as "{inside}".'
+    section, _, name = key.rpartition(".")
+    homes = [known for known in all_keys() if known.endswith(f".{name}")]
+    if homes and any(known.startswith(f"{section}.") for known in all_keys()):  # the right key in the wrong section
+        return f'A recipe has no key "{key}". Did you mean {" or ".join(map(_quoted, homes))}?'
     return f'A recipe has no key "{key}".{did_you_mean(key, _with_sections(all_keys()))}'
+
+
+def _quoted(key: str) -> str:
+    return f'"{key}"'
 
 
 def _with_sections(keys: Iterable[str]) -> list[str]:
@@ -218,4 +329,4 @@ def _explain(error: ValidationError) -> str:
         return _unknown_key(key)
     reason = first["msg"].removeprefix("Value error, ")
     received = "" if isinstance(first["input"], dict) else f'; received "{" ".join(str(first["input"]).split())}"'
-    return f"{key}: {reason[0].lower()}{reason[1:]}{received}."
+    return f"{key}: {reason[0].lower()}{reason[1:]}{received}." if key else f"{reason}."

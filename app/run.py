@@ -68,6 +68,11 @@ class Run:
         return self.folder / "metrics.json"
 
     @property
+    def stages_file(self) -> Path:
+        """What each stage answered for the reported images; of runs that were made to be compared."""
+        return self.folder / "stages.npz"
+
+    @property
     def checkpoints(self) -> Path:
         """The state of unfinished training."""
         return self.folder / "checkpoints"
@@ -91,12 +96,12 @@ class Run:
     @cached_property
     def environment(self) -> dict[str, Any]:
         """What `environment.json` says."""
-        return _read(self.environment_file, json.loads)
+        return read_json(self.environment_file)
 
     @cached_property
     def metrics(self) -> dict[str, Any]:
         """What `metrics.json` says."""
-        return _read(self.metrics_file, json.loads)
+        return read_json(self.metrics_file)
 
     def start(self, recipe: Recipe, class_names: tuple[str, ...], environment: Mapping[str, Any]) -> None:
         """Makes the directory and writes what is known before training. Raises RunError where that cannot be."""
@@ -163,6 +168,11 @@ def resumable_run(folder: Path) -> Run:
     for leftover in (*folder.glob(".writing-*"), *run.checkpoints.glob(".writing-*")):
         leftover.unlink()
     return run
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object of a JSON file. Raises RunError where it is missing or damaged."""
+    return _read(path, json.loads)
 
 
 def _read(path: Path, parse: Callable[[str], Any]) -> Any:

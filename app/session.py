@@ -16,9 +16,10 @@ from regraft.devices import Device, check_device, open_device
 from regraft.errors import RunError, UsageError
 from regraft.folder import require_trainable
 from regraft.models.backbones import BACKBONES, check_backbone, default_weights, find_weights
+from regraft.models.optimizer_table import OPTIMIZERS
 from regraft.progress import Progress, Silent
 from regraft.proof import Proof
-from regraft.recipe import FineTuneChoices, Recipe
+from regraft.recipe import FineTuneChoices, OptimizerChoices, Recipe
 from regraft.records import ImageFolder
 from regraft.run import Run, new_run, resumable_run
 from regraft.sources import TFDS_PREFIX, data_fingerprint, load_source
@@ -63,6 +64,7 @@ class Request:
         recipe: every choice; with `resume` that of the run takes its place.
         out: the run directory, by default a new one under `saved_models/`.
         resume: continue the unfinished run in `out`.
+        ship: save and export the model; a comparison only needs what it answered.
         device: see `open_device`.
         data_dir: where tensorflow-datasets keeps its data.
         command: the command line, for the record.
@@ -72,6 +74,7 @@ class Request:
     recipe: Recipe
     out: Path | None = None
     resume: bool = False
+    ship: bool = True
     device: str = "auto"
     data_dir: Path | None = None
     command: Sequence[str] = ()
@@ -92,6 +95,7 @@ class Session:
     progress: Progress
     watch: Stopwatch
     proof: Proof | None
+    ships: bool
 
     @property
     def class_count(self) -> int:
@@ -124,7 +128,7 @@ def open_session(request: Request, *, pretraining: bool = False, progress: Progr
     with ExitStack() as stack:
         # TensorFlow starts on one core: where the proof comes soon, its process starts on the other meanwhile.
         use_gpus = not request.device.startswith("cpu")
-        proof = None if trains_long else stack.enter_context(Proof(use_gpus=use_gpus))
+        proof = None if trains_long or not request.ship else stack.enter_context(Proof(use_gpus=use_gpus))
         with watch.phase("start"):
             device = opened or open_device(request.device)
             _check_batch_size(recipe, device)
@@ -139,7 +143,7 @@ def open_session(request: Request, *, pretraining: bool = False, progress: Progr
         from regraft.views import ViewReader
 
         reader = ViewReader(model.input_shape[1], recipe.data.crop_fraction)
-        yield Session(run, recipe, folder, roles, device, model, digest, reader, progress, watch, proof)
+        yield Session(run, recipe, folder, roles, device, model, digest, reader, progress, watch, proof, request.ship)
 
 
 def resolve(recipe: Recipe) -> Recipe:
@@ -160,6 +164,7 @@ def resolve(recipe: Recipe) -> Recipe:
         update={
             "data": recipe.data.model_copy(update={"image_size": size}),
             "model": model.model_copy(update={"weights": weights}),
+            "optimizer": _resolve_optimizer(recipe.optimizer),
             "finetune": _resolve_finetune(recipe.finetune, is_fresh=weights == "none"),
         }
     )
@@ -170,8 +175,13 @@ def _resolve_finetune(choices: FineTuneChoices, *, is_fresh: bool) -> FineTuneCh
     if unfreeze is None:
         unfreeze = 1.0 if is_fresh else _UNFREEZE_PRETRAINED
     if batch_norm == "auto":
-        batch_norm = "live" if is_fresh else "frozen"
+        batch_norm = "adaptive" if is_fresh else "frozen"
     return choices.model_copy(update={"unfreeze": unfreeze, "batch_norm": batch_norm})
+
+
+def _resolve_optimizer(choices: OptimizerChoices) -> OptimizerChoices:
+    rate = choices.learning_rate or OPTIMIZERS[choices.name].learning_rate
+    return choices.model_copy(update={"learning_rate": rate})
 
 
 def build_model(recipe: Recipe, class_count: int, device: Device) -> tuple[keras.Model, str]:
@@ -196,7 +206,7 @@ def build_model(recipe: Recipe, class_count: int, device: Device) -> tuple[keras
             preprocessing=BACKBONES[choices.backbone].preprocessing,
             class_count=class_count,
             pooling=choices.pooling,
-            dropout=choices.dropout,
+            regularize=recipe.regularize.values,
             seed=recipe.seed,
         )
     return model, weights_digest(backbone)

@@ -55,6 +55,11 @@ def upright_size(record: Record) -> tuple[int, int]:
     return (record.width, record.height) if turned else (record.height, record.width)
 
 
+def is_plain_jpeg(record: Record) -> bool:
+    """Whether the file is an upright JPEG that TensorFlow reads, so that it can be cropped while decoding."""
+    return tensorflow_reads(record) and record.format != "PNG" and record.orientation == 1
+
+
 def tensorflow_path(record: Record) -> Path:
     """A file TensorFlow decodes to the upright photo: the original, or a lossless copy kept in the cache.
 

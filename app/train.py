@@ -14,19 +14,22 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from regraft.atomic import atomic_file
-from regraft.augment import AugmentPolicy
 from regraft.cache import cache_folder
 from regraft.errors import FolderError, RunError, UsageError
 from regraft.export import export_proven, tolerance_for
 from regraft.features import FeatureCache, extract_features
-from regraft.finetune import TrainingImages, fine_tune, read_history
+from regraft.finetune import fine_tune
 from regraft.head import Head, choose_l2, solve_head
+from regraft.history import read_history
 from regraft.judge import logits_of, write_judgement
 from regraft.losses import losses_of
 from regraft.metrics import Metrics, measure
+from regraft.models.batch_norm import reestimate_batch_norm
 from regraft.models.classifier import backbone_of, cool_head, feature_extractor, set_head, set_trainable
+from regraft.models.regularizers import features_depend_on
 from regraft.parallel import map_ordered
-from regraft.photos import tensorflow_reads
+from regraft.photos import UnreadablePhoto
+from regraft.pipeline import TrainingImages
 from regraft.progress import Silent
 from regraft.proof import Proof
 from regraft.records import Record
@@ -34,7 +37,7 @@ from regraft.report import ReportData, StageRow
 from regraft.roster import write_roster
 from regraft.run import write_json
 from regraft.session import Session, describe_versions
-from regraft.sources import labels_of, tensorflow_path, upright_size
+from regraft.sources import is_plain_jpeg, labels_of, tensorflow_path, upright_size
 from regraft.split import group_duplicates
 from regraft.stages import Stage, choose_stage, judge_stage
 from regraft.views import make_infer, softmax
@@ -53,16 +56,23 @@ class _Candidate:
     seconds: float
     facts: Mapping[str, Any]
 
+    @property
+    def probabilities(self) -> np.ndarray:
+        """float32 [N, C] for the reported images, at the stage's temperature."""
+        return softmax(self.report_logits / self.stage.temperature)
+
 
 def train(session: Session) -> dict[str, Any]:
     """Trains a classifier, keeps the better stage, judges and exports it. Returns what `metrics.json` holds.
+
+    A session that does not ship leaves `stages.npz` in the place of model, export and report.
 
     Raises:
         RegraftError: a photo became unreadable, the disk is full, the export is not what the model is. What has been
             written can be resumed.
     """
     with _resumable(session):
-        candidates = [_graft(session)]
+        candidates = [graft(session)]
         if session.recipe.finetune.epochs:
             _fine_tune(session)
             candidates.append(_judge_network(session, "fine-tuned"))
@@ -111,7 +121,7 @@ def _save_backbone(session: Session) -> None:
         backbone.save_weights(temporary)
 
 
-def _graft(session: Session) -> _Candidate:
+def graft(session: Session) -> _Candidate:
     """Solves the head on the frozen backbone's features, and puts it where fine-tuning is to begin from it."""
     roles = session.roles
     with session.watch.phase("features"):
@@ -126,9 +136,16 @@ def _graft(session: Session) -> _Candidate:
     weights = _weights_with(session.model, kept)
     if session.recipe.model.weights != "none":  # training leaves nothing of the features of fresh weights
         set_head(session.model, head.kernel, head.bias)
-    facts = {"l2": kept.l2, "l2_losses": {f"{key:g}": loss for key, loss in l2_losses.items()}}
+    facts = {
+        "solver": session.recipe.head.solver,
+        "l2": kept.l2,
+        "l2_losses": {f"{key:g}": loss for key, loss in l2_losses.items()},
+        "iterations": kept.iterations,
+        "objective": kept.objective,
+        "solve_seconds": kept.seconds,
+    }
     seconds = session.watch.seconds["features"] + session.watch.seconds["head"]
-    return _Candidate(stage, weights, kept.logits(report), seconds, {**facts, "iterations": kept.iterations})
+    return _Candidate(stage, weights, kept.logits(report), seconds, facts)
 
 
 def _spared(session: Session) -> tuple[Record, ...]:
@@ -168,6 +185,7 @@ def _features(session: Session) -> np.ndarray:
         "pooling": session.recipe.model.pooling,
         "image_size": data.image_size,
         "crop_fraction": data.crop_fraction,
+        **features_depend_on(session.recipe.regularize.values),
         "precision": session.device.precision,
         "device": session.device.kind,
         "versions": describe_versions(),
@@ -183,29 +201,51 @@ def _solve(session: Session, features: np.ndarray, records: Sequence[Record], l2
         labels_of(records),
         class_count=session.class_count,
         l2=l2,
-        max_iterations=session.recipe.head.max_iterations,
+        seed=session.recipe.seed,
+        **session.recipe.head.model_dump(exclude={"l2", "folds"}),
     )
+
+
+def unfreeze(session: Session) -> None:
+    """Lets the part of the network be trained, and its batch norms do, what the recipe says."""
+    choices = session.recipe.finetune
+    part = choices.unfreeze if choices.unfreeze is not None else 1.0
+    batch_norm: Literal["frozen", "adaptive"] = "adaptive" if choices.batch_norm == "adaptive" else "frozen"
+    set_trainable(session.model, unfreeze=part, batch_norm=batch_norm)
 
 
 def _fine_tune(session: Session) -> None:
     """Trains the network from where it stands, its batch norm and frozen part as the recipe says."""
-    choices = session.recipe.finetune
     with session.watch.phase("fine-tune"):
-        unfreeze = choices.unfreeze if choices.unfreeze is not None else 1.0
-        batch_norm: Literal["frozen", "live"] = "live" if choices.batch_norm == "live" else "frozen"
-        set_trainable(session.model, unfreeze=unfreeze, batch_norm=batch_norm)
+        unfreeze(session)
         fine_tune(
             session.model,
-            _training_images(session),
-            choices,
-            AugmentPolicy(**session.recipe.augment.model_dump()),
-            seed=session.recipe.seed,
+            training_images(session),
+            session.recipe,
             device=session.device,
             checkpoints=session.run.checkpoints,
             history_file=session.run.history_file,
             select=_make_select(session),
             progress=session.progress,
         )
+        if session.recipe.finetune.batch_norm == "reestimated":
+            import tensorflow as tf
+
+            reestimate_batch_norm(session.model, _whole_batches(session), compiled=tf.function)
+
+
+def _whole_batches(session: Session) -> Iterator[np.ndarray]:
+    """The deterministic views of the training photos, in whole batches."""
+    size, views = session.recipe.finetune.batch_size, []
+    for view in session.reader.read_all(record.path for record in session.roles.fit):
+        if isinstance(view, UnreadablePhoto):
+            raise FolderError(f"A photo became unreadable: {view}. Run the command again.")
+        views.append(view)
+        if len(views) == size:
+            yield np.stack(views)
+            views = []
+    if views and len(session.roles.fit) < size:
+        yield np.stack(views)
 
 
 def _make_select(session: Session) -> Callable[[], tuple[float, float]] | None:
@@ -221,10 +261,11 @@ def _make_select(session: Session) -> Callable[[], tuple[float, float]] | None:
     return select
 
 
-def _training_images(session: Session) -> TrainingImages:
+def training_images(session: Session) -> TrainingImages:
+    """What the network is trained on."""
     records = session.roles.fit
     sizes = np.array([upright_size(record) for record in records])
-    plain = [tensorflow_reads(record) and record.format != "PNG" and record.orientation == 1 for record in records]
+    plain = [is_plain_jpeg(record) for record in records]
     paths = [str(path) for path in map_ordered(tensorflow_path, records)]
     return TrainingImages(paths, labels_of(records), sizes[:, 0], sizes[:, 1], np.array(plain))
 
@@ -245,14 +286,15 @@ def _finish(session: Session, candidates: Sequence[_Candidate], **more: Any) -> 
     kept = next(candidate for candidate in candidates if candidate.stage is stage)
     session.model.set_weights(kept.weights)
     cool_head(session.model, stage.temperature)
-    probabilities = softmax(kept.report_logits / stage.temperature)
-    with session.watch.phase("save"), atomic_file(session.run.model_file) as temporary:
-        session.model.save(temporary)
-    with session.watch.phase("export"):
-        proof = _export(session, probabilities)
+    probabilities = kept.probabilities
     metrics = measure(labels_of(session.roles.report), probabilities, session.folder.class_names)
-    with session.watch.phase("report"):
-        write_judgement(session.run.folder, _report_data(session, candidates, kept, why, metrics, probabilities))
+    if session.ships:
+        shipped = _ship(session, probabilities)
+        with session.watch.phase("report"):
+            write_judgement(session.run.folder, _report_data(session, candidates, kept, why, metrics, probabilities))
+    else:
+        shipped = {}
+        _write_stages(session, candidates, kept)
     summary = {
         "run": str(session.run.folder),
         "stage": stage.name,
@@ -264,12 +306,33 @@ def _finish(session: Session, candidates: Sequence[_Candidate], **more: Any) -> 
         "notes": _notes(session, stage),
         "set_aside": [{"path": str(file.path), "reason": file.reason} for file in session.folder.unreadable],
         "stages": [_stage_row(candidate, session) for candidate in candidates],
-        "export": proof,
+        **shipped,
         **more,
     }
     write_json(session.run.metrics_file, summary)
     shutil.rmtree(session.run.checkpoints, ignore_errors=True)
     return summary
+
+
+def _ship(session: Session, probabilities: np.ndarray) -> dict[str, Any]:
+    """Saves the model and exports it; what the proof found, under "export"."""
+    with session.watch.phase("save"), atomic_file(session.run.model_file) as temporary:
+        session.model.save(temporary)
+    with session.watch.phase("export"):
+        return {"export": _export(session, probabilities)}
+
+
+def _write_stages(session: Session, candidates: Sequence[_Candidate], kept: _Candidate) -> None:
+    """What each stage answered for the reported images, for comparisons image by image."""
+    with atomic_file(session.run.stages_file) as temporary:
+        np.savez(
+            temporary,
+            fingerprints=np.array([record.fingerprint for record in session.roles.report]),
+            truth=labels_of(session.roles.report),
+            names=np.array([candidate.stage.name for candidate in candidates]),
+            probabilities=np.stack([candidate.probabilities for candidate in candidates]),
+            kept=np.array([candidate is kept for candidate in candidates]).argmax(),
+        )
 
 
 def _notes(session: Session, kept: Stage) -> list[str]:

@@ -6,42 +6,73 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from regraft.augment.view_names import VIEWS
 from regraft.devices import Device, open_device
-from regraft.errors import RunError
+from regraft.errors import RunError, UsageError
 from regraft.run import Run, open_run
 
 if TYPE_CHECKING:
     import keras
 
-    from regraft.views import ViewReader
+    from regraft.views import Infer, ViewReader
+
+
+@dataclass(frozen=True)
+class Look:
+    """How closely each photo is looked at.
+
+    Attributes:
+        views: a name in `regraft.augment.view_names`: how many views of a photo are answered and averaged.
+        draws: of the noise of the model's regularizers, averaged; 0 is none, as they are off at inference.
+    """
+
+    views: str = "one"
+    draws: int = 0
+
+    def __post_init__(self) -> None:
+        if self.views not in VIEWS:
+            raise UsageError(f'--views must be one of {", ".join(VIEWS)}; received "{self.views}".')
+        if self.draws < 0:
+            raise UsageError(f"--draws must be at least 0; received {self.draws}.")
 
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """The model of a run, where it computes, and how it wants its photos."""
+    """The model of a run, where it computes, how it wants its photos and what it answers to them.
+
+    `infer` gives logits [N, C] for what `reader` gives, `batch_size` photos at a time.
+    """
 
     run: Run
     model: keras.Model
     device: Device
     reader: ViewReader
+    infer: Infer
+    batch_size: int
 
 
-def open_trained(folder: Path, *, device: str = "auto") -> TrainedModel:
+def open_trained(folder: Path, *, device: str = "auto", look: Look | None = None) -> TrainedModel:
     """Loads the model of the run in `folder`.
 
     Raises:
         RunError: there is no finished run, or its model is damaged.
+        UsageError: `look` asks for draws of a model without noise.
     """
-    run = open_run(folder)
+    run, look = open_run(folder), look or Look()
     opened = open_device(device)
     import keras
 
-    import regraft.models.preprocessing  # noqa: F401 - registers the layers a model may hold
-    from regraft.views import ViewReader
+    from regraft.models.regularizers import register_layers
+    from regraft.views import ViewReader, make_infer, make_noisy_infer, over_views
 
+    register_layers()
     try:
         model = keras.saving.load_model(run.model_file, compile=False)
     except Exception as error:  # a damaged file makes Keras, zipfile and h5py raise nearly any type
         raise RunError(f"{run.model_file} is damaged; train again.") from error
     data = run.recipe.data
-    return TrainedModel(run, model, opened, ViewReader(data.image_size or 0, data.crop_fraction))
+    reader = ViewReader(data.image_size or 0, data.crop_fraction, look.views)
+    infer = make_noisy_infer(model, opened, draws=look.draws) if look.draws else make_infer(model, opened)
+    if look.views != "one":
+        infer = over_views(infer)
+    return TrainedModel(run, model, opened, reader, infer, max(1, 32 // VIEWS[look.views]))

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+import keras
 import numpy as np
 import tensorflow as tf
 
-from regraft.augment import decode_upright, make_view
+from regraft.augment.decode import decode_upright
+from regraft.augment.many_views import make_test_views
+from regraft.augment.view import make_view
 from regraft.devices import Device
+from regraft.errors import UsageError
+from regraft.models.monte_carlo import marginalize
 from regraft.parallel import map_ordered
 from regraft.photos import UnreadablePhoto, check_photo, read_bytes, read_upright_rgb, tensorflow_reads
 
@@ -19,11 +24,13 @@ Infer = Callable[[np.ndarray], np.ndarray]
 class ViewReader:
     """Reads a file as float32 [image_size, image_size, 3] in [0, 255], upright, aspect ratio kept.
 
-    TensorFlow decodes what it reads as the export will; Pillow decodes the rest (TIFF, CMYK, 16 bit, ...).
+    TensorFlow decodes what it reads as the export will; Pillow decodes the rest (TIFF, CMYK, 16 bit, ...). With
+    `views` other than "one" a file gives float32 [V, image_size, image_size, 3], see `make_test_views`.
     """
 
-    def __init__(self, image_size: int, crop_fraction: float) -> None:
-        view = make_view(image_size, crop_fraction)
+    def __init__(self, image_size: int, crop_fraction: float, views: str = "one") -> None:
+        is_single = views == "one"
+        view = make_view(image_size, crop_fraction) if is_single else make_test_views(image_size, crop_fraction, views)
         self.image_size = image_size
         self._view_bytes = tf.function(
             lambda encoded: view(decode_upright(encoded)),
@@ -72,6 +79,45 @@ def make_infer(model: Callable[..., tf.Tensor], device: Device) -> Infer:
         return device.strategy.experimental_local_results(per_core)[0].numpy()
 
     return infer_on_tpu
+
+
+def over_views(infer: Infer) -> Infer:
+    """A function from float32 [N, V, S, S, 3] to logits [N, C] whose softmax is the mean over each image's V views."""
+
+    def infer_views(images: np.ndarray) -> np.ndarray:
+        count, views = images.shape[:2]
+        logits = infer(images.reshape(count * views, *images.shape[2:]))
+        return log_mean(softmax(logits).reshape(count, views, -1), axis=1)
+
+    return infer_views
+
+
+def make_noisy_infer(model: keras.Model, device: Device, *, draws: int, seed: int = 0) -> Infer:
+    """As `make_infer`, with the noise of the model's regularizers left on and averaged out over `draws` draws of it.
+
+    Raises:
+        UsageError: the model has no noise.
+    """
+    jit = device.kind != "cpu"
+    try:
+        probabilities = marginalize(
+            model,
+            draws=draws,
+            seed=seed,
+            compiled=lambda call: tf.function(call, autograph=False, jit_compile=jit, reduce_retracing=True),
+        )
+    except ValueError as error:
+        raise UsageError(f"--draws: {error}") from None
+    return lambda images: _log(np.asarray(probabilities(tf.constant(images))))
+
+
+def log_mean(probabilities: np.ndarray, axis: int) -> np.ndarray:
+    """float32 logits whose softmax is the mean of `probabilities` along `axis`."""
+    return _log(probabilities.mean(axis=axis, dtype=np.float64))
+
+
+def _log(probabilities: np.ndarray) -> np.ndarray:
+    return np.log(np.maximum(probabilities, np.finfo(np.float32).tiny)).astype(np.float32)
 
 
 def infer_all(

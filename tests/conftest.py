@@ -23,7 +23,7 @@ PhotoFolder = Callable[..., Path]
 
 TRAINING = (
     *("--backbone", "tiny", "--seed", 3, "--epochs", 3),
-    *("--set", "finetune.batch_size=8", "--set", "finetune.learning_rate=0.003"),
+    *("--set", "finetune.batch_size=8", "--set", "optimizer.learning_rate=0.003"),
     *("--set", "data.select_fraction=0.2", "--set", "head.l2=[1e6]"),
 )
 """The options of the run that most tests share. So strong an L2 spoils the head: the fine-tuned stage is kept."""

@@ -15,14 +15,19 @@ FOLDERS = {"regraft": "app", "regraft.models": "models", "regraft.augment": "aug
 MAY_SPEAK = {"regraft.cli", "regraft.console", "regraft.prove_export"}  # the last one is run as a script
 TESTED_ELSEWHERE = {
     "regraft.__main__": "test_cli",
+    "regraft.checkpoints": "test_finetune",
     "regraft.errors": "test_recipe",
+    "regraft.first_order": "test_head",
     "regraft.judge": "test_train",
     "regraft.progress": "test_features",
     "regraft.proof": "test_export",
     "regraft.prove_export": "test_export",
     "regraft.records": "test_folder",
     "regraft.trained": "test_predict",
+    "regraft.augment.view_names": "test_many_views",
     "regraft.models.errors": "test_weights",
+    "regraft.models.optimizer_table": "test_optimizers",
+    "regraft.models.schedule_table": "test_schedules",
     "regraft.models.tiny": "test_backbones",
 }
 HEAVY = ("tensorflow", "keras", "matplotlib", "scipy", "sklearn", "pydantic")

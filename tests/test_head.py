@@ -8,7 +8,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold
 
 import regraft.head
-from regraft.head import choose_l2, solve_head
+from regraft.head import _Problem, choose_l2, solve_head
+from regraft.models.optimizer_table import OPTIMIZERS
 
 CLASSES = 3
 
@@ -186,3 +187,74 @@ def test_one_candidate_is_taken_without_a_trial():
 
 def test_the_same_seed_gives_the_same_losses():
     assert choose(*problem()) == choose(*problem())
+
+
+def drawn_problem(count: int = 60, width: int = 5, classes: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.default_rng(8)
+    labels = np.arange(count) % classes
+    return (random.normal(size=(classes, width))[labels] + random.normal(size=(count, width))).astype(
+        np.float32
+    ), labels
+
+
+def problem_of(features: np.ndarray, labels: np.ndarray, l2: float) -> _Problem:
+    return _Problem(features.astype(np.float64), labels, l2, (features.shape[1] + 1, labels.max() + 1))
+
+
+def test_the_hessian_vector_product_is_the_change_of_the_gradient():
+    features, labels = drawn_problem()
+    problem, random = problem_of(features, labels, 0.1), np.random.default_rng(9)
+    point, direction = random.normal(size=(2, 18))
+    step = 1e-5
+    ahead, behind = (problem.loss_and_gradient(point + sign * step * direction)[1] for sign in (1, -1))
+    np.testing.assert_allclose(problem.hessian_times(point, direction), (ahead - behind) / (2 * step), atol=1e-7)
+
+
+def test_the_hessian_vector_product_is_that_of_the_dense_hessian():
+    """H = mean over images of (diag(p) - p p^T) (x) (x x^T), plus l2 on the kernel."""
+    features, labels = drawn_problem(count=12, width=2)
+    problem, random = problem_of(features, labels, 0.3), np.random.default_rng(9)
+    point, direction = random.normal(size=(2, 9))
+    x = np.hstack([features, np.ones((12, 1))]).astype(np.float64)
+    scores = x @ point.reshape(3, 3)
+    p = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+    dense = np.zeros((9, 9))
+    for image in range(12):
+        dense += np.kron(np.outer(x[image], x[image]), np.diag(p[image]) - np.outer(p[image], p[image])) / 12
+    dense += 0.3 * np.diag([1.0] * 6 + [0.0] * 3)
+    np.testing.assert_allclose(problem.hessian_times(point, direction), dense @ direction, atol=1e-12)
+
+
+def test_newton_and_lbfgs_find_the_same_minimum():
+    features, labels = drawn_problem()
+    heads = [solve_head(features, labels, class_count=3, l2=0.05, solver=name) for name in ("lbfgs", "newton-cg")]
+    np.testing.assert_allclose(heads[0].kernel, heads[1].kernel, atol=2e-4)
+    assert heads[0].objective == pytest.approx(heads[1].objective, abs=1e-8)
+    assert max(head.gradient for head in heads) < 2e-5
+    assert heads[1].iterations < 12
+
+
+@pytest.mark.parametrize("solver", OPTIMIZERS)
+def test_first_order_methods_come_near_the_minimum_and_repeat(solver):
+    features, labels = drawn_problem()
+    best = solve_head(features, labels, class_count=3, l2=0.05)
+    options = {
+        "class_count": 3,
+        "l2": 0.05,
+        "solver": solver,
+        "epochs": 60,
+        "batch_size": 16,
+        "learning_rate": None,
+        "seed": 4,
+    }
+    head = solve_head(features, labels, **options)
+    start = np.log(3)
+    assert best.objective <= head.objective < best.objective + 0.6 * (start - best.objective)
+    assert head.iterations == 60 * 4
+    np.testing.assert_array_equal(head.kernel, solve_head(features, labels, **options).kernel)
+
+
+def test_a_batch_larger_than_the_folder_is_all_of_it():
+    features, labels = drawn_problem(count=9)
+    head = solve_head(features, labels, class_count=3, l2=0.1, solver="adam", epochs=5, batch_size=64)
+    assert head.iterations == 5

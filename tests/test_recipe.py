@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from regraft.errors import ExportError, RegraftError, UsageError, did_you_mean
-from regraft.recipe import NAMED, FineTuneChoices, Recipe, all_keys, load_recipe, make_recipe, parse_edit
+from regraft.recipe import NAMED, Recipe, all_keys, edit_recipe, load_recipe, make_recipe, parse_edit
 
 
 def message_of(call, *arguments) -> str:
@@ -34,13 +34,15 @@ def test_the_toml_says_every_choice_that_is_made():
         "data.image_size",
         "model.weights",
         "finetune.unfreeze",
+        "head.learning_rate",
+        *(f"optimizer.{key}" for key in ("learning_rate", "momentum", "nesterov", "beta_1", "beta_2", "weight_decay")),
     }  # left to the backbone and its weights
 
 
 def test_edits_apply_to_the_recipe_of_that_name_and_leave_the_name_as_it_is():
     recipe = load_recipe("thorough", {"finetune.epochs": 3, "seed": 7, "head.l2": [0.1]})
-    assert (recipe.finetune.epochs, recipe.finetune.warmup_epochs) == (3, 1.0)
-    assert (recipe.seed, recipe.head.l2, recipe.model.dropout) == (7, (0.1,), 0.2)
+    assert (recipe.finetune.epochs, recipe.schedule.warmup_epochs) == (3, 1.0)
+    assert (recipe.seed, recipe.head.l2, recipe.regularize.dropout) == (7, (0.1,), 0.2)
     assert load_recipe("thorough").finetune.epochs == 24
 
 
@@ -64,6 +66,11 @@ def test_a_recipe_cannot_be_changed():
     [
         ({"finetune.epoch": 3}, 'A recipe has no key "finetune.epoch". Did you mean "finetune.epochs"?'),
         ({"finetun.epochs": 3}, 'A recipe has no key "finetun.epochs". Did you mean "finetune.epochs"?'),
+        (
+            {"finetune.learning_rate": 0.1},
+            'A recipe has no key "finetune.learning_rate". '
+            'Did you mean "head.learning_rate" or "optimizer.learning_rate"?',
+        ),
         ({"sed": 3}, 'A recipe has no key "sed". Did you mean "seed"?'),
         ({"qqqq": 3}, 'A recipe has no key "qqqq".'),
         ({"finetune": 3}, '"finetune" is a section of a recipe; name one of its keys, such as "finetune.epochs".'),
@@ -100,12 +107,15 @@ def test_an_unknown_recipe_names_the_nearest():
     [
         ("finetune.epochs", -1, "greater than or equal to 0"),
         ("finetune.epochs", 2.5, "valid integer"),
-        ("finetune.learning_rate", 0, "greater than 0"),
-        ("finetune.learning_rate", float("nan"), "finite number"),
-        ("finetune.batch_norm", "thawed", "'auto', 'frozen' or 'live'"),
+        ("optimizer.learning_rate", 0, "greater than 0"),
+        ("optimizer.learning_rate", float("nan"), "finite number"),
+        ("finetune.batch_norm", "thawed", "'auto', 'frozen', 'adaptive' or 'reestimated'"),
         ("model.pooling", "sum", "'avg' or 'max'"),
-        ("model.dropout", 1.0, "less than 1"),
-        ("augment.hue", 0.6, "less than or equal to 0.5"),
+        ("schedule.decay", 1.0, "less than 1"),
+        ("optimizer.name", "adamm", "'sgd', 'momentum', 'nesterov', 'adagrad', 'rmsprop', 'adam' or 'adamw'"),
+        ("schedule.name", "linear", "'constant', 'step', 'exponential', 'cosine', 'one_cycle', 'cyclic' or 'plateau'"),
+        ("head.solver", "bfgs", "'lbfgs', 'newton-cg', 'sgd'"),
+        ("regularize.dropconnect_inference", "median", "'mean' or 'gaussian'"),
         ("augment.flip", "sometimes", "valid boolean"),
         ("data.image_size", 4, "greater than or equal to 8"),
         ("data.val_fraction", 0.0, "greater than 0"),
@@ -135,12 +145,56 @@ def test_a_value_of_several_lines_is_answered_in_one():
 
 
 def test_warmup_must_end_before_training_does():
-    text = message_of(load_recipe, "balanced", {"finetune.epochs": 1, "finetune.warmup_epochs": 1.0})
-    assert text == "finetune: warmup_epochs must be less than epochs (1); received 1."
+    text = message_of(load_recipe, "balanced", {"finetune.epochs": 1, "schedule.warmup_epochs": 1.0})
+    assert text == "schedule.warmup_epochs must be less than the epochs (1); received 1."
 
 
 def test_warmup_does_not_matter_without_epochs():
-    assert FineTuneChoices(epochs=0, warmup_epochs=2.0).epochs == 0
+    assert load_recipe("quick", {"schedule.warmup_epochs": 2.0}).schedule.warmup_epochs == 2.0
+
+
+@pytest.mark.parametrize(
+    ("edits", "message"),
+    [
+        ({"regularize.dropout": 1.0}, 'regularize.dropout: must be in [0, 1); received "1.0".'),
+        (
+            {"regularize.stochastic_depth": [0.8, 0.9]},
+            'regularize.stochastic_depth: must not grow; received "[0.8, 0.9]".',
+        ),
+        (
+            {"regularize.fractional_pooling": 2.0},
+            'regularize.fractional_pooling: must be 0 or in (1, 2); received "2.0".',
+        ),
+        ({"augment.hue": 0.6}, 'augment.hue: must be in [0, 0.5]; received "0.6".'),
+        (
+            {"schedule.name": "cyclic", "schedule.cycles": 3},
+            "schedule.cycles must divide the epochs (8), so be one of 1, 2, 4, 8; received 3.",
+        ),
+        (
+            {"optimizer.clip_norm": 1.0, "optimizer.clip_value": 2.0},
+            "optimizer: clip_norm and clip_value exclude each other; received 1 and 2.",
+        ),
+        (
+            {"optimizer.name": "lbfgs"},
+            "optimizer.name: a second-order method needs all images at each step and a convex loss, which only the "
+            "head has (head.solver); use one of sgd, momentum, nesterov, adagrad, rmsprop, adam, adamw for the "
+            'network; received "lbfgs".',
+        ),
+    ],
+)
+def test_what_does_not_fit_says_what_does(edits, message):
+    assert message_of(load_recipe, "balanced", edits) == message
+
+
+def test_one_number_is_the_survival_of_the_last_block():
+    assert load_recipe("balanced", {"regularize.stochastic_depth": 0.8}).regularize.stochastic_depth == (1.0, 0.8)
+
+
+def test_edits_change_a_recipe_and_leave_the_rest():
+    recipe = load_recipe("thorough", {"seed": 4})
+    edited = edit_recipe(recipe, {"optimizer.name": "sgd"})
+    assert edited.optimizer.name == "sgd"
+    assert edit_recipe(edited, {"optimizer.name": "adam"}) == recipe
 
 
 @pytest.mark.parametrize(
@@ -166,7 +220,7 @@ def test_a_file_that_is_not_there_or_a_folder_is_named(tmp_path: Path):
     ("text", "edit"),
     [
         ("finetune.epochs=3", ("finetune.epochs", 3)),
-        ("finetune.learning_rate=1e-3", ("finetune.learning_rate", 0.001)),
+        ("optimizer.learning_rate=1e-3", ("optimizer.learning_rate", 0.001)),
         (" augment.flip = false ", ("augment.flip", False)),
         ("head.l2=[0.1, 1]", ("head.l2", [0.1, 1])),
         ("model.backbone=mobilenet_v2", ("model.backbone", "mobilenet_v2")),

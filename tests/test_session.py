@@ -31,8 +31,8 @@ def test_a_stopwatch_adds_the_seconds_of_a_phase_up_in_the_order_of_first_use(mo
     ("edits", "image_size", "weights", "batch_norm"),
     [
         ({}, 32, "shipped", "frozen"),
-        ({"model.weights": "none"}, 32, "none", "live"),
-        ({"data.image_size": 48, "finetune.batch_norm": "live"}, 48, "shipped", "live"),
+        ({"model.weights": "none"}, 32, "none", "adaptive"),
+        ({"data.image_size": 48, "finetune.batch_norm": "adaptive"}, 48, "shipped", "adaptive"),
         ({"model.backbone": "xception"}, 299, "imagenet", "frozen"),
     ],
 )

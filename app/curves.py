@@ -1,0 +1,112 @@
+"""How trainings went, as pictures and a CSV: losses over the epochs, accuracies over the seeds."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from regraft.atomic import atomic_file, write_text
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Histories = Mapping[str, Sequence[Sequence[Mapping[str, Any]]]]
+"""For each arm, for each seed, the rows of the history."""
+
+# Okabe & Ito 2008: told apart also by colour-blind readers, and in grey.
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
+_SHOWN = (("loss", "training loss"), ("select_loss", "loss on the photos that decide"))
+
+
+def write_curves(path: Path, histories: Histories) -> None:
+    """One CSV row for each arm, epoch and quantity: mean, lowest and highest over the seeds."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["arm", "epoch", "quantity", "mean", "lowest", "highest", "seeds"])
+    for arm, runs in histories.items():
+        for quantity, _ in _SHOWN:
+            for epoch, values in enumerate(curve(runs, quantity), start=1):
+                spread = (f"{number:.6f}" for number in (np.mean(values), min(values), max(values)))
+                writer.writerow([arm, epoch, quantity, *spread, len(values)])
+    write_text(path, text.getvalue())
+
+
+def curve(runs: Sequence[Sequence[Mapping[str, Any]]], quantity: str) -> list[list[float]]:
+    """For each epoch, the quantity of each run that has it."""
+    length = max((len(run) for run in runs), default=0)
+    epochs = [
+        [float(run[epoch][quantity]) for run in runs if len(run) > epoch and quantity in run[epoch]]
+        for epoch in range(length)
+    ]
+    return [values for values in epochs if values]
+
+
+def draw_curves(path: Path, histories: Histories) -> None:
+    """PNG: mean over the seeds and their range, one colour an arm, training loss beside the loss that decides."""
+    from matplotlib.ticker import MaxNLocator
+
+    shown = [(key, title) for key, title in _SHOWN if any(curve(runs, key) for runs in histories.values())]
+    figure = make_figure(5.2 * len(shown), 3.9)
+    for place, (quantity, title) in enumerate(shown, start=1):
+        axes = figure.add_subplot(1, len(shown), place)
+        for number, (arm, runs) in enumerate(histories.items()):
+            _draw_curve(axes, curve(runs, quantity), arm, COLORS[number % len(COLORS)])
+        plain_axes(axes, title)
+        axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    _legend_below(figure, len(histories))
+    _save(figure, path)
+
+
+def draw_accuracies(path: Path, accuracies: Mapping[str, Sequence[float]]) -> None:
+    """PNG: a dot for each seed and a line at the mean, one row an arm; the dots of one seed have one shade."""
+    figure = make_figure(6.4, 0.9 + 0.42 * len(accuracies))
+    axes = figure.add_subplot()
+    for row, values in enumerate(accuracies.values()):
+        percent = 100 * np.asarray(values)
+        axes.plot([percent.mean()] * 2, [row - 0.3, row + 0.3], color="black", linewidth=1.6)
+        axes.scatter(percent, [row] * len(values), color=COLORS[row % len(COLORS)], s=28, zorder=3, alpha=0.8)
+    axes.set_yticks(range(len(accuracies)), list(accuracies))
+    axes.invert_yaxis()
+    plain_axes(axes, "accuracy on photos nothing else has seen, % (a dot a seed, a line the mean)")
+    axes.grid(axis="x", color="#e5e7eb")
+    _save(figure, path)
+
+
+def _draw_curve(axes: Axes, values: Sequence[Sequence[float]], arm: str, color: str) -> None:
+    epochs = np.arange(1, len(values) + 1)
+    axes.plot(epochs, [np.mean(each) for each in values], color=color, label=arm, linewidth=1.8)
+    axes.fill_between(epochs, [min(each) for each in values], [max(each) for each in values], color=color, alpha=0.13)
+
+
+def plain_axes(axes: Axes, title: str) -> None:
+    """Sets the title and takes away what is no data."""
+    axes.set_title(title, fontsize=10, loc="left")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_axisbelow(True)
+
+
+def _legend_below(figure: Figure, count: int) -> None:
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(count, 4), frameon=False, fontsize=9)
+
+
+def make_figure(width_inches: float, height_inches: float) -> Figure:
+    """An empty figure that touches no global state."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width_inches, height_inches), dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _save(figure: Figure, path: Path) -> None:
+    with atomic_file(path) as temporary:
+        figure.savefig(temporary, format="png")

@@ -1,0 +1,99 @@
+"""`find-lr`: the learning-rate range test on the very network, head and images that a training would begin with."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from regraft.errors import RunError, UsageError
+from regraft.progress import Progress, Silent
+from regraft.rate_range import run_range, write_range
+from regraft.session import Request, Session, open_session
+
+
+def find_rate(
+    request: Request,
+    *,
+    low: float,
+    high: float,
+    steps: int,
+    out: Path,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Runs the test, writes learning_rate_range.csv and .png into the folder `out`, and returns what came out.
+
+    It trains a network of its own and leaves no run behind, so a later training is what it would have been.
+
+    Raises:
+        RegraftError: the request or an argument does not fit, or `out` exists without `force`.
+    """
+    progress = progress or Silent()
+    if not request.recipe.finetune.epochs:
+        raise UsageError("find-lr tries rates of fine-tuning, and this recipe has none; take balanced or thorough.")
+    if out.exists() and not force:
+        raise RunError(f"{out} exists already; choose another --out or add --force.")
+    with ExitStack() as stack:
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="regraft-")))
+        session = stack.enter_context(
+            open_session(replace(request, out=scratch / "run", ship=False), progress=progress)
+        )
+        ticker = stack.enter_context(progress.work("find-lr", steps, "steps"))
+        train_step = make_step(session, steps)
+
+        def step(rate: float) -> float:
+            loss = train_step(rate)
+            ticker.advance(note=f"rate {rate:.1e}  loss {loss:.3f}")
+            return loss
+
+        result = run_range(step, low=low, high=high, steps=steps)
+    out.mkdir(parents=True, exist_ok=True)
+    write_range(out, result)
+    return {
+        "folder": str(out),
+        "suggestion": result.suggestion,
+        "reason": result.reason,
+        "steps": len(result.rates),
+        "low": float(result.rates[0]),
+        "high": float(result.rates[-1]),
+    }
+
+
+def make_step(session: Session, steps: int) -> Callable[[float], float]:
+    """A function that trains on the next batch at a rate and returns the loss before it."""
+    from regraft.augment.policy import AugmentPolicy
+    from regraft.finetune import make_trainer
+    from regraft.models.schedules import Constant
+    from regraft.pipeline import steps_per_epoch, training_batches
+    from regraft.train import graft, training_images, unfreeze
+
+    graft(session)
+    unfreeze(session)
+    images, recipe = training_images(session), session.recipe
+    batch_size = recipe.finetune.batch_size
+    batches = training_batches(
+        images,
+        class_count=session.class_count,
+        policy=AugmentPolicy(**recipe.augment.values),
+        image_size=session.reader.image_size,
+        batch_size=batch_size,
+        seed=recipe.seed,
+        first_epoch=0,
+        epochs=math.ceil(steps / steps_per_epoch(len(images.paths), batch_size)),
+    )
+    rate_now = Constant(0.0)
+    with session.device.strategy.scope():
+        trainer = make_trainer(session.model, recipe, rate_now, session.device)
+    shown = iter(batches)
+
+    def step(rate: float) -> float:
+        rate_now.rate.assign(rate)
+        trainer.reset_metrics()
+        return float(trainer.train_on_batch(*next(shown), return_dict=True)["loss"])
+
+    return step

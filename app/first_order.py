@@ -1,0 +1,65 @@
+"""The head's convex problem by first-order methods, as networks are trained; to compare with the second-order ones."""
+
+from __future__ import annotations
+
+import math
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from regraft.models.optimizer_table import OPTIMIZERS
+from regraft.models.optimizers import make_optimizer
+
+
+def descend(
+    x: np.ndarray,
+    labels: np.ndarray,
+    *,
+    class_count: int,
+    l2: float,
+    optimizer: str,
+    learning_rate: float | None,
+    epochs: int,
+    batch_size: int,
+    seed: int,
+) -> tuple[np.ndarray, int]:
+    """Weights float64 [C + 1, classes] after `epochs` epochs from zero, the bias last, and the number of steps.
+
+    Each step takes the gradient of a batch's mean cross-entropy + l2 / 2 * ||kernel||²; the rate falls to 0 on half a
+    cosine, without which the noise of the batches would keep them from the minimum.
+
+    Args:
+        x: float [N, C], scaled.
+        labels: int [N].
+        class_count, l2: as for `solve_head`.
+        optimizer: a key of `OPTIMIZERS`.
+        learning_rate: the highest rate; None is the table's for heads.
+        epochs: times that each image is seen.
+        batch_size: images a step; the last batch of an epoch is filled up from its beginning.
+        seed: of the order of the images.
+    """
+    size = min(batch_size, len(x))
+    steps = math.ceil(len(x) / size)
+    rate = keras.optimizers.schedules.CosineDecay(learning_rate or OPTIMIZERS[optimizer].head_rate, epochs * steps)
+    weights = keras.Variable(np.zeros((x.shape[1] + 1, class_count)), dtype="float32", name="kernel")
+    stepper = make_optimizer(optimizer, rate)
+    stepper.build([weights])
+    features, one_hot = tf.constant(x, tf.float32), tf.one_hot(labels, class_count)
+
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec([size], tf.int32)])
+    def step(chosen: tf.Tensor) -> None:
+        batch = tf.gather(features, chosen)
+        kernel, bias = weights.value[:-1], weights.value[-1]
+        residual = (tf.nn.softmax(batch @ kernel + bias) - tf.gather(one_hot, chosen)) / size
+        gradient = tf.concat(
+            [tf.matmul(batch, residual, transpose_a=True) + l2 * kernel, [tf.reduce_sum(residual, 0)]], 0
+        )
+        stepper.apply([gradient])
+
+    random = np.random.default_rng(seed)
+    for _ in range(epochs):
+        order = np.resize(random.permutation(len(x)), steps * size).astype(np.int32)
+        for chosen in order.reshape(steps, size):
+            step(tf.constant(chosen))
+    return np.asarray(weights.value, np.float64), epochs * steps

@@ -1,0 +1,86 @@
+"""What fine-tuning sees: batches of augmented images, a function of the recipe, the epoch and the images alone."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+
+from regraft.augment.policy import AugmentPolicy, make_batch_op, make_train_view
+from regraft.parallel import cores
+
+
+@dataclass(frozen=True)
+class TrainingImages:
+    """What is trained on.
+
+    Attributes:
+        paths: files TensorFlow decodes.
+        labels: int [N].
+        heights, widths: int [N], pixels of the upright images.
+        plain_jpeg: bool [N], JPEGs of EXIF orientation 1, which can be cropped while decoding.
+    """
+
+    paths: Sequence[str]
+    labels: np.ndarray
+    heights: np.ndarray
+    widths: np.ndarray
+    plain_jpeg: np.ndarray
+
+
+def training_batches(
+    images: TrainingImages,
+    *,
+    class_count: int,
+    policy: AugmentPolicy,
+    image_size: int,
+    batch_size: int,
+    seed: int,
+    first_epoch: int,
+    epochs: int,
+) -> tf.data.Dataset:
+    """Batches (float32 [B, S, S, 3] in [0, 255], float32 [B, classes]) of epochs first_epoch .. epochs - 1.
+
+    Each epoch sees every image once, in its own order; the last batch is filled up from the epoch's beginning, so
+    every batch is full. Labels are one-hot, unless the policy mixes images. Every draw follows from (seed, epoch,
+    position), whatever the parallelism. Parallelism is fixed and autotuning off: deleting an autotuned iterator can
+    block for tens of seconds in TensorFlow 2.21.
+    """
+    count = len(images.paths)
+    positions = tf.range(steps_per_epoch(count, batch_size) * batch_size)
+    view, mix = make_train_view(policy, image_size), make_batch_op(policy)
+    columns = [tf.constant([os.fsencode(path) for path in images.paths]), tf.constant(images.labels, tf.int32)]
+    columns += [tf.constant(images.heights, tf.int32), tf.constant(images.widths, tf.int32)]
+    columns += [tf.constant(images.plain_jpeg, tf.bool)]
+
+    def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
+        epoch_seed = tf.stack([seed, tf.cast(epoch, tf.int32)])
+        order = tf.random.experimental.stateless_shuffle(tf.range(count), seed=epoch_seed)
+        chosen = tf.gather(order, positions % count)
+        seeds = tf.tile(epoch_seed[None, :], [tf.size(positions), 1])
+        return tf.data.Dataset.from_tensor_slices((chosen, seeds, positions))
+
+    def load(chosen: tf.Tensor, epoch_seed: tf.Tensor, position: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        path, label, height, width, plain_jpeg = (tf.gather(column, chosen) for column in columns)
+        seed = tf.random.fold_in(epoch_seed, position)
+        return view(tf.io.read_file(path), height, width, plain_jpeg, seed), tf.one_hot(label, class_count), seed
+
+    def finish(images: tf.Tensor, labels: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return mix(images, labels, seeds[0]) if mix else (images, labels)
+
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    options.deterministic = True
+    epochs_left = tf.data.Dataset.range(first_epoch, epochs).flat_map(one_epoch)
+    mapped = epochs_left.map(load, num_parallel_calls=cores(), deterministic=True)
+    batches = mapped.batch(batch_size, drop_remainder=True).map(finish, num_parallel_calls=1)
+    return batches.prefetch(2).with_options(options)
+
+
+def steps_per_epoch(image_count: int, batch_size: int) -> int:
+    """How many batches show every image once."""
+    return math.ceil(image_count / batch_size)

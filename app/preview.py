@@ -1,0 +1,182 @@
+"""A contact sheet of what training sees: photos beside several draws of the augmentation policy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image, ImageDraw, ImageFont
+
+from regraft.atomic import atomic_file
+from regraft.augment.policy import AugmentPolicy, make_batch_op, make_train_view
+from regraft.augment.table import AUGMENTATIONS
+from regraft.errors import FolderError
+from regraft.photos import UnreadablePhoto
+from regraft.progress import Progress
+from regraft.records import ImageFolder, Record
+from regraft.sources import is_plain_jpeg, scan_remembered, tensorflow_path, upright_size
+from regraft.views import ViewReader
+
+_SHOWN_PX, _GAP_PX, _NAME_PX, _TITLE_PX = 160, 8, 20, 44
+_INK, _GREY, _PAPER = "#111827", "#6b7280", "#ffffff"
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One row of the sheet: what stands above it, its pictures uint8 [S, S, 3], and what stands below each."""
+
+    name: str
+    pictures: Sequence[np.ndarray]
+    words: Sequence[str]
+
+
+def write_preview(
+    root: Path,
+    augment: Mapping[str, Any],
+    *,
+    image_size: int,
+    crop_fraction: float,
+    seed: int,
+    photos: int,
+    draws: int,
+    out: Path,
+    progress: Progress,
+) -> dict[str, Any]:
+    """Writes the sheet to `out`, whose suffix says the format, and returns what is on it.
+
+    A row is a photo: first as prediction sees it, then as training may see it, a draw for each epoch. Where images are
+    mixed with one another, the last row shows them, with the shares of their labels.
+
+    Args:
+        root: a folder of photos.
+        augment: values of the recipe's [augment].
+        image_size, crop_fraction: of the deterministic view.
+        seed: of the choice of photos and of the draws.
+        photos, draws: rows and columns, at least 1.
+        out: the file.
+        progress: who is told.
+
+    Raises:
+        FolderError: the folder holds no photo, or one became unreadable.
+    """
+    folder = scan_remembered(root, progress)
+    chosen = choose_photos(folder, photos, seed)
+    policy, reader = AugmentPolicy(**augment), ViewReader(image_size, crop_fraction)
+    rows = [_photo_row(record, place, folder, policy, reader, seed, draws) for place, record in enumerate(chosen)]
+    if mixed := _mixed_row(chosen, folder, policy, reader, seed, draws):
+        rows.append(mixed)
+    title = f"{root.name}: {describe(augment)}"
+    sheet = _draw_sheet(rows, title, columns=1 + draws)
+    with atomic_file(out) as temporary:
+        sheet.save(temporary, format="JPEG" if out.suffix.lower() in (".jpg", ".jpeg") else "PNG")
+    return {
+        "sheet": str(out),
+        "photos": [str(record.path) for record in chosen],
+        "draws": draws,
+        "policy": describe(augment),
+        "set_aside": [{"path": str(file.path), "reason": file.reason} for file in folder.unreadable],
+    }
+
+
+def choose_photos(folder: ImageFolder, count: int, seed: int) -> list[Record]:
+    """`count` photos, as many as there are at most, spread over the classes."""
+    if not folder.records:
+        raise FolderError(f"{folder.root} holds no photo to show.")
+    random = np.random.default_rng(seed)
+    by_class: list[list[Record]] = [[] for _ in folder.class_names]
+    for index in random.permutation(len(folder.records)):
+        by_class[folder.records[index].class_index].append(folder.records[index])
+    turns = [records[turn] for turn in range(count) for records in by_class if turn < len(records)]
+    return sorted(turns[:count], key=lambda record: record.class_index)
+
+
+def describe(augment: Mapping[str, Any]) -> str:
+    """The policy in words: the options of what is turned on, such as "flip, brightness 0.2"."""
+    words = []
+    for row in AUGMENTATIONS.values():
+        if row.is_on(augment):
+            shown = {key: augment[key] for key in row.options if augment[key]}
+            words += [key if value is True else f"{key} {value}" for key, value in shown.items()]
+    return ", ".join(words) or "nothing is varied"
+
+
+def _photo_row(
+    record: Record, place: int, folder: ImageFolder, policy: AugmentPolicy, reader: ViewReader, seed: int, draws: int
+) -> _Row:
+    pictures = [_read(record, reader), *_drawn(record, place, policy, reader.image_size, seed, draws)]
+    words = ["as predicted", *(f"epoch {epoch}" for epoch in range(1, draws + 1))]
+    return _Row(f"{folder.class_names[record.class_index]}   {record.path.name}", pictures, words)
+
+
+def _read(record: Record, reader: ViewReader) -> np.ndarray:
+    try:
+        return _to_uint8(reader.read(record.path))
+    except UnreadablePhoto as error:
+        raise FolderError(f"{record.path} became unreadable: {error}. Run the command again.") from None
+
+
+def _drawn(
+    record: Record, place: int, policy: AugmentPolicy, image_size: int, seed: int, draws: int
+) -> Iterator[np.ndarray]:
+    """What training would show of the photo, were it at this place of each epoch."""
+    view = tf.function(make_train_view(policy, image_size), autograph=False)
+    encoded = tf.io.read_file(str(tensorflow_path(record)))
+    height, width = (tf.constant(side, tf.int32) for side in upright_size(record))
+    plain = tf.constant(is_plain_jpeg(record))
+    for epoch in range(draws):
+        epoch_seed = tf.constant([seed, epoch], tf.int32)
+        yield _to_uint8(view(encoded, height, width, plain, tf.random.fold_in(epoch_seed, place)).numpy())
+
+
+def _mixed_row(
+    chosen: Sequence[Record], folder: ImageFolder, policy: AugmentPolicy, reader: ViewReader, seed: int, draws: int
+) -> _Row | None:
+    mix = make_batch_op(policy)
+    if mix is None:
+        return None
+    members = [chosen[number % len(chosen)] for number in range(draws + 1)]
+    images = np.stack([_read(record, reader) for record in members]).astype(np.float32)
+    labels = tf.one_hot([record.class_index for record in members], len(folder.class_names))
+    pixels, shares = mix(tf.constant(images), labels, tf.constant([seed, 0], tf.int32))
+    words = [_shares(row, folder.class_names) for row in shares.numpy()]
+    return _Row("mixed within a batch", [_to_uint8(image) for image in pixels.numpy()], words)
+
+
+def _shares(row: np.ndarray, class_names: Sequence[str]) -> str:
+    best = [index for index in np.argsort(-row, kind="stable")[:2] if row[index] > 0.005]
+    return ", ".join(f"{100 * row[index]:.0f} % {class_names[index]}" for index in best)
+
+
+def _draw_sheet(rows: Sequence[_Row], title: str, *, columns: int) -> Image.Image:
+    row_px = _NAME_PX + _SHOWN_PX + _NAME_PX + _GAP_PX
+    width = _GAP_PX + columns * (_SHOWN_PX + _GAP_PX)
+    sheet = Image.new("RGB", (width, _TITLE_PX + len(rows) * row_px + _GAP_PX), _PAPER)
+    draw = ImageDraw.Draw(sheet)
+    _write(draw, (_GAP_PX, 12), title, width - 2 * _GAP_PX, size=16, fill=_INK)
+    for number, row in enumerate(rows):
+        top = _TITLE_PX + number * row_px
+        _write(draw, (_GAP_PX, top), row.name, width - 2 * _GAP_PX, size=13, fill=_INK)
+        for column, (picture, words) in enumerate(zip(row.pictures, row.words, strict=True)):
+            left = _GAP_PX + column * (_SHOWN_PX + _GAP_PX)
+            shown = Image.fromarray(picture).resize((_SHOWN_PX, _SHOWN_PX), Image.Resampling.BICUBIC)
+            sheet.paste(shown, (left, top + _NAME_PX))
+            _write(draw, (left, top + _NAME_PX + _SHOWN_PX + 2), words, _SHOWN_PX, size=12, fill=_GREY)
+    return sheet
+
+
+def _write(draw: ImageDraw.ImageDraw, place: tuple[int, int], text: str, room: int, *, size: int, fill: str) -> None:
+    """One line, shortened to `room` pixels; what the font lacks is shown as its replacement."""
+    font = ImageFont.load_default(size)
+    text = text.encode("utf-8", "replace").decode()
+    shown = text
+    while draw.textlength(shown, font) > room and len(shown) > 1:
+        shown = f"{text[: len(shown) - 2]}…"
+    draw.text(place, shown, fill=fill, font=font)
+
+
+def _to_uint8(image: np.ndarray) -> np.ndarray:
+    return np.clip(np.rint(image), 0, 255).astype(np.uint8)

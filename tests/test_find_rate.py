@@ -1,0 +1,47 @@
+"""`find-lr`: a suggestion, a plot, and nothing that a later training could notice."""
+
+import csv
+from pathlib import Path
+
+import pytest
+from conftest import PhotoFolder, run_regraft
+
+SMALL = ("--backbone", "tiny", "--set", "head.l2=[0.1]", "--set", "finetune.batch_size=8")
+
+
+def test_it_leaves_a_plot_and_a_later_training_as_it_would_have_been(
+    mixed_photos: Path, tmp_path: Path, without_export
+):
+    def weights_of(name: str) -> str:
+        answer = run_regraft("train", mixed_photos, *SMALL, "--epochs", 1, "--out", tmp_path / name)
+        assert answer.code == 0, answer.stderr
+        (row,) = csv.DictReader((tmp_path / name / "history.csv").read_text().splitlines())
+        return (tmp_path / name / "predictions.csv").read_text() + row["loss"]
+
+    before = weights_of("before")
+    answer = run_regraft(
+        "find-lr", mixed_photos, *SMALL, "--steps", 10, "--high", 0.01, "--out", tmp_path / "rates", "--json"
+    )
+    assert answer.code == 0, answer.stderr
+    assert answer.values["steps"] == 10
+    written = sorted(path.name for path in (tmp_path / "rates").iterdir())
+    assert written == ["learning_rate_range.csv", "learning_rate_range.png"]
+    assert weights_of("after") == before
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            ("--recipe", "quick"),
+            "find-lr tries rates of fine-tuning, and this recipe has none; take balanced or thorough.",
+        ),
+        (("--out", "here"), "here exists already; choose another --out or add --force."),
+        (("--low", "1"), "--low and --high must be 0 < low < high; received 1 and 1."),
+    ],
+)
+def test_what_does_not_fit_is_one_line(options, message, photo_folder: PhotoFolder, tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("here").mkdir()
+    answer = run_regraft("find-lr", photo_folder({"cat": 8, "dog": 8}), "--backbone", "tiny", *options)
+    assert (answer.code, answer.stderr.splitlines()[-1]) == (2, f"regraft: {message}")

@@ -1,0 +1,125 @@
+"""What training sees: each image once an epoch, the same pixels for the same seed, whatever the parallelism."""
+
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import draw_photo
+from PIL import Image
+
+from regraft import pipeline
+from regraft.augment.policy import AugmentPolicy
+from regraft.pipeline import TrainingImages, steps_per_epoch, training_batches
+
+SIZE, CLASSES, COUNT = 16, 2, 10
+
+
+def write_photos(folder: Path) -> TrainingImages:
+    """Ten photos of two classes: eight JPEGs, one of them turned, and two PNGs."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    paths = [folder / f"{number}.{'png' if number > 7 else 'jpg'}" for number in range(COUNT)]
+    for number, path in enumerate(paths):
+        options = {"exif": exif} if number == 7 else {}
+        draw_photo(number % CLASSES, seed=number, size=(24, 20), classes=CLASSES).save(path, **options)
+    turned, png = np.arange(COUNT) == 7, np.arange(COUNT) > 7
+    heights, widths = np.where(turned, 24, 20), np.where(turned, 20, 24)
+    return TrainingImages([str(path) for path in paths], np.arange(COUNT) % CLASSES, heights, widths, ~(turned | png))
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> TrainingImages:
+    return write_photos(tmp_path_factory.mktemp("photos"))
+
+
+def batches_of(
+    images: TrainingImages, *, first_epoch: int = 0, epochs: int = 2, batch_size: int = 4, seed: int = 5, **policy
+):
+    """Batches whose labels are the positions of the images."""
+    numbered = TrainingImages(
+        images.paths, np.arange(len(images.paths)), images.heights, images.widths, images.plain_jpeg
+    )
+    return training_batches(
+        numbered,
+        class_count=len(images.paths),
+        policy=AugmentPolicy(**policy),
+        image_size=SIZE,
+        batch_size=batch_size,
+        seed=seed,
+        first_epoch=first_epoch,
+        epochs=epochs,
+    )
+
+
+def orders_of(batches: tf.data.Dataset, steps: int) -> list[list[int]]:
+    """The positions of the images, an epoch a list."""
+    shown = [np.argmax(labels, axis=1).tolist() for _, labels in batches]
+    return [list(chain.from_iterable(shown[start : start + steps])) for start in range(0, len(shown), steps)]
+
+
+def test_each_epoch_shows_each_image_once_and_fills_the_last_batch_from_its_beginning(images):
+    orders = orders_of(batches_of(images, epochs=3), steps=3)
+    assert [len(order) for order in orders] == [12, 12, 12]
+    for order in orders:
+        assert sorted(order[:COUNT]) == list(range(COUNT))
+        assert order[COUNT:] == order[:2]
+    assert len({tuple(order) for order in orders}) == 3
+
+
+def test_a_batch_larger_than_the_folder_repeats_it(images):
+    (order,) = orders_of(batches_of(images, epochs=1, batch_size=24), steps=1)
+    assert order[:COUNT] == order[COUNT : 2 * COUNT]
+    assert len(order) == 24
+
+
+def test_batches_are_float32_images_and_one_hot_labels(images):
+    pixels, labels = next(iter(batches_of(images)))
+    assert (pixels.shape, pixels.dtype) == ((4, SIZE, SIZE, 3), tf.float32)
+    assert (labels.shape, labels.dtype) == ((4, COUNT), tf.float32)
+    assert 0 <= pixels.numpy().min() < pixels.numpy().max() <= 255
+    np.testing.assert_array_equal(np.sort(labels, axis=1), [[0.0] * 9 + [1.0]] * 4)
+
+
+def test_batches_from_a_later_epoch_are_the_tail_of_those_from_the_first(images):
+    whole, tail = list(batches_of(images, epochs=3)), list(batches_of(images, first_epoch=1, epochs=3))
+    assert (len(whole), len(tail)) == (9, 6)
+    for (pixels, labels), (later_pixels, later_labels) in zip(whole[3:], tail, strict=True):
+        np.testing.assert_array_equal(pixels, later_pixels)
+        np.testing.assert_array_equal(labels, later_labels)
+
+
+def test_the_same_image_looks_different_in_every_epoch_and_with_every_seed(images):
+    seen = []
+    for seed in (5, 6):
+        for pixels, labels in batches_of(images, seed=seed):
+            seen += [image.tobytes() for image, label in zip(pixels.numpy(), labels.numpy(), strict=True) if label[0]]
+    assert len(set(seen)) == len(seen) >= 4
+
+
+def test_autotuning_is_off_which_would_block_for_seconds(images):
+    options = batches_of(images).options()
+    assert options.autotune.enabled is False
+    assert options.deterministic is True
+
+
+@pytest.mark.parametrize(("count", "batch_size", "steps"), [(10, 4, 3), (8, 4, 2), (1, 32, 1)])
+def test_steps_per_epoch_show_every_image(count, batch_size, steps):
+    assert steps_per_epoch(count, batch_size) == steps
+
+
+def test_pixels_do_not_depend_on_how_many_work_at_once(images, monkeypatch):
+    policy = {"rotate": 10.0, "erase": 0.5, "randaugment": 5.0, "mixup": 0.4, "cutmix": 1.0}
+    seen = []
+    for cores in (1, 4):
+        monkeypatch.setattr(pipeline, "cores", lambda cores=cores: cores)
+        seen.append([pixels.numpy() for pixels, _ in batches_of(images, **policy)])
+    np.testing.assert_array_equal(*seen)
+
+
+def test_mixed_labels_keep_their_sum_and_differ_from_batch_to_batch(images):
+    mixed = [labels.numpy() for _, labels in batches_of(images, mixup=0.4)]
+    np.testing.assert_allclose(np.stack(mixed).sum(axis=-1), 1.0, atol=1e-6)
+    assert all((labels.max(axis=1) < 1).any() for labels in mixed)
+    assert len({labels.tobytes() for labels in mixed}) == len(mixed)
