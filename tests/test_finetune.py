@@ -139,6 +139,98 @@ def test_the_history_has_one_row_an_epoch_and_is_on_disk(uninterrupted):
     assert read_history(folder / "history.csv") == history
 
 
+EVERYTHING = {
+    "optimizer__ema": 0.5,
+    "optimizer__layer_decay": 0.8,
+    "optimizer__accumulate": 2,
+    "optimizer__weight_decay": 0.01,
+    "schedule__name": "plateau",
+    "schedule__patience": 1,
+    "finetune__l2_sp": 0.1,
+    "finetune__epochs": 5,
+    "finetune__patience": 2,
+    "augment__mixup": 0.4,
+}
+SELECT_LOSSES = [0.9, 0.8, 0.85, 0.84, 0.1]  # the second epoch is the best before patience ends
+
+
+def train_everything(images, folder: Path, *, killed_in: int | None = None, first: int = 0):
+    """Trains with all that has a state of its own; the loss that decides follows `SELECT_LOSSES`."""
+    epochs = iter(range(first, 100))
+
+    def select() -> tuple[float, float]:
+        epoch = next(epochs)
+        if epoch == killed_in:
+            raise KeyboardInterrupt
+        return SELECT_LOSSES[epoch], 0.5
+
+    model = small_classifier(dropout=0.3)
+    return train(model, images, folder, recipe_with(**EVERYTHING), select=select), model
+
+
+@pytest.fixture(scope="module")
+def whole(images, tmp_path_factory):
+    """(history, model) of that run, uninterrupted."""
+    return train_everything(images, tmp_path_factory.mktemp("everything"))
+
+
+def test_early_stopping_ends_training_and_the_rate_is_lowered_on_a_plateau(whole):
+    history, _ = whole
+    assert [row["select_loss"] for row in history] == SELECT_LOSSES[:4]  # 0.85 and 0.84 are not below 0.8
+    rates = [row["learning_rate"] for row in history]
+    np.testing.assert_allclose(rates, [0.01, 0.01, 0.01, 0.005], rtol=1e-5)
+
+
+@pytest.mark.parametrize("killed_in", [1, 2, 3])
+def test_all_that_has_a_state_of_its_own_goes_on_as_if_nothing_had_been(images, whole, killed_in, tmp_path: Path):
+    with pytest.raises(KeyboardInterrupt):
+        train_everything(images, tmp_path, killed_in=killed_in)
+    history, model = train_everything(images, tmp_path, first=killed_in)
+    assert losses_of(history) == losses_of(whole[0])
+    assert are_equal(model, whole[1])
+
+
+def test_the_weights_of_the_best_epoch_are_kept(images, whole, tmp_path: Path):
+    """They are the averaged ones after the second epoch: those of a run that ends there."""
+    _, shorter = train_everything_for(images, tmp_path, epochs=2)
+    for one, other in zip(shorter.trainable_variables, whole[1].trainable_variables, strict=True):
+        np.testing.assert_array_equal(np.asarray(one), np.asarray(other))
+
+
+def train_everything_for(images, folder: Path, *, epochs: int):
+    model, losses = small_classifier(dropout=0.3), iter(SELECT_LOSSES)
+    recipe = recipe_with(**EVERYTHING | {"finetune__epochs": epochs, "finetune__patience": 0})
+    return train(model, images, folder, recipe, select=lambda: (next(losses), 0.5)), model
+
+
+def test_averaged_weights_are_judged_and_kept(images, tmp_path: Path):
+    model, seen = small_classifier(), []
+    recipe = recipe_with(optimizer__ema=0.5, finetune__epochs=2)
+
+    def select() -> tuple[float, float]:
+        seen.append(np.asarray(model.get_layer(HEAD).kernel))
+        return 0.5, 0.5
+
+    train(model, images, tmp_path, recipe, select=select)
+    np.testing.assert_array_equal(model.get_layer(HEAD).kernel, seen[-1])
+    plain = small_classifier()
+    (tmp_path / "plain").mkdir()
+    train(plain, images, tmp_path / "plain", recipe_with(finetune__epochs=2))
+    assert not np.array_equal(plain.get_layer(HEAD).kernel, seen[-1])
+
+
+def test_a_strong_pull_keeps_the_backbone_near_its_start(images, tmp_path: Path):
+    moved = []
+    for number, strength in enumerate((0.0, 30.0)):
+        model = small_classifier(batch_norm="frozen")
+        before = [np.asarray(weight) for weight in backbone_of(model).trainable_variables]
+        (tmp_path / str(number)).mkdir()
+        train(model, images, tmp_path / str(number), recipe_with(optimizer__name="sgd", finetune__l2_sp=strength))
+        after = [np.asarray(weight) for weight in backbone_of(model).trainable_variables]
+        moved.append(sum(float(np.square(b - a).sum()) for a, b in zip(before, after, strict=True)))
+    assert moved[1] < 0.5 * moved[0]
+
+
 def norm_arrays(model: keras.Model) -> list[np.ndarray]:
     norms = (layer for layer in backbone_of(model).layers if isinstance(layer, layers.BatchNormalization))
     return [np.asarray(weight) for layer in norms for weight in layer.weights]

@@ -52,14 +52,14 @@ def test_the_readme_shows_check_train_and_predict():
 
 def test_the_table_of_verbs_lists_them_all():
     table = README.partition("| verb | what it does |")[2].partition("\n\n")[0]
-    assert sorted(re.findall(r"^\| `(\w+)", table, re.MULTILINE)) == sorted(regraft.commands)
+    assert sorted(re.findall(r"^\| `([\w-]+)", table, re.MULTILINE)) == sorted(regraft.commands)
 
 
 def test_the_verbs_said_to_answer_a_program_do():
     sentence = re.search(r"explains itself with `--help`; (.*?) answer a program with `--json`", README)
     assert sentence
     can = [name for name, verb in regraft.commands.items() if any("--json" in option.opts for option in verb.params)]
-    assert re.findall(r"`(\w+)`", sentence[1]) == can
+    assert re.findall(r"`([\w-]+)`", sentence[1]) == can
 
 
 def test_the_number_of_backbones_is_right():
@@ -73,7 +73,12 @@ def test_the_example_recipe_is_one_and_shows_the_defaults(tmp_path: Path):
     (tmp_path / "ours.toml").write_text(block, "utf-8")
     shown, default = load_recipe(str(tmp_path / "ours.toml")).model_dump(), Recipe().model_dump()
     assert shown.pop("recipe") == "ours"
-    resolved = {("data", "image_size"): 224, ("model", "weights"): "imagenet", ("finetune", "unfreeze"): 0.6}
+    resolved = {
+        ("data", "image_size"): 224,
+        ("model", "weights"): "imagenet",
+        ("optimizer", "learning_rate"): 3e-4,
+        ("finetune", "unfreeze"): 0.6,
+    }
     for (section, key), value in resolved.items():
         assert (shown[section].pop(key), default[section].pop(key)) == (value, None)
     assert shown == {key: value for key, value in default.items() if key != "recipe"}

@@ -10,9 +10,10 @@ from conftest import draw_photo
 from PIL import Image
 
 from regraft.devices import open_device
+from regraft.errors import UsageError
 from regraft.models.backbones import build_backbone
 from regraft.photos import UnreadablePhoto, read_upright_rgb
-from regraft.views import ViewReader, infer_all, make_infer, softmax
+from regraft.views import ViewReader, infer_all, make_infer, make_noisy_infer, over_views, softmax
 
 SIZE = 16
 
@@ -153,3 +154,31 @@ def test_every_odd_photo_has_a_view(reader, shared: Path):
 def test_every_broken_photo_has_a_reason(reader, shared: Path):
     paths = sorted((shared / "data/dirty/broken").iterdir())
     assert [type(view) for view in reader.read_all(paths)] == [UnreadablePhoto] * 8
+
+
+def test_several_views_of_a_photo_are_averaged_and_no_two_photos_are_mixed(tmp_path: Path):
+    reader = ViewReader(SIZE, 1.0, "flip")
+    paths = [photo(tmp_path / f"{number}.png", seed=number) for number in range(3)]
+    left_half = lambda batch: np.stack([batch[:, :, :8].mean((1, 2, 3)), np.zeros(len(batch))], axis=1) / 10  # noqa: E731
+    rows = list(infer_all(over_views(left_half), reader.read_all(paths), batch_size=2))
+    plain = ViewReader(SIZE, 1.0)
+    for path, row in zip(paths, rows, strict=True):
+        view = plain.read(path)
+        expected = np.mean([softmax(left_half(one[None])[0]) for one in (view, view[:, ::-1])], axis=0)
+        np.testing.assert_allclose(softmax(row), expected, rtol=1e-4)
+
+
+def test_draws_of_a_model_without_noise_are_refused_in_one_line():
+    with pytest.raises(UsageError, match=r"^--draws: the model has no noise to average out; train it with one of"):
+        make_noisy_infer(build_backbone("tiny", image_size=SIZE), open_device("cpu"), draws=3)
+
+
+def test_draws_average_the_noise_and_repeat():
+    inputs = keras.Input((SIZE, SIZE, 3))
+    x = keras.layers.GlobalAveragePooling2D()(inputs)
+    model = keras.Model(inputs, keras.layers.Dropout(0.5, seed=1)(x))
+    infer = make_noisy_infer(model, open_device("cpu"), draws=4)
+    images = np.stack(noise(2))
+    np.testing.assert_array_equal(infer(images), infer(images))
+    np.testing.assert_allclose(softmax(infer(images)).sum(axis=1), 1.0, rtol=1e-5)
+    assert not np.allclose(infer(images), np.asarray(model(images)))
