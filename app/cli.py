@@ -224,6 +224,7 @@ def augment_preview(
     folder: Path, recipe: str, edits: tuple[str, ...], seed: int | None, image_size: int | None, out: Path, **rest: Any
 ) -> None:
     """Draw a sheet of photos of FOLDER beside what training would make of them."""
+    from regraft.models.backbones import find_backbone
     from regraft.recipe import load_recipe, parse_edit
 
     if out.exists() and not rest["force"]:
@@ -240,7 +241,7 @@ def augment_preview(
     summary = write_preview(
         folder,
         choices.augment.values,
-        image_size=image_size or choices.data.image_size or 224,
+        image_size=image_size or choices.data.image_size or find_backbone(choices.model.backbone).image_size,
         crop_fraction=choices.data.crop_fraction,
         seed=choices.seed,
         photos=rest["photos"],

@@ -6,6 +6,7 @@ import csv
 import gc
 import io
 import json
+import shutil
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -170,7 +171,7 @@ def _trial(plan: Plan, folder: Path, arm: Arm, seed: int) -> Trial:
 def _train(plan: Plan, arm: Arm, run: Run, seed: int) -> None:
     recipe = arm_recipe(plan.request, arm).model_copy(update={"seed": seed})
     if run.folder.exists() and not run.recipe_file.is_file():  # killed before it began
-        run.folder.rmdir()
+        shutil.rmtree(run.folder)
     request = replace(plan.request, recipe=recipe, out=run.folder, resume=run.folder.exists(), ship=False)
     start_tensorflow()
     with open_session(request) as session:
@@ -275,7 +276,7 @@ def _against(baseline: ArmResult, challenger: ArmResult, comparisons: int) -> di
         "loss_difference": loss.mean,
         "loss_difference_low": loss.low,
         "loss_difference_high": loss.high,
-        "loss_verdict": verdict(loss, unit="nats", scale=1.0, lower_is_better=True),
+        "loss_verdict": verdict(loss, unit="nats", scale=1.0, digits=3, lower_is_better=True),
     }
 
 

@@ -92,7 +92,12 @@ def _photo_variance(differences: Sequence[np.ndarray], fixed_split: bool) -> flo
 
 
 def verdict(
-    difference: Difference, *, unit: str = "points", scale: float = 100.0, lower_is_better: bool = False
+    difference: Difference,
+    *,
+    unit: str = "points",
+    scale: float = 100.0,
+    digits: int = 1,
+    lower_is_better: bool = False,
 ) -> str:
     """One plain sentence without a full stop, such as "no evidence of a difference (-0.8 to 1.4 points)".
 
@@ -100,12 +105,13 @@ def verdict(
         difference: of accuracies (scale 100 makes them points) or of something else.
         unit: what the scaled numbers are called.
         scale: what they are multiplied by.
+        digits: behind the point.
         lower_is_better: for losses.
     """
     low, high = scale * difference.low, scale * difference.high
-    interval = f"({low:+.1f} to {high:+.1f} {unit})"
+    interval = f"({low:+.{digits}f} to {high:+.{digits}f} {unit})"
     if not difference.is_hinted:
         return f"no evidence of a difference {interval}"
     better = (difference.mean < 0) == lower_is_better
-    words = f"{'better' if better else 'worse'} by {abs(scale * difference.mean):.1f} {unit} {interval}"
+    words = f"{'better' if better else 'worse'} by {abs(scale * difference.mean):.{digits}f} {unit} {interval}"
     return words if difference.is_clear else f"perhaps {words}, but not beyond what so many comparisons give by chance"

@@ -133,6 +133,15 @@ class OptimizerChoices(_Section):
     layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
 
     @model_validator(mode="after")
+    def _has_its_options(self) -> OptimizerChoices:
+        takes = OPTIMIZERS[self.name].takes
+        for key in ("momentum", "nesterov", "beta_1", "beta_2"):
+            if getattr(self, key) is not None and key not in takes:
+                able = ", ".join(name for name, row in OPTIMIZERS.items() if key in row.takes)
+                raise ValueError(f"{self.name} has no {key} (these have: {able}); leave it out")
+        return self
+
+    @model_validator(mode="after")
     def _clips_once(self) -> OptimizerChoices:
         if self.clip_norm and self.clip_value:
             raise ValueError(

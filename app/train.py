@@ -24,6 +24,7 @@ from regraft.history import read_history
 from regraft.judge import logits_of, write_judgement
 from regraft.losses import losses_of
 from regraft.metrics import Metrics, measure
+from regraft.models.backbones import build_backbone
 from regraft.models.batch_norm import reestimate_batch_norm
 from regraft.models.classifier import backbone_of, cool_head, feature_extractor, set_head, set_trainable
 from regraft.models.regularizers import features_depend_on
@@ -113,12 +114,22 @@ def _resumable(session: Session) -> Iterator[None]:
 
 def _save_backbone(session: Session) -> None:
     """Writes the backbone's weights; HDF5 does not survive a full disk, so there must be room first."""
-    backbone = backbone_of(session.model)
+    backbone = _plain_backbone(session)
     needed = 2 * sum(array.nbytes for array in backbone.get_weights())
     if shutil.disk_usage(session.run.folder).free < needed:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(session.run.backbone_file))
     with atomic_file(session.run.backbone_file) as temporary:
         backbone.save_weights(temporary)
+
+
+def _plain_backbone(session: Session) -> keras.Model:
+    """The trained backbone as other runs build it, without regularizers in its graph."""
+    choices, trained = session.recipe.model, backbone_of(session.model)
+    plain = build_backbone(choices.backbone, image_size=session.reader.image_size, alpha=choices.alpha)
+    for layer in plain.layers:
+        if layer.weights:
+            layer.set_weights(trained.get_layer(layer.name).get_weights())
+    return plain
 
 
 def graft(session: Session) -> _Candidate:

@@ -9,6 +9,7 @@ from conftest import PhotoFolder, run_regraft
 SMALL = ("--backbone", "tiny", "--set", "head.l2=[0.1]", "--set", "finetune.batch_size=8")
 
 
+@pytest.mark.slow
 def test_it_leaves_a_plot_and_a_later_training_as_it_would_have_been(
     mixed_photos: Path, tmp_path: Path, without_export
 ):

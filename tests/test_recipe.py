@@ -175,6 +175,10 @@ def test_warmup_does_not_matter_without_epochs():
             "optimizer: clip_norm and clip_value exclude each other; received 1 and 2.",
         ),
         (
+            {"optimizer.name": "adagrad", "optimizer.momentum": 0.9},
+            "optimizer: adagrad has no momentum (these have: sgd, momentum, nesterov, rmsprop); leave it out.",
+        ),
+        (
             {"optimizer.name": "lbfgs"},
             "optimizer.name: a second-order method needs all images at each step and a convex loss, which only the "
             "head has (head.solver); use one of sgd, momentum, nesterov, adagrad, rmsprop, adam, adamw for the "
