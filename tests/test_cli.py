@@ -297,7 +297,8 @@ def test_options_win_over_set_and_set_over_the_recipe(workplace: Path, monkeypat
         raise RegraftError("stopped")
 
     monkeypatch.setattr("regraft.session.open_session", stop)
-    Path("ours.toml").write_text('recipe = "ours"\n[finetune]\nepochs = 5\nbatch_size = 4\n[optimizer]\nlearning_rate = 0.1\n')
+    sections = "[finetune]\nepochs = 5\nbatch_size = 4\n[optimizer]\nlearning_rate = 0.1\n"
+    Path("ours.toml").write_text(f'recipe = "ours"\n{sections}')
     options = ["--set", "finetune.epochs=6", "--set", "finetune.batch_size=8", "--epochs", "7", "--seed", "9"]
     more = ["--weights", "none", "--backbone", "vgg16", "--image-size", "64", "--val-fraction", "0.3"]
     assert_refused(run_regraft("train", "good", "--recipe", "ours.toml", *options, *more, "--out", "run"), "stopped")

@@ -264,7 +264,8 @@ def test_the_quick_recipe_chooses_nothing_and_trains_on_every_photo_it_does_not_
 
 def test_a_pretrained_backbone_serves_another_training(photo_folder: PhotoFolder, tmp_path: Path, without_export):
     photos = photo_folder({"ant": 6, "bee": 6}, size=(32, 32))
-    noise = ("--set", "regularize.stochastic_depth=0.8", "--set", "regularize.conv_dropconnect=0.1")  # rebuild its graph
+    # These two rebuild the graph of the backbone.
+    noise = ("--set", "regularize.stochastic_depth=0.8", "--set", "regularize.conv_dropconnect=0.1")
     words = ("--epochs", 2, "--set", "finetune.batch_size=8", *noise, "--out", tmp_path / "many")
     pretrained = run_regraft("pretrain", photos, *words, "--json")
     assert pretrained.code == 0, pretrained.stderr
