@@ -10,8 +10,9 @@ import numpy as np
 from keras import layers
 
 from regraft.models.backbones import Preprocessing
+from regraft.models.errors import BackboneError
 from regraft.models.preprocessing import preprocess
-from regraft.models.regularizers import active, regularize_backbone
+from regraft.models.regularizers import Regularizer, active, regularize_backbone
 from regraft.models.stochastic_depth import StochasticDepth
 
 Pooling = Literal["avg", "max"]
@@ -50,13 +51,21 @@ def build_classifier(
     inputs = keras.Input(backbone.input_shape[1:], name="images")
     x = backbone(preprocess(inputs, preprocessing))
     for row in active(choices, "maps"):
-        x = row.build(choices=choices, seed=seed)(x)
+        x = _apply_to_maps(row, x, choices, seed)
     pool = layers.GlobalAveragePooling2D if pooling == "avg" else layers.GlobalMaxPooling2D
     x = pool(name=POOLED)(x)
     for row in active(choices, "features"):
         x = row.build(choices=choices, seed=seed)(x)
     logits = _make_head(class_count, choices, seed)(x)
     return keras.Model(inputs, logits, name=f"{backbone.name}_classifier")
+
+
+def _apply_to_maps(row: Regularizer, maps: Any, choices: Mapping[str, Any], seed: int) -> Any:
+    try:
+        return row.build(choices=choices, seed=seed)(maps)
+    except ValueError as error:  # such as maps of one pixel, which cannot be pooled
+        reason = str(error).strip().splitlines()[0].rstrip(".")
+        raise BackboneError(f"regularize.{row.switch}: {reason}; use a larger data.image_size.") from None
 
 
 def _make_head(class_count: int, choices: Mapping[str, Any], seed: int) -> keras.Layer:

@@ -17,6 +17,7 @@ from regraft.models.classifier import (
     set_head,
     set_trainable,
 )
+from regraft.models.errors import BackboneError
 
 SIZE, CLASSES = 16, 3
 IMAGES = np.random.default_rng(0).uniform(0, 255, (4, SIZE, SIZE, 3)).astype(np.float32)
@@ -146,3 +147,40 @@ def test_what_was_frozen_once_can_be_trained_again(classifier):
     set_trainable(classifier, unfreeze=0.0, batch_norm="frozen")
     set_trainable(classifier, unfreeze=1.0, batch_norm="adaptive")
     assert trained_names(classifier) == everything
+
+
+@pytest.mark.parametrize(
+    ("choices", "names"),
+    [
+        ({"dropout": 0.5, "scaled_dropout": 0.5}, ["dropout", "scaled_dropout"]),
+        ({"spatial_dropout": 0.5, "fractional_head_pooling": 1.5}, ["spatial_dropout", "fractional_head_pooling"]),
+    ],
+)
+def test_regularizers_stand_in_their_places(choices, names):
+    model = classifier_of(regularize=choices)
+    assert [layer.name for layer in model.layers if layer.name in names] == names
+
+
+def test_the_head_under_dropconnect_has_the_weights_of_the_dense_one():
+    plain, dropped = classifier_of(), classifier_of(regularize={"dropconnect": 0.5})
+    weights = plain.get_layer(HEAD).get_weights()
+    set_head(dropped, *weights)
+    for mine, its in zip(dropped.get_layer(HEAD).get_weights(), weights, strict=True):
+        np.testing.assert_array_equal(mine, its)
+
+
+def test_features_are_what_the_head_sees_at_inference():
+    model = classifier_of(regularize={"scaled_dropout": 0.5})
+    images = np.full((1, *model.input_shape[1:]), 100, np.float32)
+    kernel, bias = model.get_layer(HEAD).get_weights()
+    features = np.asarray(feature_extractor(model)(images))
+    np.testing.assert_allclose(features @ kernel + bias, model(images), rtol=1e-4, atol=1e-5)
+
+
+def test_maps_that_are_too_small_to_be_pooled_are_refused_in_one_line():
+    inputs = keras.Input((8, 8, 3))
+    backbone = keras.Model(inputs, keras.layers.Conv2D(4, 8)(inputs))
+    with pytest.raises(
+        BackboneError, match=r"^regularize\.fractional_head_pooling: .*; use a larger data\.image_size\.$"
+    ):
+        build_classifier(backbone, preprocessing="tf", class_count=2, regularize={"fractional_head_pooling": 1.5})
