@@ -40,7 +40,7 @@ class Plan:
 
     Attributes:
         request: source, device and the recipe that all arms share; its seed is the first one.
-        arms: the ways of training, the baseline first, each with its own recipe.
+        arms: the ways of training, the baseline first.
         seeds: how many.
         stage: "last" judges what came out of the last stage (the fine-tuned network, where there is one), "kept" what
             the run would have kept.

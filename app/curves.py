@@ -65,7 +65,7 @@ def draw_curves(path: Path, histories: Histories) -> None:
 
 
 def draw_accuracies(path: Path, accuracies: Mapping[str, Sequence[float]]) -> None:
-    """PNG: a dot for each seed and a line at the mean, one row an arm; the dots of one seed have one shade."""
+    """PNG: a dot for each seed and a line at the mean, one row an arm."""
     figure = make_figure(6.4, 0.9 + 0.42 * len(accuracies))
     axes = figure.add_subplot()
     for row, values in enumerate(accuracies.values()):
