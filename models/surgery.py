@@ -40,12 +40,18 @@ def rebuild(
     def call_copy(copy: Any, *args: Any, **kwargs: Any) -> Any:
         return call(pairs[id(copy)][0], copy, args, kwargs)
 
-    changed = keras.models.clone_model(model, clone_function=clone, call_function=call_copy)
+    inputs = keras.tree.map_structure(_like, model.input)
+    changed = keras.models.clone_model(model, inputs, clone_function=clone, call_function=call_copy)
     for original, copy in pairs.values():
         if isinstance(original, keras.Layer) and original.weights:
             copy.set_weights(original.get_weights())
             copy.trainable = original.trainable
     return changed
+
+
+def _like(tensor: Any) -> Any:
+    """An input of the same shape, dtype and name (Keras would name it after the tensor)."""
+    return keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype, name=producer(tensor).name)
 
 
 def inputs_of(operation: Any) -> Sequence[Any]:

@@ -26,6 +26,7 @@ def test_an_unchanged_copy_answers_the_same_with_weights_of_its_own(network):
     copy = rebuild(network)
     np.testing.assert_array_equal(copy(IMAGES), network(IMAGES))
     assert copy.name == "network"
+    assert [layer.name for layer in copy.layers] == [layer.name for layer in network.layers]
     assert [weight.path for weight in copy.weights] == [weight.path for weight in network.weights]
     assert [layer.trainable for layer in copy.layers] == [layer.trainable for layer in network.layers]
     copy.get_layer("first").kernel.assign(0 * copy.get_layer("first").kernel)
