@@ -134,8 +134,9 @@ def regularize_backbone(backbone: keras.Model, choices: Mapping[str, Any], *, se
 
 
 def register_layers() -> None:
-    """Imports every file that the table names, so that Keras knows the layers of a saved model."""
+    """Imports every file that has layers of its own, so that Keras knows those of a saved model."""
     import_module("regraft.models.preprocessing")
+    import_module("regraft.models.combine_members")
     for row in REGULARIZERS.values():
         import_module(f"regraft.models.{row.make.partition(':')[0]}")
 

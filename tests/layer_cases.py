@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
+from regraft.models.combine_members import CombineMembers
 from regraft.models.dropconnect import DropConnectConv2D, DropConnectDense
 from regraft.models.dropout import ScaledDropout, make_dropout, make_spatial_dropout
 from regraft.models.fractional_pooling import FractionalMaxPooling2D
@@ -53,6 +54,7 @@ CASES: dict[str, Case] = {
     "fractional, disjoint": Case(
         lambda: FractionalMaxPooling2D(1.4, overlapping=False, seed=1), (9, 8, 2), keeps_mean=False
     ),
+    "members, logits": Case(lambda: CombineMembers("logits"), (3, 4), noisy=False, keeps_mean=False),
     "reverse channels": Case(ReverseChannels, (2, 2, 3), noisy=False, keeps_mean=False),
 }
 

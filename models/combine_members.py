@@ -1,0 +1,189 @@
+"""Many classifiers as one model: one input, one answer, and a backbone that several share run once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from regraft.models.classifier import HEAD, cool_head
+
+Rule = Literal["probabilities", "logits"]
+RULES = ("probabilities", "logits")
+MEMBERS = "members"
+COMBINED = "combined"
+
+
+@keras.saving.register_keras_serializable(package="regraft")
+class CombineMembers(layers.Layer):
+    """The logits of an ensemble from those of its members: float [N, M, C] -> float32 [N, C].
+
+    The rule "probabilities" gives the log of the mean of the members' probabilities, so that its softmax is that mean;
+    "logits" the mean of their logits, so that its softmax is their normalized geometric mean. Shares and temperature
+    are weights of the layer that no training touches.
+
+    Args:
+        rule: "probabilities" or "logits".
+
+    Raises:
+        ValueError: there is no such rule.
+    """
+
+    def __init__(self, rule: Rule = "probabilities", **kwargs: Any) -> None:
+        if rule not in RULES:
+            raise ValueError(f'rule must be one of {", ".join(RULES)}; received "{rule}".')
+        super().__init__(**kwargs)
+        self.rule = rule
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Makes the shares, float32 [M] that sum to 1, and the temperature."""
+        count = int(input_shape[1] or 0)
+        equal = keras.initializers.Constant(1.0 / count)
+        self.shares = self.add_weight(name="shares", shape=(count,), initializer=equal, trainable=False)
+        self.temperature = self.add_weight(name="temperature", shape=(), initializer="ones", trainable=False)
+
+    def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
+        """The combined logits."""
+        shares = self.shares[None, :, None]
+        if self.rule == "logits":
+            combined = ops.sum(shares * inputs, axis=1)
+        else:
+            combined = ops.logsumexp(ops.log_softmax(inputs, axis=-1) + ops.log(shares), axis=1)
+        return combined / self.temperature
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """[N, C]."""
+        return input_shape[0], input_shape[2]
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments."""
+        return {**super().get_config(), "rule": self.rule}
+
+
+def combine(
+    members: Sequence[keras.Model], *, shares: Sequence[float] | None = None, rule: Rule = "probabilities"
+) -> keras.Model:
+    """One model that answers as its members do together: float32 [N, S, S, 3] in [0, 255] -> logits float32 [N, C].
+
+    Members whose networks are the same up to their heads, weights included, share one of them in the graph.
+
+    Args:
+        members: classifiers as `build_classifier` gives them, of the same image size and classes. Those that keep their
+            own network become a part of the ensemble, not copies.
+        shares: of each member, above 0; they are divided by their sum. Left out, all have the same.
+        rule: see `CombineMembers`.
+
+    Raises:
+        ValueError: there are fewer than two members, their shapes differ, or a share is not above 0.
+    """
+    _check_members(members, shares)
+    inputs = keras.Input(members[0].input_shape[1:], name="images")
+    logits = _member_logits(members, inputs)
+    rows = [layers.Reshape((1, -1), dtype="float32", name=f"row_{place}")(each) for place, each in enumerate(logits)]
+    stacked = layers.Concatenate(axis=1, dtype="float32", name=MEMBERS)(rows)
+    combiner = CombineMembers(rule, dtype="float32", name=COMBINED)
+    model = keras.Model(inputs, combiner(stacked), name="ensemble")
+    if shares is not None:
+        combiner.shares.assign(np.asarray(shares, np.float32) / np.float32(np.sum(shares)))
+    return model
+
+
+def is_ensemble(model: keras.Model) -> bool:
+    """Whether `combine` made this model."""
+    return any(isinstance(layer, CombineMembers) for layer in model.layers)
+
+
+def with_members(model: keras.Model) -> keras.Model:
+    """A model that gives the logits of an ensemble and then those of its members: [N, 1 + M, C]. Shares weights."""
+    whole = layers.Reshape((1, -1), dtype="float32")(model.output)
+    rows = layers.Concatenate(axis=1, dtype="float32")([whole, model.get_layer(MEMBERS).output])
+    return keras.Model(model.input, rows, name=f"{model.name}_and_members")
+
+
+def cool(model: keras.Model, temperature: float) -> None:
+    """Divides the logits of a classifier or an ensemble by `temperature` for good."""
+    if is_ensemble(model):
+        variable = model.get_layer(COMBINED).temperature
+        variable.assign(variable * temperature)
+    else:
+        cool_head(model, temperature)
+
+
+def average_weights(members: Sequence[Sequence[np.ndarray]]) -> list[np.ndarray]:
+    """The mean of each weight over the members (Wortsman et al. 2022, "Model soups", arXiv:2203.05482).
+
+    Integers, such as the states of random generators, are those of the first member.
+
+    Raises:
+        ValueError: the members are not of the same architecture.
+    """
+    shapes = [[array.shape for array in member] for member in members]
+    if any(each != shapes[0] for each in shapes):
+        raise ValueError("weights can only be averaged over members of the same architecture.")
+    return [_mean(arrays) for arrays in zip(*members, strict=True)]
+
+
+def _mean(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    first = np.asarray(arrays[0])
+    if first.dtype.kind in "iu":
+        return first
+    return np.mean([np.asarray(array, np.float64) for array in arrays], axis=0).astype(first.dtype)
+
+
+def _check_members(members: Sequence[keras.Model], shares: Sequence[float] | None) -> None:
+    if len(members) < 2:
+        raise ValueError(f"an ensemble has at least two members; received {len(members)}.")
+    for name, shapes in (
+        ("inputs", {member.input_shape for member in members}),
+        ("outputs", {member.output_shape for member in members}),
+    ):
+        if len(shapes) > 1:
+            raise ValueError(f"members must have the same {name}; received {sorted(map(str, shapes))}.")
+    if shares is not None and (len(shares) != len(members) or min(shares) <= 0):
+        raise ValueError(f"shares must be {len(members)} numbers above 0; received {list(shares)}.")
+
+
+def _member_logits(members: Sequence[keras.Model], inputs: keras.KerasTensor) -> list[Any]:
+    """The logits of each member, in order; equal networks are called once."""
+    groups: dict[str, list[int]] = {}
+    for place, member in enumerate(members):
+        groups.setdefault(_trunk_digest(member), []).append(place)
+    logits: dict[int, Any] = {}
+    for number, places in enumerate(groups.values()):
+        member = members[places[0]]
+        if len(places) == 1:
+            logits[places[0]] = keras.Model(member.input, member.output, name=f"member_{places[0]}")(inputs)
+            continue
+        trunk = keras.Model(member.input, member.get_layer(HEAD).input, name=f"trunk_{number}")
+        features = trunk(inputs)
+        for place in places:
+            logits[place] = _copy_head(members[place], place)(features)
+    return [logits[place] for place in range(len(members))]
+
+
+def _copy_head(member: keras.Model, place: int) -> keras.Layer:
+    original = member.get_layer(HEAD)
+    head = type(original).from_config({**original.get_config(), "name": f"{HEAD}_{place}"})
+    head.build(original.input.shape)
+    head.set_weights(original.get_weights())
+    return head
+
+
+def _trunk_digest(member: keras.Model) -> str:
+    """Changes with anything that decides the features of a member: its layers and their weights, not their names."""
+    digest = hashlib.blake2b(digest_size=16)
+    head = member.get_layer(HEAD)
+    for layer in member._flatten_layers():
+        if layer is head or isinstance(layer, keras.Model):
+            continue
+        config = {key: value for key, value in layer.get_config().items() if key not in ("name", "trainable", "seed")}
+        digest.update(f"{type(layer).__name__} {json.dumps(config, sort_keys=True, default=str)}".encode())
+        for variable in layer.weights:
+            if variable.dtype.startswith(("float", "bfloat")):
+                digest.update(np.ascontiguousarray(ops.convert_to_numpy(variable)).tobytes())
+    return digest.hexdigest()
