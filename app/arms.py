@@ -48,6 +48,14 @@ def make_arms(varied: Sequence[str], named: Sequence[str]) -> list[Arm]:
     return arms
 
 
+def make_variants(texts: Sequence[str]) -> list[Arm]:
+    """What members change in turn, from texts "NAME: KEY=VALUE, ...". Raises UsageError where one is malformed."""
+    try:
+        return [_named_arm(text) for text in texts]
+    except UsageError as error:
+        raise UsageError(str(error).replace("--arm", "--member")) from None
+
+
 def _grid(keys: Sequence[tuple[str, list[tuple[str, Any]]]]) -> list[Arm]:
     if not keys:
         return []

@@ -55,11 +55,21 @@ class Checkpoints:
         """Puts the weights of the best epoch into the model. Raises RunError where the file is missing or damaged."""
         _read(self.folder / _BEST, self.model.variables)
 
+    def save_snapshot(self, path: Path) -> None:
+        """Keeps the weights of the model in a file of their own, which stays."""
+        path.parent.mkdir(exist_ok=True)
+        _write(path, self.model.variables)
+
     def _saved(self) -> list[Path]:
         return sorted(self.folder.glob("epoch_*.npz"))
 
     def _variables(self) -> list[Any]:
         return [*self.model.variables, *self.optimizer.variables]
+
+
+def load_snapshot(model: keras.Model, path: Path) -> None:
+    """Puts the weights of `save_snapshot` into `model`. Raises RunError where the file is missing or damaged."""
+    _read(path, model.variables)
 
 
 def _write(path: Path, variables: Sequence[Any], **more: np.ndarray) -> None:
@@ -76,5 +86,5 @@ def _read(path: Path, variables: Sequence[Any]) -> dict[str, np.ndarray]:
         for index, variable in enumerate(variables):
             variable.assign(arrays.pop(f"variable_{index}"))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise RunError(f"{path} is damaged; delete it to train again from the beginning.") from error
+        raise RunError(f"{path} is missing or damaged; delete its folder to train again from the beginning.") from error
     return arrays

@@ -74,10 +74,10 @@ def _recipe_option(recipe: str) -> Callable[[Any], Any]:
     )
 
 
-def _training_options(recipe: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """The options `train` and `pretrain` share."""
+def _training_options(recipe: str, *, source: bool = True) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """The options that verbs which train share, and the folder they train on."""
     options = [
-        click.argument("source", metavar="FOLDER"),
+        *([click.argument("source", metavar="FOLDER")] if source else []),
         _recipe_option(recipe),
         _SET,
         _SEED,
@@ -151,7 +151,7 @@ def pretrain(source: str, as_json: bool, **options: Any) -> None:
     """
     from regraft.session import open_session
 
-    with open_session(_request(source, **options), progress=_progress(), pretraining=True) as session:
+    with open_session(_request(source, **options), progress=_progress(), verb="pretrain") as session:
         from regraft.train import pretrain as run
 
         _show_training(run(session), as_json)
@@ -203,6 +203,95 @@ def compare(
         _print_json(summary)
     else:
         show_comparison(summary)
+
+
+@regraft.command(epilog="Example: regraft ensemble photos/ --kind snapshot --members 4 --epochs 12")
+@click.argument("sources", metavar="FOLDER | RUN RUN ...", nargs=-1, required=True)
+@_training_options("balanced", source=False)
+@_BACKBONE
+@_WEIGHTS
+@click.option(
+    "--kind",
+    default="independent",
+    show_default=True,
+    metavar="independent|snapshot|heads|ema|swa|soup",
+    help="What the members are.",
+)
+@click.option("--members", type=int, default=0, help="How many.  [default: 5; heads 10; snapshot, swa 4; ema 1]")
+@click.option(
+    "--combine", default="mean", show_default=True, metavar="mean|logits|weights|greedy", help="How answers become one."
+)
+@click.option(
+    "--soup", default="greedy", show_default=True, metavar="greedy|uniform", help="Which weights are averaged."
+)
+@click.option(
+    "--member",
+    "variants",
+    multiple=True,
+    metavar='"NAME: KEY=VALUE, ..."',
+    help="Recipe keys of a member, such as model.backbone; repeatable, taken in turn.",
+)
+@click.option("--rival/--no-rival", default=True, help="Train a single model of the same budget too.  [default: rival]")
+@click.option("--no-calibrate", is_flag=True, help="Leave the probabilities as they are combined.")
+@click.option("--jobs", type=int, default=1, show_default=True, help="Members trained at a time.")
+@click.option("--engine", default="local", show_default=True, metavar="local|ray", help="Where members are trained.")
+@click.option("--budget", metavar="TIME", help="Such as 20m: choose the kind that fits, from a pilot.")
+@click.option("--photos", type=_FOLDER, help="Where the photos of the RUNs lie now, if they moved.")
+def ensemble(sources: tuple[str, ...], budget: str | None, photos: Path | None, as_json: bool, **options: Any) -> None:
+    """Train several models on FOLDER, or take finished RUNs, and make one run of them that every verb takes.
+
+    Says whether the ensemble is worth its cost: against its best and its mean member, and against a single model
+    that was trained for as long.
+    """
+    summary = _ensemble(sources, budget, photos, options)
+    if as_json:
+        _print_json(summary)
+    else:
+        from regraft.console import show_ensemble
+
+        show_ensemble(summary)
+
+
+def _ensemble(sources: tuple[str, ...], budget: str | None, photos: Path | None, options: dict[str, Any]) -> Any:
+    from regraft.arms import make_variants
+
+    names = ("kind", "members", "combine", "soup", "rival", "jobs", "engine")
+    choices = {name: options.pop(name) for name in names}
+    choices |= {"variants": make_variants(options.pop("variants")), "calibrate": not options.pop("no_calibrate")}
+    if _are_runs(sources):
+        if budget:
+            raise UsageError("--budget trains on a FOLDER of photos; runs that exist need none.")
+        for run in sources:
+            _start_tensorflow_for(Path(run))
+        from regraft.ensemble import Plan
+        from regraft.ensemble_runs import ensemble_runs
+
+        plan = Plan(_request(sources[0], **options), **choices)
+        return ensemble_runs([Path(run) for run in sources], plan, photos=photos, progress=_progress())
+    request = _request(sources[0], **options)
+    if budget:
+        from regraft.budget import ensemble_within
+
+        return ensemble_within(request, budget, choices, _progress())
+    from regraft.devices import start_tensorflow
+
+    start_tensorflow()
+    from regraft.ensemble import Plan, ensemble_photos
+
+    return ensemble_photos(Plan(request, **choices), _progress())
+
+
+def _are_runs(sources: tuple[str, ...]) -> bool:
+    """Whether run directories are named, and not one folder of photos. Raises UsageError where it is neither."""
+    from regraft.run import Run
+
+    kinds = {Run(Path(source)).recipe_file.is_file() for source in sources}
+    if kinds == {True}:
+        return True
+    if kinds == {False} and len(sources) == 1:
+        return False
+    odd = next(source for source in sources if not Run(Path(source)).recipe_file.is_file())
+    raise UsageError(f"ensemble takes one folder of photos or several run directories; {odd} is not a run directory.")
 
 
 @regraft.command("augment-preview", epilog="Example: regraft augment-preview photos/ --set augment.randaugment=5")
@@ -336,16 +425,21 @@ def export(run: Path, photos: Path | None, out: Path | None, device: str, as_jso
 @click.option("--out", type=_FOLDER, help="CSV file.  [default: stdout]")
 @click.option("--force", is_flag=True, help="Overwrite --out.")
 @_looks
+@click.option("--uncertainty", is_flag=True, help="Add entropy, and how far the members of an ensemble disagree.")
+@click.option("--unknown-at", type=float, metavar="RATE", help='Answer "unknown" so that at most RATE is wrong.')
 @_DEVICE
 def predict(
-    run: Path, images: tuple[str, ...], out: Path | None, force: bool, views: str, draws: int, device: str
+    run: Path, images: tuple[str, ...], out: Path | None, force: bool, device: str, unknown_at: float | None, **how: Any
 ) -> None:
     """Answer IMAGES (files, folders, patterns, or - for a list on stdin), one CSV row each, in order."""
-    from regraft.predict import expand_inputs
+    from regraft.predict import expand_inputs, unknown_rule
     from regraft.run import open_run
     from regraft.trained import Look
 
-    look = Look(views, draws)
+    look = Look(how["views"], how["draws"], members=how["uncertainty"])
+    if unknown_at is not None and (look.views != "one" or look.draws):
+        raise UsageError("--unknown-at is calibrated for one look at each photo; leave --views and --draws out.")
+    rule = None if unknown_at is None else unknown_rule(open_run(run), unknown_at)
     open_run(run)
     files = expand_inputs(images, sys.stdin)
     if out and out.exists() and not force:
@@ -357,7 +451,7 @@ def predict(
     start_tensorflow()
     from regraft.console import predict_to
 
-    predict_to(run, files, out, device, look, _progress())
+    predict_to(run, files, out, device, look, _progress(), rule=rule)
 
 
 @regraft.command(epilog="Example: regraft backbones")

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import csv
-import gc
 import io
 import json
-import shutil
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,17 +16,17 @@ import numpy as np
 from regraft.arms import Arm
 from regraft.atomic import write_text
 from regraft.curves import draw_accuracies, draw_curves, write_curves
-from regraft.devices import start_tensorflow
 from regraft.errors import RegraftError, RunError, UsageError
 from regraft.history import read_history
 from regraft.losses import losses_of
+from regraft.members import train_run
 from regraft.metrics import measure
 from regraft.paired import paired_difference, verdict
 from regraft.progress import Progress, Silent
 from regraft.recipe import Recipe, edit_recipe
 from regraft.roster import read_roster
 from regraft.run import Run, new_run, read_json, write_json
-from regraft.session import Request, open_session, resolve
+from regraft.session import Request, resolve
 
 STAGES = ("last", "kept")
 Show = Callable[[Sequence["ArmResult"]], None]
@@ -170,16 +168,7 @@ def _trial(plan: Plan, folder: Path, arm: Arm, seed: int) -> Trial:
 
 def _train(plan: Plan, arm: Arm, run: Run, seed: int) -> None:
     recipe = arm_recipe(plan.request, arm).model_copy(update={"seed": seed})
-    if run.folder.exists() and not run.recipe_file.is_file():  # killed before it began
-        shutil.rmtree(run.folder)
-    request = replace(plan.request, recipe=recipe, out=run.folder, resume=run.folder.exists(), ship=False)
-    start_tensorflow()
-    with open_session(request) as session:
-        from regraft.train import train
-
-        train(session)
-    del session
-    gc.collect()  # models are full of cycles
+    train_run(replace(plan.request, recipe=recipe, out=run.folder, leaves="answers"))
 
 
 def read_trial(run: Run, seed: int, stage: str) -> Trial:

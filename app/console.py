@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from regraft.progress import Progress, Ticker
 
 if TYPE_CHECKING:
+    from regraft.conformal import UnknownRule
     from regraft.trained import Look
 
 _SECONDS_BETWEEN_LINES = 10.0
@@ -146,6 +147,31 @@ def show_comparison(summary: Mapping[str, Any]) -> None:
     print(f"As text   {folder}/summary.md")
 
 
+def show_ensemble(summary: Mapping[str, Any]) -> None:
+    """The members, what they became, whether that is worth its cost, and what to do next."""
+    from rich.table import Table
+
+    facts = summary["ensemble"]
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for title in ("", "share", "accuracy", "log loss", "calibration error"):
+        table.add_column(title)
+    for row in facts["member_rows"]:
+        table.add_row(row["name"], f"{row['share']:.2f}", *_figures(row))
+    if facts["same_budget"]:
+        table.add_row("single, same budget", "", *_figures(facts["same_budget"]))
+    table.add_row("ensemble", "", *_figures(facts["ensemble"]))
+    show(table)
+    for name, gain in facts["gains"].items():
+        print(f"Against the {name}: {gain['words']}")
+    print(f"\n{facts['verdict']}")
+    run = summary["run"]
+    print(f"\nLook at   {run}/report.html\nUse it    regraft predict {run} PHOTOS --out answers.csv")
+
+
+def _figures(row: Mapping[str, float]) -> list[str]:
+    return [f"{100 * row['accuracy']:.1f} %", f"{row['log_loss']:.3f}", f"{100 * row['calibration_error']:.1f} %"]
+
+
 def _say_last_trial(results: Sequence[Any]) -> None:
     result = next(result for result in reversed(results) if len(result.trials) == len(results[0].trials))
     trial = result.trials[-1]
@@ -170,7 +196,16 @@ def accuracy_words(summary: Mapping[str, Any]) -> str:
     return f"{value:.1f} % ({low:.1f} to {high:.1f})"
 
 
-def predict_to(run: Path, files: Sequence[str], out: Path | None, device: str, look: Look, progress: Progress) -> None:
+def predict_to(
+    run: Path,
+    files: Sequence[str],
+    out: Path | None,
+    device: str,
+    look: Look,
+    progress: Progress,
+    *,
+    rule: UnknownRule | None = None,
+) -> None:
     """Writes the predictions of `run` for `files` to `out`, whole or not at all, or to stdout."""
     from regraft.atomic import atomic_file
     from regraft.errors import UsageError
@@ -188,7 +223,7 @@ def predict_to(run: Path, files: Sequence[str], out: Path | None, device: str, l
                 raise UsageError(f"{out} cannot be written: {error.strerror}.") from None
             stream = stack.enter_context(temporary.open("w", encoding="utf-8", errors="surrogateescape", newline=""))
         predictions = predict_files(files, trained, progress)
-        counts = write_predictions(stream, predictions, trained.run.class_names)
+        counts = write_predictions(stream, predictions, trained.run.class_names, uncertainty=look.members, rule=rule)
     where = f" in {out}" if out else ""
     print(f"{', '.join(f'{count:,} {status}' for status, count in counts.items())}{where}", file=sys.stderr)
 

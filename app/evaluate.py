@@ -49,7 +49,7 @@ def evaluate(
     """
     trained = open_trained(folder, device=device, look=look)
     scanned = scan_remembered(photos or _photo_root(trained.run), progress)
-    scanned = _renumber(scanned, trained.run.class_names)
+    scanned = renumber(scanned, trained.run.class_names)
     records, which = _choose(scanned, trained.run, of_the_run=photos is None)
     target = _new_folder(out or trained.run.folder / "evaluations" / f"{datetime.now():%Y%m%d-%H%M%S}")
     return _measure(trained, scanned, records, which, target, progress)
@@ -98,7 +98,7 @@ def _photo_root(run: Run) -> Path:
     return root
 
 
-def _renumber(folder: ImageFolder, class_names: Sequence[str]) -> ImageFolder:
+def renumber(folder: ImageFolder, class_names: Sequence[str]) -> ImageFolder:
     """`folder` with the run's numbering of classes. Raises FolderError for a class the run does not know."""
     for name in folder.class_names:
         if name not in class_names:

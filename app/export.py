@@ -21,7 +21,6 @@ from regraft.augment.view import make_view
 from regraft.devices import Device
 from regraft.errors import ExportError, RunError
 from regraft.judge import logits_of
-from regraft.models.classifier import backbone_of
 from regraft.progress import Progress
 from regraft.proof import Proof
 from regraft.records import Record
@@ -176,7 +175,7 @@ def export_proven(
 
 def tolerance_for(model: keras.Model, device: Device) -> float:
     """How far an export may be from the trained model: float32 on a CPU repeats, half precision and TF32 round."""
-    is_exact = device.kind == "cpu" and all(layer.compute_dtype == "float32" for layer in backbone_of(model).layers)
+    is_exact = device.kind == "cpu" and all(layer.compute_dtype == "float32" for layer in model._flatten_layers())
     return TOLERANCE if is_exact else 2e-2
 
 

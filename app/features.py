@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -14,9 +15,16 @@ from regraft.errors import FolderError
 from regraft.photos import UnreadablePhoto
 from regraft.progress import Progress
 from regraft.records import Record
-from regraft.views import Infer, ViewReader, infer_all
+from regraft.views import Infer, infer_all
 
 _SHARD_IMAGES = 4096
+
+
+class ReadsViews(Protocol):
+    """What gives the views of files, such as `regraft.views.ViewReader`."""
+
+    def read_all(self, paths: Iterable[Path]) -> Iterator[np.ndarray | UnreadablePhoto]:
+        """The views, in order; an unreadable file yields its error."""
 
 
 class FeatureCache:
@@ -60,9 +68,9 @@ class FeatureCache:
 
 
 def extract_features(
-    records: Sequence[Record], infer: Infer, reader: ViewReader, cache: FeatureCache, progress: Progress
+    records: Sequence[Record], infer: Infer, reader: ReadsViews, cache: FeatureCache, progress: Progress
 ) -> np.ndarray:
-    """float32 [N, C]: the features of each record's deterministic view, from the cache where it has them.
+    """float32 [N, C]: the features of the view that `reader` gives of each record, from the cache where it has them.
 
     Raises:
         FolderError: a file became unreadable since it was scanned.

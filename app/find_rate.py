@@ -41,7 +41,7 @@ def find_rate(
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="regraft-")))
         session = stack.enter_context(
-            open_session(replace(request, out=scratch / "run", ship=False), progress=progress)
+            open_session(replace(request, out=scratch / "run", leaves="answers"), progress=progress)
         )
         ticker = stack.enter_context(progress.work("find-lr", steps, "steps"))
         train_step = make_step(session, steps)

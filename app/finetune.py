@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,7 @@ def fine_tune(
     device: Device,
     checkpoints: Path,
     history_file: Path,
+    snapshots: Path | None = None,
     select: Callable[[], tuple[float, float]] | None = None,
     phase: str = "fine-tune",
     progress: Progress | None = None,
@@ -82,6 +83,7 @@ def fine_tune(
         device: where; the batch is the global one, shared among all devices.
         checkpoints: an existing folder for the state after each epoch.
         history_file: CSV that is rewritten after each epoch.
+        snapshots: where the weights go that `finetune.snapshots` asks for, as `epoch_00010.npz`.
         select: (loss, accuracy) on the images that decide between the stages, called after each epoch.
         phase: goes into the history.
         progress: who is told.
@@ -115,6 +117,7 @@ def fine_tune(
             bookkeeping = _Bookkeeping(
                 state=state, rules=rules, history=history, history_file=history_file, phase=phase, ticker=ticker,
                 image_count=len(images.paths), batch_size=choices.batch_size, select=select, epochs=choices.epochs,
+                snapshots=snapshots, snapshot_epochs=recipe.snapshot_epochs,
             )  # fmt: skip
             trainer.fit(
                 batches,
@@ -187,6 +190,8 @@ class _Bookkeeping(keras.callbacks.Callback):
     batch_size: int
     epochs: int
     select: Callable[[], tuple[float, float]] | None
+    snapshots: Path | None
+    snapshot_epochs: Sequence[int]
     started: float = field(default=0.0)
 
     def __post_init__(self) -> None:
@@ -209,6 +214,8 @@ class _Bookkeeping(keras.callbacks.Callback):
                 row["select_loss"], row["select_accuracy"] = self.select()
             if self.rules.observe(row):
                 self.state.save_best()
+            if self.snapshots and epoch + 1 in self.snapshot_epochs:
+                self.state.save_snapshot(self.snapshots / f"epoch_{epoch + 1:05d}.npz")
         self.history.append(row)
         self.state.save(self.history)
         write_history(self.history_file, self.history)

@@ -32,13 +32,14 @@ class DataChoices(_Section):
 
     `image_size` (pixels a side) is the backbone's own where it is left out. `crop_fraction` of the short side is
     what a deterministic view keeps. `select_fraction` of the training images decides between the stages where
-    the folder has no images to spare for that.
+    the folder has no images to spare for that. `split_seed` parts the images; left out, the recipe's seed does.
     """
 
     image_size: Annotated[int, Field(ge=8, le=2048)] | None = None
     crop_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
     val_fraction: Fraction = 0.2
     select_fraction: Fraction = 0.1
+    split_seed: Annotated[int, Field(ge=0, lt=2**31)] | None = None
 
 
 class ModelChoices(_Section):
@@ -173,7 +174,8 @@ class FineTuneChoices(_Section):
     training and then computes the statistics anew on the training photos; "auto" is frozen for pretrained weights and
     adaptive for fresh ones, whose statistics mean nothing yet. `l2_sp` pulls the backbone towards the weights it began
     with. `patience` epochs without a lower loss on the images that decide between the stages end the training, and
-    the weights of the best epoch are kept; 0 trains to the end.
+    the weights of the best epoch are kept; 0 trains to the end. `snapshots` keeps the weights at the end of each of the
+    last so many cycles, where the schedule is cyclic, or epochs.
     """
 
     epochs: Annotated[int, Field(ge=0, le=10_000)] = 8
@@ -183,6 +185,7 @@ class FineTuneChoices(_Section):
     batch_norm: Literal["auto", "frozen", "adaptive", "reestimated"] = "auto"
     l2_sp: Annotated[float, Field(ge=0)] = 0.0
     patience: Annotated[int, Field(ge=0)] = 0
+    snapshots: Annotated[int, Field(ge=0)] = 0
 
 
 class Recipe(_Section):
@@ -207,6 +210,26 @@ class Recipe(_Section):
                 schedule.name, epochs=self.finetune.epochs, warmup_epochs=schedule.warmup_epochs, cycles=schedule.cycles
             )
         return self
+
+    @model_validator(mode="after")
+    def _snapshots_fit(self) -> Recipe:
+        wanted, ends = self.finetune.snapshots, len(self.cycle_ends)
+        if wanted > ends:
+            what = "cycles" if self.schedule.name == "cyclic" else "epochs"
+            raise ValueError(f"finetune.snapshots must be at most the number of {what} ({ends}); received {wanted}")
+        return self
+
+    @property
+    def cycle_ends(self) -> range:
+        """After how many epochs a snapshot can be taken: at the end of each cycle, or of each epoch."""
+        epochs = self.finetune.epochs
+        length = epochs // self.schedule.cycles if self.schedule.name == "cyclic" else 1
+        return range(max(length, 1), epochs + 1, max(length, 1))
+
+    @property
+    def snapshot_epochs(self) -> list[int]:
+        """After how many epochs the weights are kept."""
+        return list(self.cycle_ends)[len(self.cycle_ends) - self.finetune.snapshots :]
 
     def to_toml(self) -> str:
         """The recipe as TOML; `load_recipe` reads it back to an equal value."""

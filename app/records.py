@@ -91,9 +91,11 @@ class Prediction:
         status: "ok", "unreadable" or "missing".
         reason: why there is no answer; "" where status is "ok".
         scores: float probabilities in label order; empty where status is not "ok".
+        members: the same of each member of an ensemble, where they were asked for.
     """
 
     path: str
     status: str
     reason: str = ""
     scores: tuple[float, ...] = ()
+    members: tuple[tuple[float, ...], ...] = ()

@@ -57,6 +57,21 @@ class StageRow(TypedDict, total=False):
 
 
 @dataclass(frozen=True)
+class ReportSection:
+    """A part of the page that only some runs have: a heading, sentences, a table and a picture, each if there is one.
+
+    `columns` maps a heading to its side ("left" or "right"); `picture` is a PNG that `description` tells of.
+    """
+
+    heading: str
+    sentences: Sequence[str] = ()
+    columns: Mapping[str, str] = field(default_factory=dict)
+    rows: Sequence[Sequence[object]] = ()
+    picture: bytes = b""
+    description: str = ""
+
+
+@dataclass(frozen=True)
 class ReportData:
     """Everything report.html shows. A section whose field is empty is left out.
 
@@ -78,6 +93,7 @@ class ReportData:
         recipe_toml: the resolved recipe.
         environment: versions, device and so on; values may be nested.
         run: the run directory, for the commands that come next.
+        sections: what else there is to say, after the notes.
     """
 
     title: str
@@ -97,6 +113,7 @@ class ReportData:
     recipe_toml: str = ""
     environment: Mapping[str, Any] = field(default_factory=dict)
     run: Path | None = None
+    sections: Sequence[ReportSection] = ()
 
 
 # --- files ---
@@ -149,6 +166,7 @@ def write_report(path: Path, data: ReportData) -> None:
     sections = (
         _headline(data),
         _notes_section(data.notes),
+        *map(_extra_section, data.sections),
         _classes_section(data),
         _mistakes_section(data),
         _calibration_section(data),
@@ -208,6 +226,15 @@ def _section(heading: str, *parts: str) -> str:
 
 def _notes_section(notes: Sequence[str]) -> str:
     return _section("Worth knowing", *(f"<p>{_escape(note)}</p>" for note in notes)) if notes else ""
+
+
+def _extra_section(section: ReportSection) -> str:
+    parts = [f"<p>{_escape(sentence)}</p>" for sentence in section.sentences]
+    if section.rows:
+        parts.append(_table(section.heading, section.columns, section.rows))
+    if section.picture:
+        parts.append(f"<figure>{_picture(section.picture, section.description)}</figure>")
+    return _section(section.heading, *parts)
 
 
 def _table(caption: str, columns: Mapping[str, str], rows: Iterable[Sequence[object]]) -> _Html:

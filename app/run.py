@@ -68,6 +68,26 @@ class Run:
         return self.folder / "metrics.json"
 
     @property
+    def calibration_file(self) -> Path:
+        """How the model answered the reported images, for `predict --unknown-at`."""
+        return self.folder / "calibration.npz"
+
+    @property
+    def snapshots(self) -> Path:
+        """Weights at the end of cycles or epochs, where the recipe asks for them."""
+        return self.folder / "snapshots"
+
+    @property
+    def ensemble_plan_file(self) -> Path:
+        """Which kind of ensemble this run is, of how many members; of ensembles."""
+        return self.folder / "ensemble.json"
+
+    @property
+    def members(self) -> Path:
+        """The runs that an ensemble was made of, if it trained them."""
+        return self.folder / "members"
+
+    @property
     def stages_file(self) -> Path:
         """What each stage answered for the reported images; of runs that were made to be compared."""
         return self.folder / "stages.npz"

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from regraft import __version__
 from regraft.devices import Device, check_device, open_device
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 # The first layers find edges and colours, which photos share, and cost the most time to train.
 _UNFREEZE_PRETRAINED = 0.6
+Keeps = Literal["better", "last"]
+Leaves = Literal["everything", "model", "answers"]
 _PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "scikit-learn", "pillow")
 
 
@@ -64,7 +66,9 @@ class Request:
         recipe: every choice; with `resume` that of the run takes its place.
         out: the run directory, by default a new one under `saved_models/`.
         resume: continue the unfinished run in `out`.
-        ship: save and export the model; a comparison only needs what it answered.
+        leaves: "everything"; or the "model" alone, neither exported nor reported; or only the "answers".
+        holds_select: always set images aside to choose on, and never learn from them.
+        keeps: the "better" stage, or always the "last" one, as members of an ensemble do: heads would all be the same.
         device: see `open_device`.
         data_dir: where tensorflow-datasets keeps its data.
         command: the command line, for the record.
@@ -74,7 +78,9 @@ class Request:
     recipe: Recipe
     out: Path | None = None
     resume: bool = False
-    ship: bool = True
+    leaves: Leaves = "everything"
+    holds_select: bool = False
+    keeps: Keeps = "better"
     device: str = "auto"
     data_dir: Path | None = None
     command: Sequence[str] = ()
@@ -95,7 +101,9 @@ class Session:
     progress: Progress
     watch: Stopwatch
     proof: Proof | None
-    ships: bool
+    leaves: Leaves
+    holds_select: bool
+    keeps: Keeps = "better"
 
     @property
     def class_count(self) -> int:
@@ -104,8 +112,13 @@ class Session:
 
 
 @contextmanager
-def open_session(request: Request, *, pretraining: bool = False, progress: Progress | None = None) -> Iterator[Session]:
+def open_session(request: Request, *, verb: str = "train", progress: Progress | None = None) -> Iterator[Session]:
     """Checks the request, opens what it names and starts the run directory, which is the last step.
+
+    Args:
+        request: what the user asked for.
+        verb: that of the command line; "pretrain" has no head to choose against.
+        progress: who is told.
 
     Raises:
         RegraftError, BackboneError, WeightsError: something does not fit; nothing has been written.
@@ -115,7 +128,7 @@ def open_session(request: Request, *, pretraining: bool = False, progress: Progr
     recipe = run.recipe if request.resume else resolve(request.recipe)
     check_device(request.device)
     trains_long = recipe.finetune.epochs > 0
-    if pretraining:
+    if verb == "pretrain":
         _check_pretraining(recipe)
     # Reading a dataset starts TensorFlow, after which devices stay as they are.
     opened = open_device(request.device) if request.source.startswith(TFDS_PREFIX) else None
@@ -123,17 +136,18 @@ def open_session(request: Request, *, pretraining: bool = False, progress: Progr
         folder = load_source(request.source, data_dir=request.data_dir, progress=progress)
         for warning in require_trainable(folder):
             progress.say(warning)
-        roles = _plan(folder, recipe, needs_selection=trains_long and not pretraining)
+        needs_selection = request.holds_select or (trains_long and verb != "pretrain")
+        roles = _plan(folder, recipe, needs_selection=needs_selection)
         fingerprint = data_fingerprint(folder)
     with ExitStack() as stack:
         # TensorFlow starts on one core: where the proof comes soon, its process starts on the other meanwhile.
         use_gpus = not request.device.startswith("cpu")
-        proof = None if trains_long or not request.ship else stack.enter_context(Proof(use_gpus=use_gpus))
+        is_early = not trains_long and request.leaves == "everything"
+        proof = stack.enter_context(Proof(use_gpus=use_gpus)) if is_early else None
         with watch.phase("start"):
             device = opened or open_device(request.device)
             _check_batch_size(recipe, device)
             model, digest = build_model(recipe, len(folder.class_names), device)
-        verb = "pretrain" if pretraining else "train"
         environment = _describe(verb, request, folder, device, fingerprint, digest)
         if request.resume:
             _check_same(run, environment)
@@ -143,7 +157,10 @@ def open_session(request: Request, *, pretraining: bool = False, progress: Progr
         from regraft.views import ViewReader
 
         reader = ViewReader(model.input_shape[1], recipe.data.crop_fraction)
-        yield Session(run, recipe, folder, roles, device, model, digest, reader, progress, watch, proof, request.ship)
+        yield Session(
+            run, recipe, folder, roles, device, model, digest, reader, progress, watch, proof,
+            leaves=request.leaves, holds_select=request.holds_select, keeps=request.keeps,
+        )  # fmt: skip
 
 
 def resolve(recipe: Recipe) -> Recipe:
@@ -224,7 +241,7 @@ def _plan(folder: ImageFolder, recipe: Recipe, *, needs_selection: bool) -> Role
         val_fraction=recipe.data.val_fraction,
         select_fraction=recipe.data.select_fraction,
         needs_selection=needs_selection,
-        seed=recipe.seed,
+        seed=recipe.seed if recipe.data.split_seed is None else recipe.data.split_seed,
     )
 
 

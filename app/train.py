@@ -8,13 +8,14 @@ import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from regraft.atomic import atomic_file
 from regraft.cache import cache_folder
+from regraft.conformal import write_calibration
 from regraft.errors import FolderError, RunError, UsageError
 from regraft.export import export_proven, tolerance_for
 from regraft.features import FeatureCache, extract_features
@@ -26,7 +27,8 @@ from regraft.losses import losses_of
 from regraft.metrics import Metrics, measure
 from regraft.models.backbones import build_backbone
 from regraft.models.batch_norm import reestimate_batch_norm
-from regraft.models.classifier import backbone_of, cool_head, feature_extractor, set_head, set_trainable
+from regraft.models.classifier import backbone_of, feature_extractor, set_head, set_trainable
+from regraft.models.combine_members import cool
 from regraft.models.regularizers import features_depend_on
 from regraft.parallel import map_ordered
 from regraft.photos import UnreadablePhoto
@@ -34,7 +36,7 @@ from regraft.pipeline import TrainingImages
 from regraft.progress import Silent
 from regraft.proof import Proof
 from regraft.records import Record
-from regraft.report import ReportData, StageRow
+from regraft.report import ReportData, ReportSection, StageRow
 from regraft.roster import write_roster
 from regraft.run import write_json
 from regraft.session import Session, describe_versions
@@ -48,7 +50,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class _Candidate:
+class Candidate:
     """A stage, all weights of the model in it, its logits float32 [N, C] for the reported images, and its facts."""
 
     stage: Stage
@@ -66,18 +68,18 @@ class _Candidate:
 def train(session: Session) -> dict[str, Any]:
     """Trains a classifier, keeps the better stage, judges and exports it. Returns what `metrics.json` holds.
 
-    A session that does not ship leaves `stages.npz` in the place of model, export and report.
+    A session that does not leave everything leaves `stages.npz` in the place of export and report.
 
     Raises:
         RegraftError: a photo became unreadable, the disk is full, the export is not what the model is. What has been
             written can be resumed.
     """
-    with _resumable(session):
+    with resumable(session):
         candidates = [graft(session)]
         if session.recipe.finetune.epochs:
             _fine_tune(session)
-            candidates.append(_judge_network(session, "fine-tuned"))
-        return _finish(session, candidates)
+            candidates.append(judge_network(session, "fine-tuned"))
+        return finish(session, candidates[-1:] if session.keeps == "last" else candidates)
 
 
 def pretrain(session: Session) -> dict[str, Any]:
@@ -85,15 +87,15 @@ def pretrain(session: Session) -> dict[str, Any]:
 
     Returns and raises as `train` does.
     """
-    with _resumable(session):
+    with resumable(session):
         _fine_tune(session)
-        candidate = _judge_network(session, "pretrained")
+        candidate = judge_network(session, "pretrained")
         _save_backbone(session)
-        return _finish(session, [candidate], backbone=str(session.run.backbone_file))
+        return finish(session, [candidate], backbone=str(session.run.backbone_file))
 
 
 @contextmanager
-def _resumable(session: Session) -> Iterator[None]:
+def resumable(session: Session) -> Iterator[None]:
     """Begins with the roster, and turns a full disk or a photo that changed into one line that says how to go on."""
     import tensorflow as tf
 
@@ -132,18 +134,18 @@ def _plain_backbone(session: Session) -> keras.Model:
     return plain
 
 
-def graft(session: Session) -> _Candidate:
+def graft(session: Session) -> Candidate:
     """Solves the head on the frozen backbone's features, and puts it where fine-tuning is to begin from it."""
     roles = session.roles
     with session.watch.phase("features"):
-        features = _features(session)
+        features = features_of(session)
     fit, select, report = np.split(features, np.cumsum([len(roles.fit), len(roles.select)]))
     with session.watch.phase("head"):
         l2, l2_losses = _choose_l2(session, fit)
-        head = _solve(session, fit, roles.fit, l2)
+        head = solve(session, fit, labels_of(roles.fit), l2)
         stage = judge_stage("head", head.logits(select), labels_of(roles.select), temperature=1.0)
         spared = _spared(session)
-        kept = _solve(session, np.concatenate([fit, select]), roles.fit + spared, l2) if spared else head
+        kept = solve(session, np.concatenate([fit, select]), labels_of(roles.fit + spared), l2) if spared else head
     weights = _weights_with(session.model, kept)
     if session.recipe.model.weights != "none":  # training leaves nothing of the features of fresh weights
         set_head(session.model, head.kernel, head.bias)
@@ -156,11 +158,13 @@ def graft(session: Session) -> _Candidate:
         "solve_seconds": kept.seconds,
     }
     seconds = session.watch.seconds["features"] + session.watch.seconds["head"]
-    return _Candidate(stage, weights, kept.logits(report), seconds, facts)
+    return Candidate(stage, weights, kept.logits(report), seconds, facts)
 
 
 def _spared(session: Session) -> tuple[Record, ...]:
     """Training images that were set aside to choose the stage; where the head is kept, it learns from them too."""
+    if session.holds_select:
+        return ()
     return tuple(record for record in session.roles.select if record.split != "val")
 
 
@@ -187,10 +191,19 @@ def _weights_with(model: keras.Model, head: Head) -> list[np.ndarray]:
     return weights
 
 
-def _features(session: Session) -> np.ndarray:
-    data, roles = session.recipe.data, session.roles
+def features_of(session: Session) -> np.ndarray:
+    """float32 [N, C]: the frozen backbone's features of the images to fit, to select by and to report on, in order."""
+    roles = session.roles
     infer = make_infer(feature_extractor(session.model), session.device)
-    made_by = {
+    cache = FeatureCache(cache_folder(), features_made_by(session))
+    records = roles.fit + roles.select + roles.report
+    return extract_features(records, infer, session.reader, cache, session.progress)
+
+
+def features_made_by(session: Session) -> dict[str, Any]:
+    """All that the features of an image depend on besides the image."""
+    data = session.recipe.data
+    return {
         "weights": session.weights_digest,
         "backbone": session.recipe.model.backbone,
         "pooling": session.recipe.model.pooling,
@@ -201,15 +214,13 @@ def _features(session: Session) -> np.ndarray:
         "device": session.device.kind,
         "versions": describe_versions(),
     }
-    cache = FeatureCache(cache_folder(), made_by)
-    records = roles.fit + roles.select + roles.report
-    return extract_features(records, infer, session.reader, cache, session.progress)
 
 
-def _solve(session: Session, features: np.ndarray, records: Sequence[Record], l2: float) -> Head:
+def solve(session: Session, features: np.ndarray, labels: np.ndarray, l2: float) -> Head:
+    """The head that the recipe asks for, on features [N, C] of images with labels int [N]."""
     return solve_head(
         features,
-        labels_of(records),
+        labels,
         class_count=session.class_count,
         l2=l2,
         seed=session.recipe.seed,
@@ -236,16 +247,17 @@ def _fine_tune(session: Session) -> None:
             device=session.device,
             checkpoints=session.run.checkpoints,
             history_file=session.run.history_file,
+            snapshots=session.run.snapshots,
             select=_make_select(session),
             progress=session.progress,
         )
         if session.recipe.finetune.batch_norm == "reestimated":
             import tensorflow as tf
 
-            reestimate_batch_norm(session.model, _whole_batches(session), compiled=tf.function)
+            reestimate_batch_norm(session.model, whole_batches(session), compiled=tf.function)
 
 
-def _whole_batches(session: Session) -> Iterator[np.ndarray]:
+def whole_batches(session: Session) -> Iterator[np.ndarray]:
     """The deterministic views of the training photos, in whole batches."""
     size, views = session.recipe.finetune.batch_size, []
     for view in session.reader.read_all(record.path for record in session.roles.fit):
@@ -281,30 +293,42 @@ def training_images(session: Session) -> TrainingImages:
     return TrainingImages(paths, labels_of(records), sizes[:, 0], sizes[:, 1], np.array(plain))
 
 
-def _judge_network(session: Session, name: str) -> _Candidate:
+def judge_network(session: Session, name: str) -> Candidate:
     """The model as it stands, judged on the selection images, with its logits for the reported ones."""
     roles, infer, reader = session.roles, make_infer(session.model, session.device), session.reader
     with session.watch.phase("judge"):
         logits = logits_of(roles.select + roles.report, infer, reader, session.progress, "judge")
     select, report = np.split(logits, [len(roles.select)])
     stage = judge_stage(name, select, labels_of(roles.select))
-    return _Candidate(stage, session.model.get_weights(), report, session.watch.seconds["fine-tune"], {})
+    return Candidate(stage, session.model.get_weights(), report, session.watch.seconds["fine-tune"], {})
 
 
-def _finish(session: Session, candidates: Sequence[_Candidate], **more: Any) -> dict[str, Any]:
-    """Keeps the better stage, saves, exports and proves it, and writes the report; `metrics.json` last."""
+def finish(
+    session: Session, candidates: Sequence[Candidate], *, sections: Sequence[ReportSection] = (), **more: Any
+) -> dict[str, Any]:
+    """Keeps the better stage, saves, exports and proves it, and writes the report; `metrics.json` last.
+
+    Args:
+        session: whose `leaves` says what is left.
+        candidates: the stages, from simple to elaborate.
+        sections: what the report has to say besides.
+        more: goes into `metrics.json`.
+    """
     stage, why = choose_stage([candidate.stage for candidate in candidates])
     kept = next(candidate for candidate in candidates if candidate.stage is stage)
     session.model.set_weights(kept.weights)
-    cool_head(session.model, stage.temperature)
+    cool(session.model, stage.temperature)
     probabilities = kept.probabilities
     metrics = measure(labels_of(session.roles.report), probabilities, session.folder.class_names)
-    if session.ships:
+    shipped = {}
+    if session.leaves != "answers":
+        _save(session, probabilities)
+    if session.leaves == "everything":
         shipped = _ship(session, probabilities)
         with session.watch.phase("report"):
-            write_judgement(session.run.folder, _report_data(session, candidates, kept, why, metrics, probabilities))
+            data = _report_data(session, candidates, kept, why, metrics, probabilities)
+            write_judgement(session.run.folder, replace(data, sections=sections))
     else:
-        shipped = {}
         _write_stages(session, candidates, kept)
     summary = {
         "run": str(session.run.folder),
@@ -314,6 +338,7 @@ def _finish(session: Session, candidates: Sequence[_Candidate], **more: Any) -> 
         "reported_on": session.roles.report_name,
         "seconds": session.watch.total,
         "seconds_by_phase": session.watch.seconds,
+        "learned_from_select": stage.name == "head" and bool(_spared(session)),
         "notes": _notes(session, stage),
         "set_aside": [{"path": str(file.path), "reason": file.reason} for file in session.folder.unreadable],
         "stages": [_stage_row(candidate, session) for candidate in candidates],
@@ -325,15 +350,21 @@ def _finish(session: Session, candidates: Sequence[_Candidate], **more: Any) -> 
     return summary
 
 
+def _save(session: Session, probabilities: np.ndarray) -> None:
+    """Saves the model, and how it answers photos it knows nothing of, for `--unknown-at`."""
+    with session.watch.phase("save"):
+        with atomic_file(session.run.model_file) as temporary:
+            session.model.save(temporary)
+        write_calibration(session.run.calibration_file, probabilities, labels_of(session.roles.report))
+
+
 def _ship(session: Session, probabilities: np.ndarray) -> dict[str, Any]:
-    """Saves the model and exports it; what the proof found, under "export"."""
-    with session.watch.phase("save"), atomic_file(session.run.model_file) as temporary:
-        session.model.save(temporary)
+    """Exports the model; what the proof found, under "export"."""
     with session.watch.phase("export"):
         return {"export": _export(session, probabilities)}
 
 
-def _write_stages(session: Session, candidates: Sequence[_Candidate], kept: _Candidate) -> None:
+def _write_stages(session: Session, candidates: Sequence[Candidate], kept: Candidate) -> None:
     """What each stage answered for the reported images, for comparisons image by image."""
     with atomic_file(session.run.stages_file) as temporary:
         np.savez(
@@ -370,7 +401,7 @@ def _export(session: Session, probabilities: np.ndarray) -> dict[str, Any]:
     return {"folder": str(version), **found}
 
 
-def _stage_row(candidate: _Candidate, session: Session) -> dict[str, Any]:
+def _stage_row(candidate: Candidate, session: Session) -> dict[str, Any]:
     labels = labels_of(session.roles.report)
     return {
         "stage": candidate.stage.name,
@@ -385,8 +416,8 @@ def _stage_row(candidate: _Candidate, session: Session) -> dict[str, Any]:
 
 def _report_data(
     session: Session,
-    candidates: Sequence[_Candidate],
-    kept: _Candidate,
+    candidates: Sequence[Candidate],
+    kept: Candidate,
     why: str,
     metrics: Metrics,
     probabilities: np.ndarray,
@@ -411,7 +442,7 @@ def _report_data(
     )
 
 
-def _report_row(candidate: _Candidate, is_kept: bool, session: Session) -> StageRow:
+def _report_row(candidate: Candidate, is_kept: bool, session: Session) -> StageRow:
     stage = candidate.stage
     row: StageRow = {"stage": stage.name, "kept": is_kept, "seconds": candidate.seconds}
     if stage.select_loss is not None and stage.select_accuracy is not None:

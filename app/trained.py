@@ -24,23 +24,28 @@ class Look:
     Attributes:
         views: a name in `regraft.augment.view_names`: how many views of a photo are answered and averaged.
         draws: of the noise of the model's regularizers, averaged; 0 is none, as they are off at inference.
+        members: also ask each member of an ensemble, if the model is one.
     """
 
     views: str = "one"
     draws: int = 0
+    members: bool = False
 
     def __post_init__(self) -> None:
         if self.views not in VIEWS:
             raise UsageError(f'--views must be one of {", ".join(VIEWS)}; received "{self.views}".')
         if self.draws < 0:
             raise UsageError(f"--draws must be at least 0; received {self.draws}.")
+        if self.members and (self.draws or self.views != "one"):
+            raise UsageError("--uncertainty asks each member once; leave --views and --draws out.")
 
 
 @dataclass(frozen=True)
 class TrainedModel:
     """The model of a run, where it computes, how it wants its photos and what it answers to them.
 
-    `infer` gives logits [N, C] for what `reader` gives, `batch_size` photos at a time.
+    `infer` gives logits [N, C] for what `reader` gives, `batch_size` photos at a time; or [N, 1 + M, C], those of the
+    ensemble and then of its members, where these were asked for.
     """
 
     run: Run
@@ -62,6 +67,7 @@ def open_trained(folder: Path, *, device: str = "auto", look: Look | None = None
     opened = open_device(device)
     import keras
 
+    from regraft.models.combine_members import is_ensemble, with_members
     from regraft.models.regularizers import register_layers
     from regraft.views import ViewReader, make_infer, make_noisy_infer, over_views
 
@@ -73,6 +79,8 @@ def open_trained(folder: Path, *, device: str = "auto", look: Look | None = None
     data = run.recipe.data
     reader = ViewReader(data.image_size or 0, data.crop_fraction, look.views)
     infer = make_noisy_infer(model, opened, draws=look.draws) if look.draws else make_infer(model, opened)
+    if look.members and is_ensemble(model):
+        infer = make_infer(with_members(model), opened)
     if look.views != "one":
         infer = over_views(infer)
     return TrainedModel(run, model, opened, reader, infer, max(1, 32 // VIEWS[look.views]))

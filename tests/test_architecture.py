@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = {"regraft": "app", "regraft.models": "models", "regraft.augment": "augment"}
-MAY_SPEAK = {"regraft.cli", "regraft.console", "regraft.prove_export"}  # the last one is run as a script
+MAY_SPEAK = {"regraft.cli", "regraft.console", "regraft.prove_export", "regraft.train_member"}  # run as scripts
 TESTED_ELSEWHERE = {
     "regraft.__main__": "test_cli",
     "regraft.checkpoints": "test_finetune",
@@ -23,6 +23,7 @@ TESTED_ELSEWHERE = {
     "regraft.proof": "test_export",
     "regraft.prove_export": "test_export",
     "regraft.records": "test_folder",
+    "regraft.train_member": "test_members",
     "regraft.trained": "test_predict",
     "regraft.augment.view_names": "test_many_views",
     "regraft.models.errors": "test_weights",

@@ -32,6 +32,7 @@ def test_the_toml_says_every_choice_that_is_made():
     said = {f"{section}.{key}" for section, table in values.items() if isinstance(table, dict) for key in table}
     assert {*all_keys()} - said - {"recipe", "seed"} == {
         "data.image_size",
+        "data.split_seed",
         "model.weights",
         "finetune.unfreeze",
         "head.learning_rate",

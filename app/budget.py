@@ -1,0 +1,304 @@
+"""`ensemble --budget 20m`: what to train in the time there is, from a short pilot, and what of it to keep."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from regraft.augment.policy import AugmentPolicy
+from regraft.combination import combine_logits
+from regraft.ensemble import (
+    DEFAULT_MEMBERS,
+    Made,
+    Member,
+    Plan,
+    combine_and_finish,
+    keep_plan,
+    logits_for,
+    make_heads,
+    make_soup,
+    member_recipe,
+    member_request,
+    open_member,
+    select_of,
+    snapshots,
+)
+from regraft.errors import UsageError
+from regraft.finetune import make_trainer, schedule_of
+from regraft.losses import losses_of
+from regraft.members import train_runs
+from regraft.pipeline import steps_per_epoch, training_batches
+from regraft.progress import Progress
+from regraft.recipe import Recipe, edit_recipe
+from regraft.run import read_json
+from regraft.session import Request, Session, open_session
+from regraft.sources import labels_of
+from regraft.train import graft, resumable, training_images, unfreeze
+from regraft.views import make_infer
+
+_SAFETY = 1.15  # a machine that other work slows down a little still keeps to the budget
+_MOST_MEMBERS = 10
+_FEWEST_CYCLE_EPOCHS = 2
+_PILOT_SECONDS, _PILOT_STEPS = 4.0, 20
+_EXPORT_SECONDS = 20.0  # TensorFlow starts anew for the proof; more where the pilot says that this machine is slow
+
+
+@dataclass(frozen=True)
+class Pilot:
+    """What a few seconds say of how long things take here.
+
+    Attributes:
+        start: seconds until a member trains: the network is built, its head is solved.
+        epoch: seconds of an epoch of fine-tuning, its judgement included.
+        augment: seconds of the augmented features that many heads need.
+        judge: seconds of one network's answers to all images that choose or report.
+        finish: seconds of saving, exporting, proving and reporting one network.
+    """
+
+    start: float
+    epoch: float
+    augment: float
+    judge: float
+    finish: float
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is trained: a kind, how many members of how many epochs each (all together, where they are snapshots)."""
+
+    kind: str
+    members: int
+    epochs: int
+    reason: str
+
+
+def parse_budget(text: str) -> float:
+    """Seconds from "90s", "20m", "1h30m" or "1h". Raises UsageError where it is no such time."""
+    match = re.fullmatch(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?", text.strip())
+    parts = match.groups() if match else (0, 0, 0)
+    seconds = sum(float(part or 0) * unit for part, unit in zip(parts, (3600, 60, 1), strict=True))
+    if not seconds:
+        raise UsageError(f'--budget must be a time such as 90s, 20m or 1h30m; received "{text}".')
+    return seconds
+
+
+def choose_kind(pilot: Pilot, recipe_epochs: int, seconds: float) -> Choice:
+    """What to train in `seconds`, those of the pilot already taken off.
+
+    Two whole trainings or more become independent members; less than that, but cycles of two epochs at least, snapshots
+    of one run; less than that a single training; and where not even two epochs fit, heads on the frozen backbone.
+
+    Args:
+        pilot: how long things take.
+        recipe_epochs: of a whole training.
+        seconds: what is left.
+
+    Raises:
+        UsageError: there is no time for an epoch; the message says what it would take.
+    """
+    one = pilot.start + pilot.judge + pilot.finish
+    epochs = int((seconds / _SAFETY - one) / pilot.epoch)
+    if epochs < 1:
+        needed = _SAFETY * (one + pilot.epoch)
+        raise UsageError(
+            f"--budget is too short for one epoch: after the pilot {max(seconds, 0):.0f} s are left, and an epoch with "
+            f"export and report takes {needed:.0f} s (an epoch alone {pilot.epoch:.0f}). Give {needed - seconds:.0f} s "
+            "more, or take --kind heads, which trains no network."
+        )
+    member = pilot.start + recipe_epochs * pilot.epoch + 2 * pilot.judge
+    members = min(int((seconds / _SAFETY - pilot.finish) / (member + pilot.judge)), _MOST_MEMBERS)
+    if members >= 2:
+        return Choice(
+            "independent", members, recipe_epochs, f"{members} trainings of {recipe_epochs} epochs fit into it"
+        )
+    cycles = min(epochs // max(recipe_epochs // 2, _FEWEST_CYCLE_EPOCHS), _MOST_MEMBERS)
+    if epochs > recipe_epochs and cycles >= 2:
+        length = epochs // cycles
+        return Choice(
+            "snapshot", cycles, cycles * length,
+            f"{epochs} epochs fit into it, more than one training of {recipe_epochs} and less than two: "
+            f"{cycles} cycles of {length}",
+        )  # fmt: skip
+    if epochs >= 2:
+        fitting = min(epochs, recipe_epochs)
+        return Choice("single", 1, fitting, f"{fitting} epochs fit into it, not two trainings")
+    return Choice("heads", DEFAULT_MEMBERS["heads"], 0, "one epoch fits into it, which moves no network far")
+
+
+def ensemble_within(request: Request, budget: str, choices: Mapping[str, Any], progress: Progress) -> dict[str, Any]:
+    """Trains what fits into the budget and keeps what the images that choose speak for. Returns `metrics.json`.
+
+    Args:
+        request: source, device and the recipe of a whole training.
+        budget: see `parse_budget`; it begins with this call.
+        choices: the other fields of `Plan`; kind and members are chosen here.
+        progress: who is told.
+
+    Raises:
+        UsageError: the budget is too short, or does not go with an option.
+    """
+    deadline = time.monotonic() + parse_budget(budget)
+    _check(request, choices)
+    from regraft.devices import start_tensorflow
+
+    start_tensorflow()
+    request = replace(request, holds_select=True)
+    with open_session(request, verb="ensemble", progress=progress) as session, resumable(session):
+        choice, l2 = _choice_of(session, request, deadline, budget)
+        progress.say(f"--budget {budget}: {choice.kind}, as {choice.reason}.")
+        plan = Plan(request, **{**choices, "kind": choice.kind, "members": choice.members, "rival": False})
+        whole = edit_recipe(session.recipe, {"finetune.epochs": choice.epochs, "head.l2": [l2]})
+        plan, made = _MAKERS[choice.kind](plan, replace(session, recipe=whole), deadline)
+        facts = {"budget": budget, "budget_reason": choice.reason, **made.facts}
+        return combine_and_finish(plan, session, replace(made, facts=facts))
+
+
+def _check(request: Request, choices: Mapping[str, Any]) -> None:
+    if choices.get("variants") or choices.get("members"):
+        raise UsageError("--budget chooses the members itself; leave --members and --member out.")
+    if choices.get("jobs", 1) != 1 or choices.get("engine", "local") != "local":
+        raise UsageError("--budget trains one member at a time; leave --jobs and --engine out.")
+    if not request.recipe.finetune.epochs:
+        raise UsageError("--budget needs a recipe that fine-tunes, such as balanced; quick has no epochs.")
+
+
+def _choice_of(session: Session, request: Request, deadline: float, budget: str) -> tuple[Choice, float]:
+    """What to train and the head's L2; a run that goes on does what it had chosen."""
+    file = session.run.ensemble_plan_file
+    if request.resume and file.is_file():
+        kept = read_json(file)
+        names = ("kind", "members", "epochs", "reason")
+        return Choice(*(kept[name] for name in names)), kept["l2"]
+    l2 = graft(session).facts["l2"]
+    with session.watch.phase("pilot"):
+        pilot = run_pilot(session)
+    choice = choose_kind(pilot, session.recipe.finetune.epochs, deadline - time.monotonic())
+    keep_plan(session.run, {**vars(choice), "l2": l2, "budget": budget, "pilot": vars(pilot)}, resume=False)
+    return choice, l2
+
+
+def run_pilot(session: Session) -> Pilot:
+    """Times a few steps of fine-tuning and a few answers; the session's model is as before afterwards."""
+    recipe, roles, batch = session.recipe, session.roles, session.recipe.finetune.batch_size
+    before = session.model.get_weights()
+    step = _time_steps(session, recipe)
+    session.model.set_weights(before)
+    infer = make_infer(session.model, session.device)
+    images = np.zeros((32, *session.model.input_shape[1:]), np.float32)
+    answer = _median_seconds(lambda: infer(images)) / 32
+    steps = steps_per_epoch(len(roles.fit), batch)
+    judged = len(roles.select) + len(roles.report)
+    seconds = session.watch.seconds
+    return Pilot(
+        start=seconds.get("start", 0.0) + 2.0,
+        epoch=steps * step + 2 * answer * len(roles.select),
+        augment=4 * answer * len(roles.fit),
+        judge=2 * answer * judged,
+        finish=_EXPORT_SECONDS + 3 * answer * len(roles.report),
+    )
+
+
+def _time_steps(session: Session, recipe: Recipe) -> float:
+    """Median seconds of a step, the reading of its photos included."""
+    batch, images = recipe.finetune.batch_size, training_images(session)
+    unfreeze(session)
+    with session.device.strategy.scope():
+        schedule = schedule_of(recipe, steps_per_epoch(len(images.paths), batch))
+        trainer = make_trainer(session.model, recipe, schedule, session.device)
+    batches = iter(
+        training_batches(
+            images,
+            class_count=session.class_count,
+            policy=AugmentPolicy(**recipe.augment.values),
+            image_size=session.reader.image_size,
+            batch_size=batch,
+            seed=recipe.seed,
+            first_epoch=0,
+            epochs=1 + _PILOT_STEPS,
+        )
+    )
+    trainer.train_on_batch(*next(batches))  # traces
+    seconds: list[float] = []
+    while len(seconds) < 3 or (sum(seconds) < _PILOT_SECONDS and len(seconds) < _PILOT_STEPS):
+        started = time.perf_counter()
+        trainer.train_on_batch(*next(batches))
+        seconds.append(time.perf_counter() - started)
+    return float(np.mean(seconds[1:]))  # the first finds its photos read already
+
+
+def _median_seconds(call: Callable[[], object], rounds: int = 3) -> float:
+    call()
+    seconds = []
+    for _ in range(rounds):
+        started = time.perf_counter()
+        call()
+        seconds.append(time.perf_counter() - started)
+    return float(np.median(seconds))
+
+
+# --- kinds ---
+
+
+def _make_single(plan: Plan, session: Session, deadline: float) -> tuple[Plan, Made]:
+    members = _train_members(plan, session, 1, deadline)
+    return plan, Made(members, members[0].model)
+
+
+def _make_independent(plan: Plan, session: Session, deadline: float) -> tuple[Plan, Made]:
+    """Independent members, or their soup where it is not clearly worse: it answers as fast as one of them."""
+    members = _train_members(plan, session, plan.count, deadline)
+    if len(members) == 1:
+        return replace(plan, kind="single", members=1), Made(members, members[0].model)
+    plan = replace(plan, members=len(members))
+    labels, original = labels_of(session.roles.select), members[0].model.get_weights()
+    facts = make_soup(session, members, plan.soup)
+    soup = losses_of(_select_logits(session, members[0]), labels)
+    combined = losses_of(combine_logits(select_of(session, members), rule=plan.rule), labels)
+    gain = soup - combined
+    error = gain.std(ddof=1) / np.sqrt(len(gain))
+    found = {"soup_loss": float(soup.mean()), "combined_loss": float(combined.mean())}
+    if gain.mean() <= error:
+        return replace(plan, kind="soup"), Made(members, members[0].model, facts={**facts, **found})
+    members[0].model.set_weights(original)
+    return plan, Made(members, facts=found)
+
+
+def _make_snapshot(plan: Plan, session: Session, deadline: float) -> tuple[Plan, Made]:
+    cycles = {"schedule.name": "cyclic", "schedule.cycles": plan.count, "finetune.snapshots": plan.count}
+    recipe = edit_recipe(member_recipe(plan, session.recipe, 0), cycles)
+    runs = train_runs([member_request(plan, session, "cyclic", recipe)], session.progress)
+    return plan, Made(snapshots(session, runs[0], "cycle"))
+
+
+def _make_heads(plan: Plan, session: Session, deadline: float) -> tuple[Plan, Made]:
+    return plan, make_heads(plan, session)
+
+
+_MAKERS = {"single": _make_single, "independent": _make_independent, "snapshot": _make_snapshot, "heads": _make_heads}
+
+
+def _train_members(plan: Plan, session: Session, count: int, deadline: float) -> Sequence[Member]:
+    """As many of `count` members as there turns out to be time for, at least one."""
+    members: list[Member] = []
+    slowest = 0.0
+    for number in range(count):
+        reserve = _EXPORT_SECONDS * (1 + len(members) / 4)
+        if members and time.monotonic() + slowest + reserve > deadline:
+            session.progress.say(f"Time is left for {len(members)} of {count} members.")
+            break
+        started = time.monotonic()
+        recipe = member_recipe(plan, session.recipe, number)
+        runs = train_runs([member_request(plan, session, f"member-{number + 1}", recipe)], session.progress)
+        members.append(open_member(session, runs[0]))
+        slowest = max(slowest, time.monotonic() - started)
+    return members
+
+
+def _select_logits(session: Session, member: Member) -> np.ndarray:
+    """What the model of `member` answers now to the images that choose."""
+    return logits_for(session, member.model, "soup")[: len(session.roles.select)]

@@ -1,0 +1,176 @@
+"""`ensemble RUN RUN ...`: runs that exist as one, judged on the photos that none of them has learned from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from regraft.devices import open_device
+from regraft.ensemble import (
+    Made,
+    Member,
+    Plan,
+    check_combination,
+    combine_and_finish,
+    make_soup,
+    open_member,
+    snapshots,
+)
+from regraft.errors import RunError, UsageError
+from regraft.evaluate import renumber
+from regraft.folder import plural
+from regraft.progress import Progress, Silent
+from regraft.records import ImageFolder
+from regraft.roster import read_roster
+from regraft.run import Run, new_run, open_run, write_json
+from regraft.session import Session, Stopwatch
+from regraft.sources import scan_remembered
+from regraft.split import Roles
+from regraft.train import resumable
+from regraft.trained import open_trained
+
+KINDS = ("independent", "snapshot", "soup")
+
+
+def ensemble_runs(
+    folders: Sequence[Path], plan: Plan, *, photos: Path | None = None, progress: Progress | None = None
+) -> dict[str, Any]:
+    """Makes one run of finished ones, or of the snapshots of one, and returns what its `metrics.json` holds.
+
+    Args:
+        folders: run directories; with kind "snapshot" a single one.
+        plan: kind, combination and calibration; `request` says device, `out` and the command.
+        photos: where the photos lie now, if they moved since training.
+        progress: who is told.
+
+    Raises:
+        RunError: a run is missing, unfinished or damaged.
+        UsageError: the runs do not go together, or have no reported photos in common.
+    """
+    _check(folders, plan)
+    runs = [open_run(folder) for folder in folders]
+    check_runs(runs)
+    if plan.kind == "snapshot" and not runs[0].recipe.finetune.snapshots:
+        raise UsageError(f"{folders[0]} has kept no snapshots; train with finetune.snapshots above 0.")
+    progress, watch = progress or Silent(), Stopwatch()
+    target = new_run(plan.request.out, f"ensemble-{folders[0].name}")
+    with watch.phase("scan"):
+        scanned = _scan(runs[0], photos, progress)
+        roles = common_roles(runs, scanned)
+    device = open_device(plan.request.device)
+    first = open_trained(folders[0], device=plan.request.device)
+    environment = {
+        **runs[0].environment,
+        "verb": "ensemble",
+        "command": " ".join(plan.request.command),
+        "members": [str(folder.absolute()) for folder in folders],
+    }
+    target.start(runs[0].recipe, runs[0].class_names, environment)
+    session = Session(
+        target, runs[0].recipe, scanned, roles, device, first.model, "", first.reader, progress, watch, None,
+        leaves="everything", holds_select=True,
+    )  # fmt: skip
+    with resumable(session):
+        made = _open(session, runs, plan)
+        write_json(target.ensemble_plan_file, plan.describe() | {"members": len(made.members)})
+        return combine_and_finish(replace(plan, members=len(made.members)), session, made)
+
+
+def _check(folders: Sequence[Path], plan: Plan) -> None:
+    check_combination(plan)
+    if plan.kind not in KINDS:
+        raise UsageError(f"--kind {plan.kind} has to train; runs that exist go together as {', '.join(KINDS)}.")
+    if plan.kind == "snapshot" and len(folders) != 1:
+        raise UsageError(f"--kind snapshot takes one run that has kept snapshots; received {len(folders)}.")
+    if plan.kind != "snapshot" and len(folders) < 2:
+        raise UsageError("An ensemble needs at least two runs, or a folder of photos to train members on.")
+    if len({folder.resolve() for folder in folders}) < len(folders):
+        raise UsageError("A run is named twice; each can be a member once.")
+    if plan.request.resume:
+        raise UsageError("There is nothing to resume where runs exist already; leave --resume out.")
+
+
+def check_runs(runs: Sequence[Run]) -> None:
+    """Raises UsageError where labels, their order, image size or crop differ, naming the runs and the difference."""
+    first = runs[0]
+    for run in runs[1:]:
+        names = f"{first.folder} and {run.folder}"
+        ours, theirs = first.class_names, run.class_names
+        if set(ours) != set(theirs):
+            odd = sorted(set(ours) ^ set(theirs))
+            raise UsageError(f"{names} tell different classes apart: only one of them has {', '.join(odd)}.")
+        if ours != theirs:
+            place = next(index for index in range(len(ours)) if ours[index] != theirs[index])
+            raise UsageError(
+                f"{names} have their labels in another order: number {place + 1} is {ours[place]} and {theirs[place]}."
+            )
+        for key in ("image_size", "crop_fraction"):
+            one, other = getattr(first.recipe.data, key), getattr(run.recipe.data, key)
+            if one != other:
+                raise UsageError(f"{names} look at photos differently: data.{key} is {one} and {other}; train anew.")
+
+
+def common_roles(runs: Sequence[Run], folder: ImageFolder) -> Roles:
+    """The photos that every run reports on, and those to choose by, which none has learned from.
+
+    Raises:
+        UsageError: there are none to report on.
+    """
+    reported, unlearned = zip(*(_unlearned(run) for run in runs), strict=True)
+    report_on = set.intersection(*reported)
+    choose_by = set.intersection(*unlearned) - report_on
+    roles = {
+        name: tuple(record for record in folder.records if test(record.fingerprint))
+        for name, test in (
+            ("report", report_on.__contains__),
+            ("select", choose_by.__contains__),
+            ("fit", lambda fingerprint: fingerprint not in report_on | choose_by),
+        )
+    }
+    if not roles["report"]:
+        raise UsageError(
+            f"No photo in {folder.root} is reported on by all of the runs, so nothing would tell how good they are "
+            "together. Train members on one split: give all the same data.split_seed, or name where the photos lie "
+            "with --photos."
+        )
+    notes = [f"Reported on {plural(len(roles['report']), 'image')} that no member has learned from or chosen by."]
+    if roles["select"]:
+        notes.append(f"Choices are made on {plural(len(roles['select']), 'image')} that no member has learned from.")
+    return Roles(roles["fit"], roles["select"], roles["report"], runs[0].metrics["reported_on"], tuple(notes))
+
+
+def _unlearned(run: Run) -> tuple[set[str], set[str]]:
+    """Fingerprints of what a run reports on, and of all that its weights know nothing of."""
+    rows = read_roster(run.roster_file)
+    reported = {row.fingerprint for row in rows if row.role == "report"}
+    learned_from_select = run.metrics.get("learned_from_select", run.metrics["stage"] == "head")
+    selected = set() if learned_from_select else {row.fingerprint for row in rows if row.role == "select"}
+    return reported, reported | selected
+
+
+def _scan(run: Run, photos: Path | None, progress: Progress) -> ImageFolder:
+    root = photos or Path(run.environment["root"])
+    if not root.is_dir():
+        raise RunError(f"The photos of {run.folder} are no longer in {root}; name their folder with --photos.")
+    return renumber(scan_remembered(root, progress), run.class_names)
+
+
+def _open(session: Session, runs: Sequence[Run], plan: Plan) -> Made:
+    if plan.kind == "snapshot":
+        return Made(snapshots(session, runs[0], "cycle"))
+    members = _with_own_names([open_member(session, run) for run in runs])
+    if plan.kind == "soup":
+        facts = make_soup(session, members, plan.soup)
+        return Made(members, members[0].model, facts=facts)
+    return Made(members)
+
+
+def _with_own_names(members: Sequence[Member]) -> list[Member]:
+    """Runs of the same name in different folders are told apart by their place."""
+    names = [member.name for member in members]
+    return [
+        replace(member, name=member.name if names.count(member.name) == 1 else f"{member.name} ({place})")
+        for place, member in enumerate(members, start=1)
+    ]

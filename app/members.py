@@ -1,0 +1,261 @@
+"""Training many runs: one after another, side by side in processes of their own, or over a Ray cluster.
+
+However they are trained, the same requests leave the same weights, bit for bit. A process that is killed costs its run
+the current epoch: it is started again and goes on from the last checkpoint.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+import tomllib
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import IO, Any, cast
+
+from regraft.devices import start_tensorflow
+from regraft.errors import RegraftError, RunError, UsageError
+from regraft.parallel import cores
+from regraft.progress import Progress, Ticker
+from regraft.recipe import make_recipe
+from regraft.run import Run
+from regraft.session import Request, open_session
+
+ENGINES = ("local", "ray")
+_MOST_RESTARTS = 3
+_SECONDS_BETWEEN_LOOKS = 0.2
+_SCRIPT = "regraft.train_member"
+
+
+def train_run(request: Request, progress: Progress | None = None) -> None:
+    """Trains the run that `request` asks for, from its last checkpoint if it has one; a finished one is left alone."""
+    run = Run(_folder(request))
+    if run.is_finished:
+        return
+    if run.folder.exists() and not run.recipe_file.is_file():  # killed before it began
+        shutil.rmtree(run.folder)
+    run.folder.parent.mkdir(parents=True, exist_ok=True)
+    start_tensorflow()
+    with open_session(replace(request, resume=run.folder.exists()), progress=progress) as session:
+        from regraft.train import train
+
+        train(session)
+    del session
+    gc.collect()  # models are full of cycles
+
+
+def train_runs(requests: Sequence[Request], progress: Progress, *, jobs: int = 1, engine: str = "local") -> list[Run]:
+    """Trains every run that is not finished, at most `jobs` at a time, and returns them all in order.
+
+    Args:
+        requests: each with an `out` of its own.
+        progress: who is told.
+        jobs: 1 trains in this process. More start processes; each uses all cores, as a thread count of its own would
+            change the last bits of what comes out.
+        engine: "local", or "ray": on the cluster that RAY_ADDRESS names, whose machines must all see the photos and
+            the run directories under the same paths, or on this machine where it names none.
+
+    Raises:
+        RegraftError: a run failed; the message names it. Finished runs and checkpoints stay.
+        UsageError: Ray is not installed, or `jobs` or `engine` does not exist.
+    """
+    check_engine(jobs, engine)
+    runs = [Run(_folder(request)) for request in requests]
+    waiting = [request for request in requests if not Run(_folder(request)).is_finished]
+    with progress.work("members", len(waiting), "runs") as ticker:
+        if engine == "ray" and waiting:
+            _train_over_ray(waiting, jobs, ticker)
+        elif jobs > 1 and waiting:
+            _train_in_processes(waiting, jobs, progress, ticker)
+        else:
+            for request in waiting:
+                with _named(request):
+                    train_run(request)
+                ticker.advance(note=_folder(request).name)
+    return runs
+
+
+def check_engine(jobs: int, engine: str) -> None:
+    """Raises UsageError unless members can be trained this way."""
+    if jobs < 1:
+        raise UsageError(f"--jobs must be at least 1; received {jobs}.")
+    if engine not in ENGINES:
+        raise UsageError(f'--engine must be {" or ".join(ENGINES)}; received "{engine}".')
+    if engine == "ray":
+        _import_ray()
+
+
+def to_order(request: Request) -> dict[str, Any]:
+    """`request` as plain values, for another process."""
+    return {
+        "source": str(Path(request.source).absolute()) if Path(request.source).exists() else request.source,
+        "recipe": request.recipe.to_toml(),
+        "out": str(_folder(request).absolute()),
+        "device": request.device,
+        "data_dir": str(request.data_dir.absolute()) if request.data_dir else None,
+        "leaves": request.leaves,
+        "holds_select": request.holds_select,
+        "keeps": request.keeps,
+        "command": list(request.command),
+    }
+
+
+def from_order(order: Mapping[str, Any]) -> Request:
+    """The request of `to_order`."""
+    paths = {"out": Path(order["out"]), "data_dir": Path(order["data_dir"]) if order["data_dir"] else None}
+    recipe = make_recipe(tomllib.loads(order["recipe"]))
+    return Request(**{**order, **paths, "recipe": recipe, "command": tuple(order["command"])})
+
+
+def _folder(request: Request) -> Path:
+    if request.out is None:
+        raise ValueError("each of many runs needs an `out` of its own.")
+    return request.out
+
+
+@contextmanager
+def _named(request: Request) -> Iterator[None]:
+    """Puts the name of the run before what went wrong with it."""
+    try:
+        yield
+    except RegraftError as error:
+        raise type(error)(f"{_folder(request).name}: {error}") from error
+
+
+@dataclass
+class _Worker:
+    """A process that trains one run, and how often it was started again."""
+
+    request: Request
+    restarts: int = 0
+    process: subprocess.Popen[bytes] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.start()
+
+    @property
+    def log(self) -> Path:
+        """What the process said."""
+        return _folder(self.request).with_suffix(".log")
+
+    def start(self) -> None:
+        """Starts the process. It ends by itself when this one does, as its stdin closes."""
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-P", "-m", _SCRIPT],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                env={"TF_FORCE_GPU_ALLOW_GROWTH": "true", **os.environ},
+            )
+        pipe = cast("IO[bytes]", self.process.stdin)  # as it was asked for
+        pipe.write(json.dumps(to_order(self.request)).encode() + b"\n")
+        pipe.flush()
+
+    def stop(self) -> None:
+        """Ends the process, whatever it does."""
+        self.process.kill()
+        self.process.wait()
+        if self.process.stdin:
+            self.process.stdin.close()
+
+    def is_done(self, progress: Progress) -> bool:
+        """Whether the run is trained. Starts a process that was killed again, and raises what went wrong."""
+        code = self.process.poll()
+        if code is None:
+            return False
+        self.stop()
+        if code == 0:
+            self.log.unlink(missing_ok=True)
+            return True
+        name = _folder(self.request).name
+        if code > 0 or self.restarts == _MOST_RESTARTS:
+            raise RunError(f"{name}: {self._last_words(code)} See {self.log}.")
+        self.restarts += 1
+        progress.say(f"{name} was killed (signal {-code}) and goes on from its last epoch.")
+        self.start()
+        return False
+
+    def _last_words(self, code: int) -> str:
+        lines = self.log.read_text("utf-8", errors="replace").strip().splitlines() if code > 0 else []
+        return lines[-1] if lines else f"its process ended with {code}, {self.restarts + 1} times."
+
+
+def _train_in_processes(requests: Sequence[Request], jobs: int, progress: Progress, ticker: Ticker) -> None:
+    waiting, running = deque(requests), list[_Worker]()
+    with ExitStack() as stack:
+        while waiting or running:
+            while waiting and len(running) < jobs:
+                worker = _Worker(waiting.popleft())
+                stack.callback(worker.stop)
+                running.append(worker)
+            for worker in list(running):
+                if worker.is_done(progress):
+                    running.remove(worker)
+                    ticker.advance(note=_folder(worker.request).name)
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+
+
+def _import_ray() -> Any:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    try:
+        import ray
+    except ImportError:
+        raise UsageError('--engine ray needs Ray, which is not installed: pip install "regraft[ray]".') from None
+    return ray
+
+
+def _train_over_ray(requests: Sequence[Request], jobs: int, ticker: Ticker) -> None:
+    ray = _import_ray()
+    with _ray_cluster(ray, jobs):
+        task = ray.remote(num_cpus=1, max_retries=_MOST_RESTARTS)(_train_order)
+        named = {task.remote(to_order(request)): request for request in requests}
+        waiting = list(named)
+        while waiting:
+            done, waiting = ray.wait(waiting)
+            for reference in done:
+                _collect(ray, reference, named[reference])
+                ticker.advance(note=_folder(named[reference]).name)
+
+
+@contextmanager
+def _ray_cluster(ray: Any, jobs: int) -> Iterator[None]:
+    """The cluster of RAY_ADDRESS, or one of this machine alone that ends with the block."""
+    # Ray gives its workers one thread for linear algebra, and another number of threads gives other last bits.
+    threads = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(cores()))}
+    options: dict[str, Any] = {"log_to_driver": False, "runtime_env": {"env_vars": threads}}
+    if "RAY_ADDRESS" not in os.environ:
+        options |= {"num_cpus": jobs, "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+    ray.init(**options)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _train_order(order: Mapping[str, Any]) -> None:
+    train_run(from_order(order))
+
+
+def _collect(ray: Any, reference: Any, request: Request) -> None:
+    name = _folder(request).name
+    try:
+        ray.get(reference)
+    except ray.exceptions.RayTaskError as error:
+        cause = error.cause
+        if isinstance(cause, RegraftError):
+            raise type(cause)(f"{name}: {cause}") from None
+        raise
+    except ray.exceptions.RayError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise RunError(f"{name}: its worker was lost {_MOST_RESTARTS + 1} times ({reason}).") from None

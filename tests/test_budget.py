@@ -1,0 +1,86 @@
+"""What fits into a time, by hand; and a real, short budget that is kept."""
+
+import time
+from pathlib import Path
+
+import pytest
+from conftest import run_regraft
+
+from regraft.budget import Pilot, choose_kind, parse_budget
+from regraft.errors import UsageError
+
+PILOT = Pilot(start=5.0, epoch=10.0, augment=20.0, judge=1.0, finish=20.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("90s", 90), ("20m", 1200), ("1h30m", 5400), ("1.5h", 5400), ("2m30s", 150), (" 1h ", 3600)]
+)
+def test_budgets_are_read_in_hours_minutes_and_seconds(text, seconds):
+    assert parse_budget(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "20", "0m", "soon", "-5m", "5m-", "1d"])
+def test_what_is_no_time_is_refused(text):
+    with pytest.raises(UsageError) as caught:
+        parse_budget(text)
+    assert str(caught.value) == f'--budget must be a time such as 90s, 20m or 1h30m; received "{text}".'
+
+
+@pytest.mark.parametrize(
+    ("seconds", "kind", "members", "epochs"),
+    [
+        (45, "heads", 10, 0),  # (45 / 1.15 - 26) / 10 = 1.3 epochs
+        (60, "single", 1, 2),  # 2.6
+        (110, "single", 1, 6),  # 6.9
+        (130, "single", 1, 8),  # 8.7: more than a training of 8, less than two cycles of 4 over it
+        (150, "snapshot", 2, 10),  # 10.4: two cycles of 5
+        (200, "snapshot", 3, 12),  # 14.7: three cycles of 4
+        (240, "independent", 2, 8),  # (240 / 1.15 - 20) / (5 + 80 + 2 + 1) = 2.1 trainings
+        (3600, "independent", 10, 8),  # not more than ten
+    ],
+)
+def test_what_is_trained_follows_from_the_time(seconds, kind, members, epochs):
+    choice = choose_kind(PILOT, 8, seconds)
+    assert (choice.kind, choice.members, choice.epochs) == (kind, members, epochs)
+    assert choice.reason
+
+
+def test_a_budget_too_short_for_an_epoch_says_what_it_would_take():
+    with pytest.raises(UsageError) as caught:
+        choose_kind(PILOT, 8, 30)
+    # 1.15 * (5 + 1 + 20 + 10) = 41.4
+    assert str(caught.value) == (
+        "--budget is too short for one epoch: after the pilot 30 s are left, and an epoch with export and report takes "
+        "41 s (an epoch alone 10). Give 11 s more, or take --kind heads, which trains no network."
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--budget", "soon"), "--budget must be a time such as 90s, 20m or 1h30m"),
+        (("--budget", "5m", "--members", 3), "--budget chooses the members itself"),
+        (("--budget", "5m", "--jobs", 2), "--budget trains one member at a time"),
+        (("--budget", "5m", "--recipe", "quick"), "--budget needs a recipe that fine-tunes"),
+    ],
+)
+def test_options_that_do_not_go_with_a_budget_are_refused(mixed_photos: Path, tmp_path: Path, words, message):
+    answer = run_regraft("ensemble", mixed_photos, "--backbone", "tiny", *words, "--out", tmp_path / "out")
+    assert answer.code == 2
+    assert answer.stderr.startswith(f"regraft: {message}")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_a_budget_is_kept_and_its_choice_explained(mixed_photos: Path, tmp_path: Path):
+    words = ("--backbone", "tiny", "--set", "finetune.batch_size=8", "--set", "head.l2=[0.1]")
+    started = time.monotonic()
+    answer = run_regraft("ensemble", mixed_photos, *words, "--budget", "60s", "--out", tmp_path / "out", "--json")
+    taken = time.monotonic() - started
+    assert answer.code == 0, answer.stderr
+    facts = answer.values["ensemble"]
+    assert facts["kind"] in ("independent", "soup", "snapshot", "single")
+    assert facts["budget"] == "60s"
+    assert f"--budget 60s: {'independent' if facts['kind'] == 'soup' else facts['kind']}" in answer.stderr
+    assert facts["budget_reason"]
+    assert taken < 66
