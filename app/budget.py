@@ -12,38 +12,40 @@ import numpy as np
 
 from regraft.augment.policy import AugmentPolicy
 from regraft.combination import combine_logits
+from regraft.devices import start_tensorflow
 from regraft.ensemble import (
     DEFAULT_MEMBERS,
     Made,
     Member,
     Plan,
     combine_and_finish,
-    keep_plan,
+    cyclic_recipe,
     logits_for,
     make_heads,
     make_soup,
     member_recipe,
-    member_request,
     open_member,
     select_of,
     snapshots,
+    train_members,
 )
 from regraft.errors import UsageError
 from regraft.finetune import make_trainer, schedule_of
 from regraft.losses import losses_of
-from regraft.members import train_runs
 from regraft.pipeline import steps_per_epoch, training_batches
 from regraft.progress import Progress
 from regraft.recipe import Recipe, edit_recipe
-from regraft.run import read_json
+from regraft.run import read_json, write_json
 from regraft.session import Request, Session, open_session
 from regraft.sources import labels_of
 from regraft.train import graft, resumable, training_images, unfreeze
 from regraft.views import make_infer
 
+LONG = 3
+"""Times the recipe's epochs: a single training that long comes before any ensemble."""
+
 _SAFETY = 1.15  # a machine that other work slows down a little still keeps to the budget
 _MOST_MEMBERS = 10
-_FEWEST_CYCLE_EPOCHS = 2
 _PILOT_SECONDS, _PILOT_STEPS = 4.0, 20
 _EXPORT_SECONDS = 20.0  # TensorFlow starts anew for the proof; more where the pilot says that this machine is slow
 
@@ -55,14 +57,12 @@ class Pilot:
     Attributes:
         start: seconds until a member trains: the network is built, its head is solved.
         epoch: seconds of an epoch of fine-tuning, its judgement included.
-        augment: seconds of the augmented features that many heads need.
         judge: seconds of one network's answers to all images that choose or report.
         finish: seconds of saving, exporting, proving and reporting one network.
     """
 
     start: float
     epoch: float
-    augment: float
     judge: float
     finish: float
 
@@ -90,18 +90,19 @@ def parse_budget(text: str) -> float:
 def choose_kind(pilot: Pilot, recipe_epochs: int, seconds: float) -> Choice:
     """What to train in `seconds`, those of the pilot already taken off.
 
-    Two whole trainings or more become independent members; less than that, but cycles of two epochs at least, snapshots
-    of one run; less than that a single training; and where not even two epochs fit, heads on the frozen backbone.
+    A single training of up to three times the recipe's epochs comes first, as it was measured to beat members of a
+    fifth of its length each (docs/benchmarks.md). What goes beyond that becomes two snapshots of one run, and from two
+    such trainings on independent members. Where not even two epochs fit, it is heads on the frozen backbone.
 
     Args:
         pilot: how long things take.
-        recipe_epochs: of a whole training.
+        recipe_epochs: of the recipe.
         seconds: what is left.
 
     Raises:
         UsageError: there is no time for an epoch; the message says what it would take.
     """
-    one = pilot.start + pilot.judge + pilot.finish
+    one, long = pilot.start + pilot.judge + pilot.finish, LONG * recipe_epochs
     epochs = int((seconds / _SAFETY - one) / pilot.epoch)
     if epochs < 1:
         needed = _SAFETY * (one + pilot.epoch)
@@ -110,23 +111,17 @@ def choose_kind(pilot: Pilot, recipe_epochs: int, seconds: float) -> Choice:
             f"export and report takes {needed:.0f} s (an epoch alone {pilot.epoch:.0f}). Give {needed - seconds:.0f} s "
             "more, or take --kind heads, which trains no network."
         )
-    member = pilot.start + recipe_epochs * pilot.epoch + 2 * pilot.judge
-    members = min(int((seconds / _SAFETY - pilot.finish) / (member + pilot.judge)), _MOST_MEMBERS)
+    member = pilot.start + long * pilot.epoch + 3 * pilot.judge
+    members = min(int((seconds / _SAFETY - pilot.finish) / member), _MOST_MEMBERS)
     if members >= 2:
+        return Choice("independent", members, long, f"{members} trainings of {long} epochs fit into it")
+    if epochs > long:
         return Choice(
-            "independent", members, recipe_epochs, f"{members} trainings of {recipe_epochs} epochs fit into it"
-        )
-    cycles = min(epochs // max(recipe_epochs // 2, _FEWEST_CYCLE_EPOCHS), _MOST_MEMBERS)
-    if epochs > recipe_epochs and cycles >= 2:
-        length = epochs // cycles
-        return Choice(
-            "snapshot", cycles, cycles * length,
-            f"{epochs} epochs fit into it, more than one training of {recipe_epochs} and less than two: "
-            f"{cycles} cycles of {length}",
+            "snapshot", 2, epochs // 2 * 2,
+            f"{epochs} epochs fit into it, more than a training of {long} and less than two: 2 cycles of {epochs // 2}",
         )  # fmt: skip
     if epochs >= 2:
-        fitting = min(epochs, recipe_epochs)
-        return Choice("single", 1, fitting, f"{fitting} epochs fit into it, not two trainings")
+        return Choice("single", 1, epochs, f"{epochs} epochs fit into it, not more than one training of {long}")
     return Choice("heads", DEFAULT_MEMBERS["heads"], 0, "one epoch fits into it, which moves no network far")
 
 
@@ -135,7 +130,7 @@ def ensemble_within(request: Request, budget: str, choices: Mapping[str, Any], p
 
     Args:
         request: source, device and the recipe of a whole training.
-        budget: see `parse_budget`; it begins with this call.
+        budget: see `parse_budget`; it begins with this call, and anew with each that resumes a run.
         choices: the other fields of `Plan`; kind and members are chosen here.
         progress: who is told.
 
@@ -144,16 +139,15 @@ def ensemble_within(request: Request, budget: str, choices: Mapping[str, Any], p
     """
     deadline = time.monotonic() + parse_budget(budget)
     _check(request, choices)
-    from regraft.devices import start_tensorflow
-
     start_tensorflow()
     request = replace(request, holds_select=True)
     with open_session(request, verb="ensemble", progress=progress) as session, resumable(session):
         choice, l2 = _choice_of(session, request, deadline, budget)
         progress.say(f"--budget {budget}: {choice.kind}, as {choice.reason}.")
-        plan = Plan(request, **{**choices, "kind": choice.kind, "members": choice.members, "rival": False})
-        whole = edit_recipe(session.recipe, {"finetune.epochs": choice.epochs, "head.l2": [l2]})
-        plan, made = _MAKERS[choice.kind](plan, replace(session, recipe=whole), deadline)
+        recipe = edit_recipe(session.recipe, {"finetune.epochs": choice.epochs, "head.l2": [l2]})
+        fixed = {"kind": choice.kind, "members": choice.members, "rival": False}
+        plan = Plan(replace(request, recipe=recipe), **{**choices, **fixed})
+        plan, made = _MAKERS[choice.kind](plan, session, deadline)
         facts = {"budget": budget, "budget_reason": choice.reason, **made.facts}
         return combine_and_finish(plan, session, replace(made, facts=facts))
 
@@ -178,7 +172,7 @@ def _choice_of(session: Session, request: Request, deadline: float, budget: str)
     with session.watch.phase("pilot"):
         pilot = run_pilot(session)
     choice = choose_kind(pilot, session.recipe.finetune.epochs, deadline - time.monotonic())
-    keep_plan(session.run, {**vars(choice), "l2": l2, "budget": budget, "pilot": vars(pilot)}, resume=False)
+    write_json(file, {**vars(choice), "l2": l2, "budget": budget, "pilot": vars(pilot)})
     return choice, l2
 
 
@@ -197,7 +191,6 @@ def run_pilot(session: Session) -> Pilot:
     return Pilot(
         start=seconds.get("start", 0.0) + 2.0,
         epoch=steps * step + 2 * answer * len(roles.select),
-        augment=4 * answer * len(roles.fit),
         judge=2 * answer * judged,
         finish=_EXPORT_SECONDS + 3 * answer * len(roles.report),
     )
@@ -245,13 +238,13 @@ def _median_seconds(call: Callable[[], object], rounds: int = 3) -> float:
 
 
 def _make_single(plan: Plan, session: Session, deadline: float) -> tuple[Plan, Made]:
-    members = _train_members(plan, session, 1, deadline)
+    members = _train_in_time(plan, session, deadline)
     return plan, Made(members, members[0].model)
 
 
 def _make_independent(plan: Plan, session: Session, deadline: float) -> tuple[Plan, Made]:
     """Independent members, or their soup where it is not clearly worse: it answers as fast as one of them."""
-    members = _train_members(plan, session, plan.count, deadline)
+    members = _train_in_time(plan, session, deadline)
     if len(members) == 1:
         return replace(plan, kind="single", members=1), Made(members, members[0].model)
     plan = replace(plan, members=len(members))
@@ -269,10 +262,9 @@ def _make_independent(plan: Plan, session: Session, deadline: float) -> tuple[Pl
 
 
 def _make_snapshot(plan: Plan, session: Session, deadline: float) -> tuple[Plan, Made]:
-    cycles = {"schedule.name": "cyclic", "schedule.cycles": plan.count, "finetune.snapshots": plan.count}
-    recipe = edit_recipe(member_recipe(plan, session.recipe, 0), cycles)
-    runs = train_runs([member_request(plan, session, "cyclic", recipe)], session.progress)
-    return plan, Made(snapshots(session, runs[0], "cycle"))
+    """Snapshots, of which those remain that the images that choose speak for."""
+    runs = train_members(plan, session, {"cyclic": cyclic_recipe(plan, session)})
+    return replace(plan, combine="greedy"), Made(snapshots(session, runs[0], "cycle"))
 
 
 def _make_heads(plan: Plan, session: Session, deadline: float) -> tuple[Plan, Made]:
@@ -282,18 +274,17 @@ def _make_heads(plan: Plan, session: Session, deadline: float) -> tuple[Plan, Ma
 _MAKERS = {"single": _make_single, "independent": _make_independent, "snapshot": _make_snapshot, "heads": _make_heads}
 
 
-def _train_members(plan: Plan, session: Session, count: int, deadline: float) -> Sequence[Member]:
-    """As many of `count` members as there turns out to be time for, at least one."""
+def _train_in_time(plan: Plan, session: Session, deadline: float) -> Sequence[Member]:
+    """As many members as there turns out to be time for, at least one."""
     members: list[Member] = []
     slowest = 0.0
-    for number in range(count):
+    for number in range(plan.count):
         reserve = _EXPORT_SECONDS * (1 + len(members) / 4)
         if members and time.monotonic() + slowest + reserve > deadline:
-            session.progress.say(f"Time is left for {len(members)} of {count} members.")
+            session.progress.say(f"Time is left for {len(members)} of {plan.count} members.")
             break
         started = time.monotonic()
-        recipe = member_recipe(plan, session.recipe, number)
-        runs = train_runs([member_request(plan, session, f"member-{number + 1}", recipe)], session.progress)
+        runs = train_members(plan, session, {f"member-{number + 1}": member_recipe(plan, number, session)})
         members.append(open_member(session, runs[0]))
         slowest = max(slowest, time.monotonic() - started)
     return members

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import time
+import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -15,17 +14,18 @@ from regraft.bagging import augmented_features, bagged_heads
 from regraft.checkpoints import load_snapshot
 from regraft.combination import fit_shares, greedy_order, greedy_shares, greedy_soup
 from regraft.ensemble_report import Answers, judge_ensemble, report_sections, write_ensemble
-from regraft.errors import RunError, UsageError
+from regraft.errors import UsageError
+from regraft.head import Head
 from regraft.judge import logits_of
 from regraft.losses import losses_of
 from regraft.members import check_engine, train_runs
 from regraft.models.batch_norm import reestimate_batch_norm
-from regraft.models.classifier import set_head
+from regraft.models.classifier import HEAD, set_head
 from regraft.models.combine_members import Rule, average_weights, combine, cool
 from regraft.pipeline import steps_per_epoch
 from regraft.progress import Progress, Silent
-from regraft.recipe import Recipe, edit_recipe
-from regraft.run import Run, read_json, write_json
+from regraft.recipe import Recipe, edit_recipe, make_recipe
+from regraft.run import Run, read_json, resumable_run, write_json
 from regraft.session import Request, Session, build_model, open_session
 from regraft.sources import labels_of
 from regraft.stages import judge_stage
@@ -92,6 +92,7 @@ class Plan:
             "combine": self.combine,
             "soup": self.soup,
             "variants": [{"name": arm.name, "edits": dict(arm.edits)} for arm in self.variants],
+            "recipe": self.request.recipe.to_toml(),
             "rival": self.rival,
             "calibrate": self.calibrate,
         }
@@ -105,7 +106,6 @@ class Member:
     model: keras.Model
     logits: np.ndarray
     seconds: float
-    image_size: int = 0
 
 
 @dataclass(frozen=True)
@@ -121,21 +121,33 @@ class Made:
 def ensemble_photos(plan: Plan, progress: Progress | None = None) -> dict[str, Any]:
     """Trains the members on a folder of photos and makes one run of them. Returns what its `metrics.json` holds.
 
-    All members have the same images to learn from, to choose by and to report on.
+    All members have the same images to learn from, to choose by and to report on. A run that is resumed does what it
+    began with, whatever else `plan` says.
 
     Raises:
         RegraftError: the plan does not fit, or a member failed; what has been trained can be resumed.
     """
-    _check(plan)
+    plan = resumed_plan(plan) if plan.request.resume else plan
+    check_plan(plan)
     request = replace(plan.request, holds_select=True)
-    for number in range(plan.count if plan.kind in ("independent", "soup") else 0):
-        member_recipe(plan, request.recipe, number)
-    if plan.kind == "snapshot":
-        _cyclic_recipe(plan, request.recipe)
     with open_session(request, verb="ensemble", progress=progress or Silent()) as session, resumable(session):
-        keep_plan(session.run, plan.describe(), resume=request.resume)
+        write_json(session.run.ensemble_plan_file, plan.describe())
         made = _MAKERS[plan.kind](plan, session)
         return combine_and_finish(plan, session, made)
+
+
+def resumed_plan(plan: Plan) -> Plan:
+    """What the unfinished run in `plan.request.out` began with; `plan` itself where it had not come so far."""
+    if plan.request.out is None or not (run := resumable_run(plan.request.out)).ensemble_plan_file.is_file():
+        return plan
+    kept = read_json(run.ensemble_plan_file)
+    if "budget" in kept:
+        raise UsageError(f"{run.folder} was begun with --budget {kept['budget']}; give that again, or another.")
+    recipe = make_recipe(tomllib.loads(kept["recipe"]))
+    variants = [Arm(each["name"], each["edits"]) for each in kept["variants"]]
+    names = ("kind", "members", "combine", "soup", "rival", "calibrate")
+    request = replace(plan.request, recipe=recipe)
+    return replace(plan, request=request, variants=variants, **{name: kept[name] for name in names})
 
 
 def check_combination(plan: Plan) -> None:
@@ -149,7 +161,8 @@ def check_combination(plan: Plan) -> None:
             raise UsageError(f'{option} must be one of {", ".join(known)}; received "{value}".')
 
 
-def _check(plan: Plan) -> None:
+def check_plan(plan: Plan) -> None:
+    """Raises UsageError where the plan does not fit, before anything is opened."""
     check_combination(plan)
     check_engine(plan.jobs, plan.engine)
     epochs = plan.request.recipe.finetune.epochs
@@ -157,8 +170,6 @@ def _check(plan: Plan) -> None:
         raise UsageError(f"--kind ema averages along one run; --members must be 1, received {plan.count}.")
     if plan.kind != "ema" and plan.count < 2:
         raise UsageError(f"--members must be at least 2; received {plan.count}.")
-    if plan.variants and plan.kind not in ("independent", "soup"):
-        raise UsageError(f"--member goes with --kind independent or soup; received {plan.kind}.")
     if plan.kind != "heads" and not epochs and not plan.variants:
         raise UsageError(
             f"--kind {plan.kind} needs epochs of fine-tuning, as the head alone comes out the same each time; "
@@ -166,82 +177,112 @@ def _check(plan: Plan) -> None:
         )
     if plan.kind == "swa" and epochs <= plan.count:
         raise UsageError(f"--kind swa averages the last {plan.count} epochs, so needs more than those; has {epochs}.")
+    if plan.kind == "snapshot":
+        cyclic_recipe(plan)
+    _check_variants(plan)
 
 
-def keep_plan(run: Run, described: Mapping[str, Any], *, resume: bool) -> None:
-    """Writes what is built to `ensemble.json`; on resuming, raises RunError where it was something else."""
-    plain = json.loads(json.dumps(described))
-    if resume and run.ensemble_plan_file.is_file():
-        if read_json(run.ensemble_plan_file) != plain:
-            raise RunError(f"{run.folder} is another kind of ensemble; choose another --out, or the same options.")
-    else:
-        write_json(run.ensemble_plan_file, plain)
+def _check_variants(plan: Plan) -> None:
+    if plan.variants and plan.kind not in ("independent", "soup"):
+        raise UsageError(f"--member goes with --kind independent or soup; received {plan.kind}.")
+    for number, arm in enumerate(plan.variants):
+        for key in arm.edits:
+            if key == "seed" or key.startswith("data."):
+                raise UsageError(
+                    f"--member {arm.name}: {key} cannot vary, as all members look at the same photos in the same way, "
+                    "and each has a seed of its own; set it for all with --set."
+                )
+        member_recipe(plan, number)
 
 
 # --- members ---
 
 
-def _shared_split(recipe: Recipe) -> dict[str, Any]:
+def _shared(plan: Plan, session: Session | None) -> dict[str, Any]:
+    """What all members have in common: the parts of the photos and, once it is known, the image size."""
+    recipe = plan.request.recipe
     seed = recipe.seed if recipe.data.split_seed is None else recipe.data.split_seed
-    return {"data.split_seed": seed}
+    return {"data.split_seed": seed, **({"data.image_size": session.reader.image_size} if session else {})}
 
 
-def member_recipe(plan: Plan, recipe: Recipe, number: int, l2: float | None = None) -> Recipe:
-    """The recipe of one independent member: the shared one with a seed of its own, and its variant's changes."""
-    edits: dict[str, Any] = {**_shared_split(recipe), "seed": recipe.seed + number}
-    if recipe.data.image_size:
-        edits["data.image_size"] = recipe.data.image_size
-    if plan.variants:
-        arm = plan.variants[number % len(plan.variants)]
-        try:
-            return edit_recipe(recipe, {**edits, **arm.edits})
-        except UsageError as error:
-            raise UsageError(f"--member {arm.name}: {error}") from None
-    return edit_recipe(recipe, {**edits, **({} if l2 is None else {"head.l2": [l2]})})
+def member_recipe(plan: Plan, number: int, session: Session | None = None, **edits: Any) -> Recipe:
+    """The recipe of one independent member: the shared one with a seed of its own, and its variant's changes.
 
-
-def _cyclic_recipe(plan: Plan, recipe: Recipe) -> Recipe:
-    cycles = plan.count
-    edits = {"schedule.name": "cyclic", "schedule.cycles": cycles, "finetune.snapshots": cycles}
+    Args:
+        plan: whose recipe is shared.
+        number: of the member, from 0.
+        session: that of the ensemble, once it is open.
+        edits: keys with "__" for the dot, of members without a variant.
+    """
+    recipe = plan.request.recipe
+    shared = {**_shared(plan, session), "seed": recipe.seed + number}
+    if not plan.variants:
+        return edit_recipe(recipe, shared | {key.replace("__", "."): value for key, value in edits.items()})
+    arm = plan.variants[number % len(plan.variants)]
+    if "model.backbone" in arm.edits:  # weights and width are those of the other backbone
+        own = {"weights": None, "alpha": 1.0}
+        recipe = recipe.model_copy(update={"model": recipe.model.model_copy(update=own)})
     try:
-        return edit_recipe(recipe, {**_shared_split(recipe), **edits})
+        return edit_recipe(recipe, shared | dict(arm.edits))
     except UsageError as error:
-        raise UsageError(f"--members {cycles} snapshots: {error}") from None
+        raise UsageError(f"--member {arm.name}: {error}") from None
 
 
-def member_request(plan: Plan, session: Session, name: str, recipe: Recipe) -> Request:
-    """What trains one of the runs that the ensemble of `session` is made of."""
-    return replace(
-        plan.request,
-        recipe=recipe,
-        out=session.run.members / name,
-        resume=False,
-        leaves="model",
-        holds_select=True,
-        keeps="better" if name == RIVAL else "last",
-    )
+def cyclic_recipe(plan: Plan, session: Session | None = None, **edits: Any) -> Recipe:
+    """The recipe of the one run that snapshots are taken of."""
+    cycles = {"schedule.name": "cyclic", "schedule.cycles": plan.count, "finetune.snapshots": plan.count}
+    try:
+        return edit_recipe(member_recipe(plan, 0, session, **edits), cycles)
+    except UsageError as error:
+        raise UsageError(f"--members {plan.count} snapshots: {error}") from None
+
+
+def train_members(plan: Plan, session: Session, recipes: Mapping[str, Recipe]) -> list[Run]:
+    """The runs of these recipes, by their names in `members/`."""
+    requests = [
+        replace(
+            plan.request,
+            recipe=recipe,
+            out=session.run.members / name,
+            resume=False,
+            leaves="model",
+            holds_select=True,
+            keeps="better" if name == RIVAL else "last",
+        )
+        for name, recipe in recipes.items()
+    ]
+    with session.watch.phase("members"):
+        return train_runs(requests, session.progress, jobs=plan.jobs, engine=plan.engine)
 
 
 def _make_independent(plan: Plan, session: Session) -> Made:
     l2 = graft(session).facts["l2"]  # its features and its L2 serve all members
-    recipes = [member_recipe(plan, session.recipe, number, l2) for number in range(plan.count)]
-    requests = [
-        member_request(plan, session, f"member-{number}", recipe) for number, recipe in enumerate(recipes, start=1)
-    ]
-    if plan.rival:
-        epochs = plan.count * session.recipe.finetune.epochs
-        rival = edit_recipe(_plain_recipe(session, l2), {"finetune.epochs": epochs})
-        requests.append(member_request(plan, session, RIVAL, rival))
-    runs = train_runs(requests, session.progress, jobs=plan.jobs, engine=plan.engine)
-    members = [open_member(session, run) for run in runs]
-    return Made(members[: plan.count], rival=members[plan.count] if plan.rival else None)
+    recipes = [member_recipe(plan, number, session, head__l2=[l2]) for number in range(plan.count)]
+    rival = _rival_recipe(plan, session, l2, sum(recipe.finetune.epochs for recipe in recipes))
+    named = {f"member-{place}": recipe for place, recipe in enumerate(recipes, start=1)}
+    members = [open_member(session, run) for run in train_members(plan, session, named | rival)]
+    return Made(members[: plan.count], rival=members[plan.count] if rival else None)
+
+
+def _rival_recipe(plan: Plan, session: Session, l2: float, epochs: int) -> dict[str, Recipe]:
+    """The recipe of the single model of the same budget, by its name, if it is wanted."""
+    if not plan.rival:
+        return {}
+    edits = {**_shared(plan, session), "head.l2": [l2], "finetune.epochs": epochs, "optimizer.ema": 0.0}
+    return {RIVAL: edit_recipe(plan.request.recipe, edits)}
+
+
+def _along_one_run(plan: Plan, session: Session, name: str, recipe: Recipe, l2: float) -> tuple[Run, Member | None]:
+    """The run of `recipe`, and the single model that takes as long."""
+    rival = _rival_recipe(plan, session, l2, recipe.finetune.epochs)
+    runs = train_members(plan, session, {name: recipe} | rival)
+    return runs[0], open_member(session, runs[1]) if rival else None
 
 
 def _make_snapshot(plan: Plan, session: Session) -> Made:
     l2 = graft(session).facts["l2"]
-    cyclic = edit_recipe(_cyclic_recipe(plan, session.recipe), {"head.l2": [l2]})
-    runs = _with_rival(plan, session, "cyclic", cyclic, l2)
-    return Made(snapshots(session, runs[0], "cycle"), rival=_rival(plan, session, runs))
+    run, rival = _along_one_run(plan, session, "cyclic", cyclic_recipe(plan, session, head__l2=[l2]), l2)
+    return Made(snapshots(session, run, "cycle"), rival=rival)
 
 
 def make_heads(plan: Plan, session: Session) -> Made:
@@ -251,43 +292,36 @@ def make_heads(plan: Plan, session: Session) -> Made:
     with session.watch.phase("augmented features"):
         augmented = augmented_features(session)
     members = []
-    started = time.perf_counter()
     with session.watch.phase("heads"), session.progress.work("heads", plan.count, "heads") as ticker:
         for number, head in enumerate(bagged_heads(session, fit, augmented, count=plan.count, l2=l2), start=1):
-            seconds, started = time.perf_counter() - started, time.perf_counter()
-            model = _with_head(session, head.kernel, head.bias)
-            members.append(Member(f"head {number}", model, head.logits(others), seconds))
+            members.append(Member(f"head {number}", _with_head(session, head), head.logits(others), head.seconds))
             ticker.advance()
-    rival = None
-    if plan.rival:
-        labels = np.tile(labels_of(session.roles.fit), 1 + len(augmented))
-        head = solve(session, np.concatenate([fit, *augmented]), labels, l2)
-        model = _with_head(session, head.kernel, head.bias)
-        rival = Member(RIVAL, model, head.logits(others), head.seconds)
-    return Made(members, rival=rival)
+    if not plan.rival:
+        return Made(members)
+    labels = np.tile(labels_of(session.roles.fit), 1 + len(augmented))
+    head = solve(session, np.concatenate([fit, *augmented]), labels, l2)
+    return Made(members, rival=Member(RIVAL, _with_head(session, head), head.logits(others), head.seconds))
 
 
 def _make_ema(plan: Plan, session: Session) -> Made:
-    l2 = graft(session).facts["l2"]
-    steps = steps_per_epoch(len(session.roles.fit), session.recipe.finetune.batch_size)
-    momentum = session.recipe.optimizer.ema or max(1 - 1 / steps, 0.5)  # so that it looks back over one epoch
-    averaged = edit_recipe(_plain_recipe(session, l2), {"optimizer.ema": momentum})
-    plain = replace(session, recipe=edit_recipe(session.recipe, {"optimizer.ema": 0.0}))
-    runs = _with_rival(plan, plain, "averaged", averaged, l2)
-    member = open_member(session, runs[0])
-    facts = {"momentum": momentum, **_choose_statistics(session, member.model)}
-    return Made([member], member.model, _rival(plan, session, runs), facts)
+    l2, choices = graft(session).facts["l2"], plan.request.recipe
+    steps = steps_per_epoch(len(session.roles.fit), choices.finetune.batch_size)
+    momentum = choices.optimizer.ema or max(1 - 1 / steps, 0.5)  # so that it looks back over one epoch
+    averaged = edit_recipe(member_recipe(plan, 0, session, head__l2=[l2]), {"optimizer.ema": momentum})
+    run, rival = _along_one_run(plan, session, "averaged", averaged, l2)
+    member = open_member(session, run)
+    return Made([member], member.model, rival, {"momentum": momentum, **choose_statistics(session, member.model)})
 
 
 def _make_swa(plan: Plan, session: Session) -> Made:
     l2 = graft(session).facts["l2"]
     edits = {"schedule.name": "constant", "finetune.snapshots": plan.count}
-    constant = edit_recipe(_plain_recipe(session, l2), edits)
-    runs = _with_rival(plan, session, "constant", constant, l2)
-    members = snapshots(session, runs[0], "epoch")
+    constant = edit_recipe(member_recipe(plan, 0, session, head__l2=[l2]), edits)
+    run, rival = _along_one_run(plan, session, "constant", constant, l2)
+    members = snapshots(session, run, "epoch")
     model = members[0].model
     model.set_weights(average_weights([member.model.get_weights() for member in members]))
-    return Made(members, model, _rival(plan, session, runs), _choose_statistics(session, model))
+    return Made(members, model, rival, choose_statistics(session, model))
 
 
 def _make_soup(plan: Plan, session: Session) -> Made:
@@ -306,27 +340,11 @@ _MAKERS: dict[str, Callable[[Plan, Session], Made]] = {
 }
 
 
-def _plain_recipe(session: Session, l2: float) -> Recipe:
-    return edit_recipe(session.recipe, {**_shared_split(session.recipe), "head.l2": [l2]})
-
-
-def _with_rival(plan: Plan, session: Session, name: str, recipe: Recipe, l2: float) -> list[Run]:
-    """The run of `recipe` and, where it is wanted, that of the shared recipe, which takes as long."""
-    requests = [member_request(plan, session, name, recipe)]
-    if plan.rival:
-        requests.append(member_request(plan, session, RIVAL, _plain_recipe(session, l2)))
-    return train_runs(requests, session.progress, jobs=plan.jobs, engine=plan.engine)
-
-
-def _rival(plan: Plan, session: Session, runs: Sequence[Run]) -> Member | None:
-    return open_member(session, runs[-1]) if plan.rival else None
-
-
 def open_member(session: Session, run: Run) -> Member:
     """A finished run as a member, with its answers to the images of `session`."""
     trained = open_trained(run.folder, device=session.device.kind)
     logits = logits_for(session, trained.model, run.folder.name)
-    return Member(run.folder.name, trained.model, logits, float(run.metrics["seconds"]), trained.reader.image_size)
+    return Member(run.folder.name, trained.model, logits, float(run.metrics["seconds"]))
 
 
 def snapshots(session: Session, run: Run, what: str) -> list[Member]:
@@ -355,15 +373,15 @@ def logits_for(session: Session, model: keras.Model, name: str) -> np.ndarray:
     return logits_of(session.roles.select + session.roles.report, infer, session.reader, session.progress, name)
 
 
-def _with_head(session: Session, kernel: np.ndarray, bias: np.ndarray) -> keras.Model:
+def _with_head(session: Session, solved: Head) -> keras.Model:
     """The session's network with this head; all such models share the network."""
     import keras
 
     model = session.model
-    original = model.get_layer("head")
+    original = model.get_layer(HEAD)
     head = type(original).from_config(original.get_config())
     member = keras.Model(model.input, head(original.input))
-    set_head(member, kernel, bias)
+    set_head(member, solved.kernel, solved.bias)
     return member
 
 
@@ -395,7 +413,7 @@ def make_soup(session: Session, members: Sequence[Member], which: str) -> dict[s
         kept, tasted = list(range(len(members))), []
     model.set_weights(average_weights([weights[place] for place in kept]))
     names = [members[place].name for place in kept]
-    return {"ingredients": names, "tasted": len(tasted), **_choose_statistics(session, model)}
+    return {"ingredients": names, "tasted": len(tasted), **choose_statistics(session, model)}
 
 
 def _check_same_architecture(members: Sequence[Member]) -> None:
@@ -411,7 +429,7 @@ def _check_same_architecture(members: Sequence[Member]) -> None:
             )
 
 
-def _choose_statistics(session: Session, model: keras.Model) -> dict[str, Any]:
+def choose_statistics(session: Session, model: keras.Model) -> dict[str, Any]:
     """Leaves the batch-norm statistics of `model` as they are, or computed anew where that loses less; says which.
 
     Averaged weights want statistics of their own (Izmailov et al. 2018, section 3.2), unless they were trained under
@@ -445,9 +463,8 @@ def _select_loss(session: Session, logits: np.ndarray) -> float:
 def combine_and_finish(plan: Plan, session: Session, made: Made) -> dict[str, Any]:
     """Combines, calibrates, judges, exports and reports what was made."""
     members = made.members
-    check_members(members)
-    shares = np.full(len(members), 1 / len(members)) if made.model else _shares(plan, session, members)
-    model = made.model or _combined(members, shares, plan.rule)
+    shares = _equal(members) if made.model is not None else _shares(plan, session, members)
+    model = _combined(members, shares, plan.rule) if made.model is None else made.model
     whole = replace(session, model=model)
     with session.watch.phase("judge"):
         logits = logits_for(whole, model, "ensemble")
@@ -462,7 +479,8 @@ def combine_and_finish(plan: Plan, session: Session, made: Made) -> dict[str, An
     )  # fmt: skip
     candidate = Candidate(stage, model.get_weights(), answers.report(logits), _training_seconds(members), {})
     picture = write_ensemble(session.run, verdict, shares, members=[member.name for member in members])
-    facts = {**plan.describe(), **made.facts, **verdict.as_dict(), **_member_facts(members, shares, answers)}
+    described = {key: value for key, value in plan.describe().items() if key != "recipe"}
+    facts = {**described, **made.facts, **verdict.as_dict(), **_member_facts(members, shares, answers)}
     return finish(whole, [candidate], sections=report_sections(verdict, facts, picture), ensemble=facts)
 
 
@@ -483,18 +501,6 @@ def _is_clearly_better(tempered: np.ndarray, plain: np.ndarray) -> bool:
     return len(gains) > 1 and gains.mean() > gains.std(ddof=1) / np.sqrt(len(gains))
 
 
-def check_members(members: Sequence[Member]) -> None:
-    """Raises UsageError where members do not look at images of one size."""
-    sizes = {member.name: member.model.input_shape[1] for member in members}
-    first, size = next(iter(sizes.items()))
-    for name, other in sizes.items():
-        if other != size:
-            raise UsageError(
-                f"Members must have one image size; {first} has {size} pixels a side, {name} {other}. "
-                f"Set data.image_size={size} for all."
-            )
-
-
 def select_of(session: Session, members: Sequence[Member]) -> np.ndarray:
     """The members' logits for the images to choose by: float32 [M, S, C]."""
     return np.stack([member.logits[: len(session.roles.select)] for member in members])
@@ -502,7 +508,7 @@ def select_of(session: Session, members: Sequence[Member]) -> np.ndarray:
 
 def _shares(plan: Plan, session: Session, members: Sequence[Member]) -> np.ndarray:
     if plan.combine not in _CHOSEN_BY_LOSS:
-        return np.full(len(members), 1 / len(members))
+        return _equal(members)
     if not session.roles.select:
         raise UsageError(
             f"--combine {plan.combine} needs images to choose on, and these runs have none in common that no member "
@@ -510,6 +516,10 @@ def _shares(plan: Plan, session: Session, members: Sequence[Member]) -> np.ndarr
         )
     choose = fit_shares if plan.combine == "weights" else greedy_shares
     return choose(select_of(session, members), labels_of(session.roles.select), plan.rule)
+
+
+def _equal(members: Sequence[Member]) -> np.ndarray:
+    return np.full(len(members), 1 / len(members))
 
 
 def _combined(members: Sequence[Member], shares: np.ndarray, rule: Rule) -> keras.Model:

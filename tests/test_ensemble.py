@@ -207,6 +207,10 @@ def test_a_run_without_its_calibration_says_so(heads: TrainedRun):
             ("--member", "odd: model.backbone=nothing, seed"),
             '--set expects section.key=value; received "seed".',
         ),
+        (
+            ("--member", "large: data.image_size=96"),
+            "--member large: data.image_size cannot vary, as all members look at the same photos in the same way, and ",
+        ),
         (("--member", ": seed=1"), '--member expects "NAME: KEY=VALUE, KEY=VALUE" or "NAME"; received ": seed=1".'),
         (("--member", "a: head.depth=1"), '--member a: A recipe has no key "head.depth".'),
     ],
@@ -288,7 +292,7 @@ def test_a_snapshot_ensemble_killed_in_its_third_cycle_ends_with_the_same_snapsh
     snapshots = tmp_path / "cut/members/cyclic/snapshots"
     assert sorted(path.name for path in snapshots.iterdir()) == ["epoch_00001.npz", "epoch_00002.npz"]
     assert "--resume --out" in refusal(tmp_path / "cut", "--out", tmp_path / "other")
-    resumed = ensemble(mixed_photos, tmp_path / "cut", *words, "--resume")
+    resumed = ensemble(mixed_photos, tmp_path / "cut", "--resume")  # all else the run knows itself
     assert resumed["ensemble"]["member_rows"][0]["accuracy"] == whole["ensemble"]["member_rows"][0]["accuracy"]
     weights = []
     for epoch in range(1, 5):
@@ -300,8 +304,6 @@ def test_a_snapshot_ensemble_killed_in_its_third_cycle_ends_with_the_same_snapsh
         weights.append([pair[0][key] for key in pair[0].files])
     for one, other in pairwise(weights):
         assert any(not np.array_equal(a, b) for a, b in zip(one, other, strict=True))
-    other = run_regraft("ensemble", mixed_photos, *words[:-3], "--epochs", 2, "--out", tmp_path / "cut", "--resume")
-    assert other.code == 2
 
 
 @pytest.fixture(scope="module")
@@ -360,13 +362,10 @@ def test_a_finished_member_is_not_trained_again(independent: TrainedRun, tmp_pat
     copy = shutil.copytree(independent.folder, tmp_path / "copy")
     (copy / "metrics.json").unlink()
     before = {path: path.stat().st_mtime_ns for path in copy.glob("members/*/model.keras")}
-    words = (*NETWORKS, "--members", 2, "--epochs", 2, "--no-calibrate", "--resume")
-    again = ensemble(independent.photos, copy, *words)
+    again = ensemble(independent.photos, copy, "--resume")
     assert {path: path.stat().st_mtime_ns for path in copy.glob("members/*/model.keras")} == before
     assert again["ensemble"]["ensemble"] == independent.metrics["ensemble"]["ensemble"]
-    (copy / "metrics.json").unlink()
-    other = refusal(independent.photos, *words[:-1], "--combine", "logits", "--out", copy, "--resume")
-    assert other == f"{copy} is another kind of ensemble; choose another --out, or the same options."
+    assert again["ensemble"]["calibrate"] is False
 
 
 @pytest.mark.slow
@@ -431,10 +430,12 @@ def test_an_average_of_epochs_is_their_mean(mixed_photos, tmp_path, without_expo
 
 @pytest.mark.slow
 def test_members_may_have_other_backbones(mixed_photos, tmp_path, without_export):
-    variants = ("--member", "small: model.backbone=tiny", "--member", "fresh: model.weights=none, finetune.epochs=1")
+    variants = ("--member", "small: finetune.epochs=2", "--member", "fresh: model.weights=none")
     words = ("--backbone", "tiny", "--set", "head.l2=[0.1]", "--set", "finetune.batch_size=8", "--epochs", 1)
-    summary = ensemble(mixed_photos, tmp_path / "out", *words, *variants, "--members", 2, "--no-rival")
-    weights = [load_recipe(str(tmp_path / f"out/members/member-{n}/recipe.toml")).model.weights for n in (1, 2)]
-    assert weights == ["shipped", "none"]
+    summary = ensemble(mixed_photos, tmp_path / "out", *words, *variants, "--members", 2)
+    recipes = [load_recipe(str(tmp_path / f"out/members/{name}/recipe.toml")) for name in ("member-1", "member-2")]
+    assert [recipe.model.weights for recipe in recipes] == ["shipped", "none"]
+    assert [recipe.finetune.batch_norm for recipe in recipes] == ["frozen", "adaptive"]
+    assert load_recipe(str(tmp_path / "out/members/same-budget/recipe.toml")).finetune.epochs == 2 + 1
     assert json.loads((tmp_path / "out/ensemble.json").read_text())["variants"][1]["name"] == "fresh"
-    assert summary["ensemble"]["same_budget"] is None
+    assert summary["ensemble"]["same_budget"]["accuracy"] > 0
