@@ -11,7 +11,8 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from regraft.models.classifier import HEAD, cool_head
+from regraft.models.classifier import HEAD, backbone_of, cool_head
+from regraft.models.surgery import inputs_of, producer
 
 Rule = Literal["probabilities", "logits"]
 RULES = ("probabilities", "logits")
@@ -70,7 +71,8 @@ def combine(
 ) -> keras.Model:
     """One model that answers as its members do together: float32 [N, S, S, 3] in [0, 255] -> logits float32 [N, C].
 
-    Members whose networks are the same up to their heads, weights included, share one of them in the graph.
+    What is equal in the members' networks, weights included, is in the graph once: all of it up to the head, or the
+    first layers of their backbones, such as those that fine-tuning had frozen.
 
     Args:
         members: classifiers as `build_classifier` gives them, of the same image size and classes. Those that keep their
@@ -149,21 +151,78 @@ def _check_members(members: Sequence[keras.Model], shares: Sequence[float] | Non
 
 
 def _member_logits(members: Sequence[keras.Model], inputs: keras.KerasTensor) -> list[Any]:
-    """The logits of each member, in order; equal networks are called once."""
+    """The logits of each member, in order; what is equal in their networks is called once."""
     groups: dict[str, list[int]] = {}
     for place, member in enumerate(members):
-        groups.setdefault(_trunk_digest(member), []).append(place)
+        groups.setdefault(_digest_of(_trunk_layers(member)), []).append(place)
+    distinct = [members[places[0]] for places in groups.values()]
+    shared = _SharedStem.of(distinct, inputs)
     logits: dict[int, Any] = {}
     for number, places in enumerate(groups.values()):
-        member = members[places[0]]
-        if len(places) == 1:
-            logits[places[0]] = keras.Model(member.input, member.output, name=f"member_{places[0]}")(inputs)
-            continue
-        trunk = keras.Model(member.input, member.get_layer(HEAD).input, name=f"trunk_{number}")
-        features = trunk(inputs)
+        features = shared.features(distinct[number], number) if shared else _trunk(distinct[number], number)(inputs)
         for place in places:
             logits[place] = _copy_head(members[place], place)(features)
     return [logits[place] for place in range(len(members))]
+
+
+def _trunk(member: keras.Model, number: int) -> keras.Model:
+    """All of a member but its head."""
+    return keras.Model(member.input, member.get_layer(HEAD).input, name=f"trunk_{number}")
+
+
+class _SharedStem:
+    """The first layers of the members' backbones, where they are equal: frozen ones, as a rule, run once for all.
+
+    Args:
+        first: a member.
+        depth: how many layers of its backbone the stem has.
+        inputs: of the ensemble.
+    """
+
+    def __init__(self, first: keras.Model, depth: int, inputs: keras.KerasTensor) -> None:
+        self.depth = depth
+        backbone = backbone_of(first)
+        before = keras.Model(first.input, inputs_of(backbone)[0], name="before_stem")
+        stem = keras.Model(backbone.input, backbone.layers[depth - 1].output, name="stem")
+        self.maps = stem(before(inputs))
+
+    @classmethod
+    def of(cls, members: Sequence[keras.Model], inputs: keras.KerasTensor) -> _SharedStem | None:
+        """The longest stem that all of these members have in common; None where there is none worth it."""
+        if len(members) < 2 or len({_digest_of(_layers_before(member)) for member in members}) > 1:
+            return None
+        backbones = [backbone_of(member) for member in members]
+        common = _count_equal([[_digest_of([layer]) for layer in backbone.layers] for backbone in backbones])
+        cuts = set.intersection(*(_cuts(backbone) for backbone in backbones))
+        depth = max((cut for cut in cuts if cut <= common), default=0)
+        return cls(members[0], depth, inputs) if depth > 1 else None
+
+    def features(self, member: keras.Model, number: int) -> Any:
+        """The features of a member, from where the stem ends."""
+        backbone = backbone_of(member)
+        rest = keras.Model(backbone.layers[self.depth - 1].output, backbone.output, name=f"rest_{number}")
+        after = member.layers[member.layers.index(backbone) + 1]
+        tail = keras.Model(inputs_of(after)[0], member.get_layer(HEAD).input, name=f"tail_{number}")
+        return tail(rest(self.maps))
+
+
+def _cuts(backbone: keras.Model) -> set[int]:
+    """After how many layers all that follows depends on the output of the last of them alone."""
+    position = {id(layer): place for place, layer in enumerate(backbone.layers)}
+    reaches = [
+        min((position.get(id(producer(tensor)), -1) for tensor in inputs_of(layer)), default=place)
+        for place, layer in enumerate(backbone.layers)
+    ]
+    last = len(backbone.layers) - 1
+    return {cut for cut in range(1, last + 1) if min(reaches[cut:]) >= cut - 1}
+
+
+def _count_equal(lists: Sequence[Sequence[str]]) -> int:
+    """How many of the first entries are the same in all lists."""
+    for place, entries in enumerate(zip(*lists, strict=False)):
+        if len(set(entries)) > 1:
+            return place
+    return min(map(len, lists))
 
 
 def _copy_head(member: keras.Model, place: int) -> keras.Layer:
@@ -174,13 +233,19 @@ def _copy_head(member: keras.Model, place: int) -> keras.Layer:
     return head
 
 
-def _trunk_digest(member: keras.Model) -> str:
-    """Changes with anything that decides the features of a member: its layers and their weights, not their names."""
-    digest = hashlib.blake2b(digest_size=16)
+def _trunk_layers(member: keras.Model) -> list[keras.Layer]:
     head = member.get_layer(HEAD)
-    for layer in member._flatten_layers():
-        if layer is head or isinstance(layer, keras.Model):
-            continue
+    return [layer for layer in member._flatten_layers() if layer is not head and not isinstance(layer, keras.Model)]
+
+
+def _layers_before(member: keras.Model) -> Sequence[keras.Layer]:
+    return member.layers[: member.layers.index(backbone_of(member))]
+
+
+def _digest_of(layers_: Sequence[keras.Layer]) -> str:
+    """Changes with anything that decides what these layers compute: kinds, options and weights, not their names."""
+    digest = hashlib.blake2b(digest_size=16)
+    for layer in layers_:
         config = {key: value for key, value in layer.get_config().items() if key not in ("name", "trainable", "seed")}
         digest.update(f"{type(layer).__name__} {json.dumps(config, sort_keys=True, default=str)}".encode())
         for variable in layer.weights:
