@@ -60,7 +60,7 @@ def draw_curves(path: Path, histories: Histories) -> None:
         plain_axes(axes, title)
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _legend_below(figure, len(histories))
+    legend_below(figure, len(histories))
     _save(figure, path)
 
 
@@ -92,7 +92,8 @@ def plain_axes(axes: Axes, title: str) -> None:
     axes.set_axisbelow(True)
 
 
-def _legend_below(figure: Figure, count: int) -> None:
+def legend_below(figure: Figure, count: int) -> None:
+    """One legend for all axes, below them, where it hides nothing."""
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=min(count, 4), frameon=False, fontsize=9)
 

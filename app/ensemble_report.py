@@ -14,7 +14,7 @@ import numpy as np
 
 from regraft.atomic import atomic_file, write_text
 from regraft.combination import CurvePoint, accuracy_by_size, disagreement
-from regraft.curves import COLORS, make_figure, plain_axes
+from regraft.curves import COLORS, legend_below, make_figure, plain_axes
 from regraft.devices import Device
 from regraft.losses import losses_of
 from regraft.metrics import expected_calibration_error
@@ -283,7 +283,7 @@ def draw_curve(found: Verdict) -> bytes:
     plain_axes(axes, "accuracy on photos nothing else has seen, %")
     axes.set_xlabel("members")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend(frameon=False, fontsize=9)
+    legend_below(figure, 2)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")
     return buffer.getvalue()
