@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from regraft.augment.policy import AugmentPolicy
 from regraft.combination import combine_logits
 from regraft.devices import start_tensorflow
 from regraft.ensemble import (
@@ -30,15 +29,15 @@ from regraft.ensemble import (
     train_members,
 )
 from regraft.errors import UsageError
-from regraft.finetune import make_trainer, schedule_of
+from regraft.find_rate import make_step
 from regraft.losses import losses_of
-from regraft.pipeline import steps_per_epoch, training_batches
+from regraft.pipeline import steps_per_epoch
 from regraft.progress import Progress
-from regraft.recipe import Recipe, edit_recipe
+from regraft.recipe import edit_recipe
 from regraft.run import read_json, write_json
 from regraft.session import Request, Session, open_session
 from regraft.sources import labels_of
-from regraft.train import graft, resumable, training_images, unfreeze
+from regraft.train import graft, resumable
 from regraft.views import make_infer
 
 LONG = 3
@@ -178,9 +177,9 @@ def _choice_of(session: Session, request: Request, deadline: float, budget: str)
 
 def run_pilot(session: Session) -> Pilot:
     """Times a few steps of fine-tuning and a few answers; the session's model is as before afterwards."""
-    recipe, roles, batch = session.recipe, session.roles, session.recipe.finetune.batch_size
+    roles, batch = session.roles, session.recipe.finetune.batch_size
     before = session.model.get_weights()
-    step = _time_steps(session, recipe)
+    step = _time_steps(session)
     session.model.set_weights(before)
     infer = make_infer(session.model, session.device)
     images = np.zeros((32, *session.model.input_shape[1:]), np.float32)
@@ -196,30 +195,15 @@ def run_pilot(session: Session) -> Pilot:
     )
 
 
-def _time_steps(session: Session, recipe: Recipe) -> float:
-    """Median seconds of a step, the reading of its photos included."""
-    batch, images = recipe.finetune.batch_size, training_images(session)
-    unfreeze(session)
-    with session.device.strategy.scope():
-        schedule = schedule_of(recipe, steps_per_epoch(len(images.paths), batch))
-        trainer = make_trainer(session.model, recipe, schedule, session.device)
-    batches = iter(
-        training_batches(
-            images,
-            class_count=session.class_count,
-            policy=AugmentPolicy(**recipe.augment.values),
-            image_size=session.reader.image_size,
-            batch_size=batch,
-            seed=recipe.seed,
-            first_epoch=0,
-            epochs=1 + _PILOT_STEPS,
-        )
-    )
-    trainer.train_on_batch(*next(batches))  # traces
+def _time_steps(session: Session) -> float:
+    """Mean seconds of a step of training, the reading of its photos included."""
+    step = make_step(session, _PILOT_STEPS + 1)
+    rate = session.recipe.optimizer.learning_rate or 0.0
+    step(rate)  # traces
     seconds: list[float] = []
     while len(seconds) < 3 or (sum(seconds) < _PILOT_SECONDS and len(seconds) < _PILOT_STEPS):
         started = time.perf_counter()
-        trainer.train_on_batch(*next(batches))
+        step(rate)
         seconds.append(time.perf_counter() - started)
     return float(np.mean(seconds[1:]))  # the first finds its photos read already
 

@@ -44,6 +44,9 @@ def find_rate(
             open_session(replace(request, out=scratch / "run", leaves="answers"), progress=progress)
         )
         ticker = stack.enter_context(progress.work("find-lr", steps, "steps"))
+        from regraft.train import graft
+
+        graft(session)
         train_step = make_step(session, steps)
 
         def step(rate: float) -> float:
@@ -70,9 +73,8 @@ def make_step(session: Session, steps: int) -> Callable[[float], float]:
     from regraft.finetune import make_trainer
     from regraft.models.schedules import Constant
     from regraft.pipeline import steps_per_epoch, training_batches
-    from regraft.train import graft, training_images, unfreeze
+    from regraft.train import training_images, unfreeze
 
-    graft(session)
     unfreeze(session)
     images, recipe = training_images(session), session.recipe
     batch_size = recipe.finetune.batch_size

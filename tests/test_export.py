@@ -143,6 +143,7 @@ def test_the_proof_imports_tensorflow_and_not_regraft(trained: TrainedRun, serve
     np.testing.assert_allclose(np.load(tmp_path / "s.npy"), answer_bytes(served, [path])["scores"], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_export_of_moved_photos_is_proven_where_they_lie_now(trained: TrainedRun, tmp_path: Path):
     moved = tmp_path / "moved"
     shutil.copytree(trained.photos, moved / "below/photos")

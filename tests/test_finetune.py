@@ -181,7 +181,9 @@ def test_early_stopping_ends_training_and_the_rate_is_lowered_on_a_plateau(whole
     np.testing.assert_allclose(rates, [0.01, 0.01, 0.01, 0.005], rtol=1e-5)
 
 
-@pytest.mark.parametrize("killed_in", [1, 2, 3])
+@pytest.mark.parametrize(
+    "killed_in", [pytest.param(1, marks=pytest.mark.slow), 2, pytest.param(3, marks=pytest.mark.slow)]
+)
 def test_all_that_has_a_state_of_its_own_goes_on_as_if_nothing_had_been(images, whole, killed_in, tmp_path: Path):
     with pytest.raises(KeyboardInterrupt):
         train_everything(images, tmp_path, killed_in=killed_in)
@@ -311,6 +313,7 @@ def print_losses(device_name: str, folder: str) -> None:
     print(json.dumps({"device": device.name, "losses": losses_of(history)}))
 
 
+@pytest.mark.slow
 def test_two_devices_give_the_losses_of_one_for_the_same_global_batch(tmp_path: Path):
     paths = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
     running = []

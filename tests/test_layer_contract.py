@@ -13,6 +13,8 @@ from layer_cases import CASES, Case, built, example_of
 
 NAMES = list(CASES)
 NOISY = [name for name, case in CASES.items() if case.noisy]
+QUICK = ("scaled dropout", "dense", "convolution, per example", "stochastic depth", "members, logits")
+FEW_IN_THE_QUICK_SUITE = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in NAMES]
 
 
 def model_of(case: Case, *, dtype: str = "float32") -> keras.Model:
@@ -108,7 +110,7 @@ def test_mixed_precision_computes_in_half_and_keeps_weights_whole(name, dtype):
     np.testing.assert_allclose(half, whole, atol=0.03 * max(1.0, np.abs(whole).max()))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", FEW_IN_THE_QUICK_SUITE)
 def test_a_training_step_runs_under_xla_and_moves_the_weights(name):
     case = CASES[name]
     inputs = keras.Input(case.shape)
@@ -141,6 +143,7 @@ def on_jax(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
         return dict(arrays)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_jax_answers_as_tensorflow_does(name, on_jax):
     expected = np.asarray(built(CASES[name])(example_of(CASES[name]), training=False))

@@ -109,6 +109,7 @@ def test_steps_per_epoch_show_every_image(count, batch_size, steps):
     assert steps_per_epoch(count, batch_size) == steps
 
 
+@pytest.mark.slow
 def test_pixels_do_not_depend_on_how_many_work_at_once(images, monkeypatch):
     policy = {"rotate": 10.0, "erase": 0.5, "randaugment": 5.0, "mixup": 0.4, "cutmix": 1.0}
     seen = []

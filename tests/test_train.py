@@ -218,6 +218,7 @@ def test_a_full_disk_leaves_a_run_that_does_not_load_and_can_be_resumed(
     assert run_regraft("evaluate", run).code == 0
 
 
+@pytest.mark.slow
 def test_a_photo_that_vanishes_during_training_ends_in_one_line_and_can_be_put_back(
     photo_folder: PhotoFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, without_export
 ):
@@ -265,6 +266,7 @@ def test_the_quick_recipe_chooses_nothing_and_trains_on_every_photo_it_does_not_
     assert f"regraft predict {tmp_path}" in answer.stdout.replace("\n", "")
 
 
+@pytest.mark.slow
 def test_a_pretrained_backbone_serves_another_training(photo_folder: PhotoFolder, tmp_path: Path, without_export):
     photos = photo_folder({"ant": 6, "bee": 6}, size=(32, 32))
     # These two rebuild the graph of the backbone.
