@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -167,16 +168,26 @@ def _choice_of(session: Session, request: Request, deadline: float, budget: str)
         kept = read_json(file)
         names = ("kind", "members", "epochs", "reason")
         return Choice(*(kept[name] for name in names)), kept["l2"]
-    l2 = graft(session).facts["l2"]
+    facts = graft(session).facts
+    l2 = facts["l2"]
     with session.watch.phase("pilot"):
-        pilot = run_pilot(session)
-    choice = choose_kind(pilot, session.recipe.finetune.epochs, deadline - time.monotonic())
+        pilot = run_pilot(session, solve_seconds=facts["solve_seconds"])
+    try:
+        choice = choose_kind(pilot, session.recipe.finetune.epochs, deadline - time.monotonic())
+    except UsageError:
+        shutil.rmtree(session.run.folder)  # nothing has been trained, and another budget may want the same place
+        raise
     write_json(file, {**vars(choice), "l2": l2, "budget": budget, "pilot": vars(pilot)})
     return choice, l2
 
 
-def run_pilot(session: Session) -> Pilot:
-    """Times a few steps of fine-tuning and a few answers; the session's model is as before afterwards."""
+def run_pilot(session: Session, *, solve_seconds: float) -> Pilot:
+    """Times a few steps of fine-tuning and a few answers; the session's model is as before afterwards.
+
+    Args:
+        session: with the head solved.
+        solve_seconds: what that took, at one strength.
+    """
     roles, batch = session.roles, session.recipe.finetune.batch_size
     before = session.model.get_weights()
     step = _time_steps(session)
@@ -188,7 +199,7 @@ def run_pilot(session: Session) -> Pilot:
     judged = len(roles.select) + len(roles.report)
     seconds = session.watch.seconds
     return Pilot(
-        start=seconds.get("start", 0.0) + 2.0,
+        start=seconds.get("start", 0.0) + 2 * solve_seconds,
         epoch=steps * step + 2 * answer * len(roles.select),
         judge=2 * answer * judged,
         finish=_EXPORT_SECONDS + 3 * answer * len(roles.report),

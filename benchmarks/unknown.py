@@ -13,7 +13,6 @@ interval around the chosen rate.
 from __future__ import annotations
 
 import argparse
-import csv
 import statistics
 import subprocess
 import sys
@@ -22,6 +21,10 @@ from pathlib import Path
 
 import numpy as np
 from scipy.stats import binom
+
+from regraft.predict import expand_inputs, predict_files, unknown_rule
+from regraft.progress import Silent
+from regraft.trained import open_trained
 
 RATES = (0.01, 0.05, 0.1)
 NEW_PART = 0.3
@@ -41,31 +44,32 @@ def part_photos(source: Path, root: Path, left_out: str, seed: int) -> None:
             (target / photos[number].name).symlink_to(photos[number].absolute())
 
 
-def answers(run: Path, photos: Path, rate: float) -> list[dict[str, str]]:
-    command = [sys.executable, "-m", "regraft", "predict", str(run), str(photos), "--unknown-at", str(rate)]
-    text = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True).stdout
-    return [row for row in csv.DictReader(text.splitlines()) if row["status"] == "ok"]
-
-
 def measure(options: argparse.Namespace, passed: list[str], left_out: str, seed: int) -> list[dict[str, float]]:
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         part_photos(options.folder, root, left_out, seed)
         command = [sys.executable, "-m", "regraft", "train", str(root / "train"), "--recipe", "quick", *passed]
         subprocess.run([*command, "--seed", str(seed), "--out", str(root / "run")], capture_output=True, check=True)
+        trained = open_trained(root / "run")
+        names = trained.run.class_names
+        known, other = (
+            list(predict_files(expand_inputs([str(root / part)], ()), trained, Silent())) for part in ("new", "other")
+        )
+        truths = [Path(answer.path).parent.name for answer in known]
         rows = []
         for rate in RATES:
-            known, other = answers(root / "run", root / "new", rate), answers(root / "run", root / "other", rate)
-            errors = [Path(row["path"]).parent.name not in row["possible"].split("|") for row in known]
-            wrong = [row["label"] not in ("unknown", Path(row["path"]).parent.name) for row in known]
+            rule = unknown_rule(trained.run, rate)
+            said = [rule.answer(answer.scores, names) for answer in known]
+            said_of_other = [rule.answer(answer.scores, names)[0] for answer in other]
+            wrong = [label not in ("unknown", truth) for (label, _), truth in zip(said, truths, strict=True)]
             rows.append(
                 {
                     "rate": rate,
                     "photos": len(known),
-                    "errors": sum(errors),
+                    "errors": sum(truth not in possible for (_, possible), truth in zip(said, truths, strict=True)),
                     "wrong": float(np.mean(wrong)),
-                    "unknown_known": float(np.mean([row["label"] == "unknown" for row in known])),
-                    "unknown_other": float(np.mean([row["label"] == "unknown" for row in other])),
+                    "unknown_known": float(np.mean([label == "unknown" for label, _ in said])),
+                    "unknown_other": float(np.mean([label == "unknown" for label in said_of_other])),
                 }
             )
             print(left_out, seed, rows[-1], file=sys.stderr, flush=True)

@@ -70,6 +70,16 @@ def test_options_that_do_not_go_with_a_budget_are_refused(mixed_photos: Path, tm
     assert not (tmp_path / "out").exists()
 
 
+def test_a_budget_too_short_leaves_nothing_behind(mixed_photos: Path, tmp_path: Path):
+    words = ("--backbone", "tiny", "--set", "head.l2=[0.1]", "--budget", "1s", "--out", tmp_path / "out")
+    answer = run_regraft("ensemble", mixed_photos, *words)
+    assert answer.code == 2
+    assert answer.stderr.splitlines()[-1].startswith(
+        "regraft: --budget is too short for one epoch: after the pilot 0 s "
+    )
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.slow
 def test_a_budget_is_kept_and_its_choice_explained(mixed_photos: Path, tmp_path: Path):
     words = ("--backbone", "tiny", "--set", "finetune.batch_size=8", "--set", "head.l2=[0.1]")
