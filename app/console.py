@@ -158,7 +158,7 @@ def show_ensemble(summary: Mapping[str, Any]) -> None:
     for row in facts["member_rows"]:
         table.add_row(row["name"], f"{row['share']:.2f}", *_figures(row))
     if facts["same_budget"]:
-        table.add_row("single, same budget", "", *_figures(facts["same_budget"]))
+        table.add_row("single model of the same budget", "", *_figures(facts["same_budget"]))
     table.add_row("ensemble", "", *_figures(facts["ensemble"]))
     show(table)
     for name, gain in facts["gains"].items():

@@ -27,6 +27,7 @@ from regraft.views import make_infer, softmax
 if TYPE_CHECKING:
     import keras
 
+SAME_BUDGET = "single model of the same budget"
 _ROUNDS = 5
 _BATCH = 32
 _FREE = 0.9  # an ensemble that keeps so much of the speed costs nothing worth speaking of
@@ -158,7 +159,7 @@ def judge_ensemble(
     if len(answers.members) > 1:
         baselines["mean member"] = np.mean([answers.correct(each) for each in answers.members], axis=0)
     if answers.rival is not None:
-        baselines["same budget"] = answers.correct(answers.rival)
+        baselines[SAME_BUDGET] = answers.correct(answers.rival)
     gains = {name: gain_over(right, base) for name, base in baselines.items()}
     speed = compare_speed(models[0], models[1], device, image_size)
     members = [answers.figures(each) for each in answers.members]
@@ -199,9 +200,9 @@ def say_whether_worth(gains: Mapping[str, Difference], ratio: float) -> str:
         gains: see `Verdict`; the rival counts where there is one, else the best member.
         ratio: the part of a member's speed that the ensemble keeps.
     """
-    name = "same budget" if "same budget" in gains else "best member"
+    name = SAME_BUDGET if SAME_BUDGET in gains else "best member"
     gain = gains[name]
-    against = "a single model trained with the same budget" if name == "same budget" else "its best member alone"
+    against = f"a {name}" if name == SAME_BUDGET else "its best member alone"
     cost = "costs nothing at inference" if ratio >= _FREE else f"answers at {100 * ratio:.0f} % of the speed"
     found = f"against {against}: {verdict(gain)}"
     if gain.low > 0:
@@ -292,13 +293,12 @@ def draw_curve(found: Verdict) -> bytes:
 def report_sections(found: Verdict, facts: Mapping[str, Any], picture: bytes) -> list[ReportSection]:
     """What the report says of an ensemble."""
     gains = [f"Against the {name}: {verdict(gain)}." for name, gain in found.gains.items()]
-    rows = [
-        _row(f"member {number}: {row['name']}", row, row["share"]) for number, row in enumerate(facts["member_rows"], 1)
-    ]
+    rows = [_row(row["name"], row, row["share"]) for row in facts["member_rows"]]
     if found.rival:
-        rows.append(_row("single model, same budget", found.rival))
-    rows.append(_row("ensemble, before temperature", found.before_temperature))
-    rows.append(_row(f"ensemble, at temperature {found.temperature:.2f}", found.ensemble))
+        rows.append(_row(SAME_BUDGET, found.rival))
+    rows.append(_row("ensemble", found.before_temperature))
+    if found.temperature != 1.0:
+        rows.append(_row(f"ensemble, at temperature {found.temperature:.2f}", found.ensemble))
     columns = {"": "left", "Share": "right", "Accuracy": "right", "Log loss": "right", "Calibration error": "right"}
     speed = found.speed
     sentences = [

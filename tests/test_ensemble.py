@@ -86,7 +86,7 @@ def test_the_report_of_an_ensemble_names_what_it_is_measured_against(heads: Trai
     facts = heads.metrics["ensemble"]
     assert [row["name"] for row in facts["member_rows"]] == ["head 1", "head 2", "head 3"]
     assert [row["share"] for row in facts["member_rows"]] == pytest.approx([1 / 3] * 3)
-    assert set(facts["gains"]) == {"best member", "mean member", "same budget"}
+    assert set(facts["gains"]) == {"best member", "mean member", "single model of the same budget"}
     accuracies = [row["accuracy"] for row in facts["member_rows"]]
     gain = facts["ensemble"]["accuracy"] - np.mean(accuracies)
     assert facts["gains"]["mean member"]["mean"] == pytest.approx(gain)

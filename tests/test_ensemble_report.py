@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from regraft.ensemble_report import Answers, gain_over, say_whether_worth
+from regraft.ensemble_report import SAME_BUDGET, Answers, gain_over, say_whether_worth
 from regraft.paired import Difference
 
 RIGHT, WRONG = [4.0, 0.0], [0.0, 4.0]  # the truth is always 0
@@ -74,7 +74,7 @@ def test_one_sentence_says_whether_it_is_worth_its_cost(gain, ratio, sentence):
 
 
 def test_a_single_model_of_the_same_budget_is_the_harder_judge():
-    gains = {"best member": difference(0.05, 0.04, 0.06), "same budget": difference(0.0, -0.01, 0.01)}
+    gains = {"best member": difference(0.05, 0.04, 0.06), SAME_BUDGET: difference(0.0, -0.01, 0.01)}
     assert say_whether_worth(gains, 0.2).startswith("Not worth its cost on this evidence: against a single model ")
 
 
