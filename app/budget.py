@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from regraft.combination import combine_logits
-from regraft.devices import start_tensorflow
 from regraft.ensemble import (
     DEFAULT_MEMBERS,
     Made,
@@ -35,7 +34,7 @@ from regraft.losses import losses_of
 from regraft.pipeline import steps_per_epoch
 from regraft.progress import Progress
 from regraft.recipe import edit_recipe
-from regraft.run import read_json, write_json
+from regraft.run import Run, read_json, write_json
 from regraft.session import Request, Session, open_session
 from regraft.sources import labels_of
 from regraft.train import graft, resumable
@@ -139,7 +138,6 @@ def ensemble_within(request: Request, budget: str, choices: Mapping[str, Any], p
     """
     deadline = time.monotonic() + parse_budget(budget)
     _check(request, choices)
-    start_tensorflow()
     request = replace(request, holds_select=True)
     with open_session(request, verb="ensemble", progress=progress) as session, resumable(session):
         choice, l2 = _choice_of(session, request, deadline, budget)
@@ -233,13 +231,28 @@ def _median_seconds(call: Callable[[], object], rounds: int = 3) -> float:
 
 
 def _make_single(plan: Plan, session: Session, deadline: float) -> tuple[Plan, Made]:
-    members = _train_in_time(plan, session, deadline)
-    return plan, Made(members, members[0].model)
+    member = open_member(session, _train_first(plan, session))
+    return plan, Made([member], member.model)
+
+
+def _train_first(plan: Plan, session: Session) -> Run:
+    """The run of the first member, which keeps its head where fine-tuning does not help."""
+    recipe = member_recipe(plan, 0, session)
+    return train_members(plan, session, {"member-1": recipe}, keeps="better")[0]
 
 
 def _make_independent(plan: Plan, session: Session, deadline: float) -> tuple[Plan, Made]:
-    """Independent members, or their soup where it is not clearly worse: it answers as fast as one of them."""
-    members = _train_in_time(plan, session, deadline)
+    """Independent members, or their soup where it is not clearly worse: it answers as fast as one of them.
+
+    Where the first shows that fine-tuning does not help, the rest of the time is not spent on it.
+    """
+    started = time.monotonic()
+    first = _train_first(plan, session)
+    if first.metrics["stage"] == "head":
+        session.progress.say("Fine-tuning does not help on these photos: heads on the frozen backbone instead.")
+        plan = replace(plan, kind="heads", members=DEFAULT_MEMBERS["heads"])
+        return plan, make_heads(plan, session)
+    members = _train_others(plan, session, open_member(session, first), time.monotonic() - started, deadline)
     if len(members) == 1:
         return replace(plan, kind="single", members=1), Made(members, members[0].model)
     plan = replace(plan, members=len(members))
@@ -269,13 +282,12 @@ def _make_heads(plan: Plan, session: Session, deadline: float) -> tuple[Plan, Ma
 _MAKERS = {"single": _make_single, "independent": _make_independent, "snapshot": _make_snapshot, "heads": _make_heads}
 
 
-def _train_in_time(plan: Plan, session: Session, deadline: float) -> Sequence[Member]:
-    """As many members as there turns out to be time for, at least one."""
-    members: list[Member] = []
-    slowest = 0.0
-    for number in range(plan.count):
+def _train_others(plan: Plan, session: Session, first: Member, slowest: float, deadline: float) -> Sequence[Member]:
+    """The first member and as many others as there turns out to be time for; the first took `slowest` seconds."""
+    members = [first]
+    for number in range(1, plan.count):
         reserve = _EXPORT_SECONDS * (1 + len(members) / 4)
-        if members and time.monotonic() + slowest + reserve > deadline:
+        if time.monotonic() + slowest + reserve > deadline:
             session.progress.say(f"Time is left for {len(members)} of {plan.count} members.")
             break
         started = time.monotonic()

@@ -269,13 +269,13 @@ def _ensemble(sources: tuple[str, ...], budget: str | None, photos: Path | None,
         plan = Plan(_request(sources[0], **options), **choices)
         return ensemble_runs([Path(run) for run in sources], plan, photos=photos, progress=_progress())
     request = _request(sources[0], **options)
+    from regraft.devices import start_tensorflow
+
+    start_tensorflow()
     if budget:
         from regraft.budget import ensemble_within
 
         return ensemble_within(request, budget, choices, _progress())
-    from regraft.devices import start_tensorflow
-
-    start_tensorflow()
     from regraft.ensemble import Plan, ensemble_photos
 
     return ensemble_photos(Plan(request, **choices), _progress())

@@ -26,7 +26,7 @@ from regraft.pipeline import steps_per_epoch
 from regraft.progress import Progress, Silent
 from regraft.recipe import Recipe, edit_recipe, make_recipe
 from regraft.run import Run, read_json, resumable_run, write_json
-from regraft.session import Request, Session, build_model, open_session
+from regraft.session import Keeps, Request, Session, build_model, open_session
 from regraft.sources import labels_of
 from regraft.stages import judge_stage
 from regraft.train import Candidate, features_of, finish, graft, resumable, solve, whole_batches
@@ -237,8 +237,8 @@ def cyclic_recipe(plan: Plan, session: Session | None = None, **edits: Any) -> R
         raise UsageError(f"--members {plan.count} snapshots: {error}") from None
 
 
-def train_members(plan: Plan, session: Session, recipes: Mapping[str, Recipe]) -> list[Run]:
-    """The runs of these recipes, by their names in `members/`."""
+def train_members(plan: Plan, session: Session, recipes: Mapping[str, Recipe], *, keeps: Keeps = "last") -> list[Run]:
+    """The runs of these recipes, by their names in `members/`; `keeps` is which of its stages each keeps."""
     requests = [
         replace(
             plan.request,
@@ -247,7 +247,7 @@ def train_members(plan: Plan, session: Session, recipes: Mapping[str, Recipe]) -
             resume=False,
             leaves="model",
             holds_select=True,
-            keeps="better" if name == RIVAL else "last",
+            keeps="better" if name == RIVAL else keeps,
         )
         for name, recipe in recipes.items()
     ]

@@ -155,8 +155,9 @@ def judge_ensemble(
         seed: of the subsets in the curve.
     """
     right = answers.correct(answers.ensemble)
-    baselines = {"best member": answers.correct(answers.members[answers.best])}
+    baselines = {}
     if len(answers.members) > 1:
+        baselines["best member"] = answers.correct(answers.members[answers.best])
         baselines["mean member"] = np.mean([answers.correct(each) for each in answers.members], axis=0)
     if answers.rival is not None:
         baselines[SAME_BUDGET] = answers.correct(answers.rival)
@@ -194,12 +195,14 @@ def gain_over(right: np.ndarray, base: np.ndarray) -> Difference:
 
 
 def say_whether_worth(gains: Mapping[str, Difference], ratio: float) -> str:
-    """One sentence: worth it, not worth it, or harmless.
+    """One sentence: worth it, not worth it, or harmless; or that there is nothing to compare with.
 
     Args:
         gains: see `Verdict`; the rival counts where there is one, else the best member.
         ratio: the part of a member's speed that the ensemble keeps.
     """
+    if not gains:
+        return "A single model: there is nothing to compare it with."
     name = SAME_BUDGET if SAME_BUDGET in gains else "best member"
     gain = gains[name]
     against = f"a {name}" if name == SAME_BUDGET else "its best member alone"

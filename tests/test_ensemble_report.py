@@ -73,6 +73,10 @@ def test_one_sentence_says_whether_it_is_worth_its_cost(gain, ratio, sentence):
     assert say_whether_worth({"best member": difference(*gain)}, ratio) == sentence
 
 
+def test_a_single_model_alone_is_compared_with_nothing():
+    assert say_whether_worth({}, 1.0) == "A single model: there is nothing to compare it with."
+
+
 def test_a_single_model_of_the_same_budget_is_the_harder_judge():
     gains = {"best member": difference(0.05, 0.04, 0.06), SAME_BUDGET: difference(0.0, -0.01, 0.01)}
     assert say_whether_worth(gains, 0.2).startswith("Not worth its cost on this evidence: against a single model ")
