@@ -1,13 +1,24 @@
 """What fits into a time, by hand; and a real, short budget that is kept."""
 
+import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from conftest import run_regraft
 
 from regraft.budget import Pilot, choose_kind, parse_budget
 from regraft.errors import UsageError
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Features that other tests do not read: at another place in a batch, their last bit may be another."""
+    with patch.dict(os.environ, REGRAFT_CACHE=str(tmp_path_factory.mktemp("cache"))):
+        yield
+
 
 PILOT = Pilot(start=5.0, epoch=10.0, judge=1.0, finish=20.0)
 
