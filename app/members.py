@@ -208,6 +208,8 @@ def _train_in_processes(requests: Sequence[Request], jobs: int, progress: Progre
 def _import_ray() -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    if "RAY_ADDRESS" not in os.environ:
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # a local Ray listens on the loopback alone
     try:
         import ray
     except ImportError:
@@ -235,7 +237,7 @@ def _ray_cluster(ray: Any, jobs: int) -> Iterator[None]:
     threads = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(cores()))}
     options: dict[str, Any] = {"log_to_driver": False, "runtime_env": {"env_vars": threads}}
     if "RAY_ADDRESS" not in os.environ:
-        options |= {"num_cpus": jobs, "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+        options |= {"num_cpus": jobs, "include_dashboard": False}
     ray.init(**options)
     try:
         yield
