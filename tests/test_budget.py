@@ -99,7 +99,7 @@ def test_a_budget_is_kept_and_its_choice_explained(mixed_photos: Path, tmp_path:
     taken = time.monotonic() - started
     assert answer.code == 0, answer.stderr
     facts = answer.values["ensemble"]
-    assert facts["kind"] in ("independent", "soup", "snapshot", "single")
+    assert facts["kind"] in ("independent", "soup", "snapshot", "single", "heads")  # so slow a machine may be
     assert facts["budget"] == "60s"
     assert "--budget 60s: " in answer.stderr
     assert facts["budget_reason"] in answer.stderr
