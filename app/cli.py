@@ -398,60 +398,164 @@ def evaluate(
         show_evaluation(summary)
 
 
-@regraft.command(epilog="Example: regraft export saved_models/photos-20260101-120000")
+@regraft.command(epilog="Example: regraft export saved_models/photos-20260101-120000 --format litert")
 @click.argument("run", type=_FOLDER)
+@click.option(
+    "--format",
+    "form",
+    default="saved_model",
+    show_default=True,
+    metavar="saved_model|litert|onnx|openvino",
+    help="What reads it: TensorFlow (Serving), LiteRT, ONNX Runtime or OpenVINO.",
+)
+@click.option(
+    "--precision",
+    default="float32",
+    show_default=True,
+    metavar="float32|float16|bfloat16|int8",
+    help="int8 looks at training photos to find its ranges.",
+)
 @click.option("--photos", type=_FOLDER, help="Where the photos lie now, if they moved.")
-@click.option("--out", type=_FOLDER, help="Folder of versions.  [default: RUN/saved_model]")
+@click.option(
+    "--out",
+    type=_FOLDER,
+    help="Where it goes.  [default: RUN/exports/FORMAT-PRECISION; a new version in RUN/saved_model]",
+)
+@click.option("--force", is_flag=True, help="Replace an export that exists.")
 @click.option("--device", default="auto", show_default=True, metavar="auto|cpu|gpu|tpu")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
-def export(run: Path, photos: Path | None, out: Path | None, device: str, as_json: bool) -> None:
-    """Write RUN as a SavedModel that takes photos and answers labels, and prove that it does."""
-    _start_tensorflow_for(run)
-    from regraft.export import export_run
+def export(run: Path, form: str, precision: str, force: bool, as_json: bool, **options: Any) -> None:
+    """Write RUN for another runtime, and prove that it answers photos as the trained model does."""
+    from regraft.run import open_run
 
-    summary = export_run(run, _progress(), photos=photos, out=out, device=device)
+    open_run(run)
+    from regraft.runtimes import check_format
+
+    check_format(form, precision)
+    _start_tensorflow_for(run)
+    if form != "saved_model":
+        from regraft.export_portable import export_portable
+
+        summary = export_portable(run, form, precision, _progress(), force=force, **options)
+    else:
+        from regraft.export import export_run
+
+        summary = export_run(run, _progress(), **options)
     if as_json:
         _print_json(summary)
     else:
-        click.echo(
-            f"{summary['folder']}: agrees with the trained model on {summary['images']} photos "
-            f"(largest difference {summary['largest_difference']:.1e})."
-        )
+        from regraft.console import show_export
+
+        show_export(summary)
+
+
+def _inputs_options(function: Callable[..., None]) -> Callable[..., None]:
+    """The options of what is read, and how."""
+    for option in (
+        click.option("--column", default="path", show_default=True, help="Column of a .csv, .tsv or .parquet input."),
+        click.option(
+            "--root", type=_FOLDER, help="Where relative paths of tables and of stdin start.  [default: here]"
+        ),
+        click.option("--null", "-0", is_flag=True, help="Paths on stdin end with a null byte, as of find -print0."),
+        click.option("--feature", default="image/encoded", show_default=True, help="Of TFRecord examples: the photo."),
+        click.option("--max-pixels", type=click.IntRange(1, 357_913_940), default=178_956_970, show_default=True),
+        click.option("--max-bytes", type=click.IntRange(1), default=1 << 30, show_default=True),
+        click.option("--no-shrink", is_flag=True, help="Decode every pixel of photos that are much too large."),
+    ):
+        function = option(function)
+    return function
+
+
+def _job_options(function: Callable[..., None]) -> Callable[..., None]:
+    """The options of how it is computed and written."""
+    for option in (
+        click.option("--resume", is_flag=True, help="Go on with an --out that was begun."),
+        click.option("--force", is_flag=True, help="Begin --out anew, whatever is there."),
+        click.option("--format", "form", metavar="csv|jsonl|parquet", help="Of a folder's shards, or of stdout."),
+        click.option("--shard-rows", type=click.IntRange(1), default=1024, show_default=True, help="Inputs a shard."),
+        click.option("--runtime", default="auto", show_default=True, metavar="auto|tensorflow|litert|onnx|openvino"),
+        click.option("--precision", metavar="float32|float16|bfloat16|int8", help="Of the export that answers."),
+        click.option(
+            "--tolerance", type=float, default=1e-3, show_default=True,
+            help="How far the probabilities of what auto takes may be from the trained model's.",
+        ),
+        click.option("--engine", default="local", show_default=True, metavar="local|ray", help="Where it is computed."),
+        click.option("--jobs", type=int, default=0, help="Workers of a local Ray.  [default: one a core]"),
+    ):  # fmt: skip
+        function = option(function)
+    return function
 
 
 @regraft.command(epilog="Example: regraft predict saved_models/photos-20260101-120000 new_photos/ --out answers.csv")
-@click.argument("run", type=_FOLDER)
-@click.argument("images", nargs=-1, required=True)
-@click.option("--out", type=_FOLDER, help="CSV file.  [default: stdout]")
-@click.option("--force", is_flag=True, help="Overwrite --out.")
-@_looks
-@click.option("--uncertainty", is_flag=True, help="Add entropy, and how far the members of an ensemble disagree.")
+@click.argument("run", metavar="RUN_OR_EXPORT", type=_FOLDER)
+@click.argument("images", metavar="INPUTS...", nargs=-1, required=True)
+@click.option("--out", type=_FOLDER, help="A .csv, .jsonl or .parquet file, or a folder of shards.  [default: stdout]")
+@click.option("--top", type=click.IntRange(1), default=5, show_default=True, help="How many labels a row names.")
+@click.option("--all-probabilities", is_flag=True, help="Add a column for each class.")
+@click.option("--embeddings", is_flag=True, help="Add the features that the head answers by.")
 @click.option("--unknown-at", type=float, metavar="RATE", help='Answer "unknown" so that at most RATE is wrong.')
+@click.option("--uncertainty", is_flag=True, help="Add entropy, and how far the members of an ensemble disagree.")
+@_looks
+@_job_options
+@_inputs_options
 @_DEVICE
-def predict(
-    run: Path, images: tuple[str, ...], out: Path | None, force: bool, device: str, unknown_at: float | None, **how: Any
-) -> None:
-    """Answer IMAGES (files, folders, patterns, or - for a list on stdin), one CSV row each, in order."""
-    from regraft.predict import expand_inputs, unknown_rule
-    from regraft.run import open_run
+def predict(run: Path, images: tuple[str, ...], out: Path | None, **words: Any) -> None:
+    """Answer INPUTS, one row each, in order, whatever happens: a broken photo gets a reason, a kill costs a shard.
+
+    INPUTS are photos, folders, patterns, .zip and .tar archives, .tfrecord shards, .csv, .tsv and .parquet tables of
+    paths, or - for a list on stdin.
+    """
+    from regraft.predict import predict as predict_file
+    from regraft.predict import predict_to_pipe
+
+    options, progress = _predict_options(**words), _progress()
+    if out is None:
+        sys.stdout.flush()
+        counts = predict_to_pipe(run, images, _write_bytes, options, stdin=sys.stdin, progress=progress)
+    else:
+        counts = predict_file(run, images, out, options, stdin=sys.stdin, progress=progress)
+    if counts:
+        where = f" in {out}" if out else ""
+        click.echo(f"{', '.join(f'{count:,} {status}' for status, count in counts.items())}{where}", err=True)
+
+
+def _write_bytes(data: bytes) -> None:
+    sys.stdout.write(data.decode("utf-8", "surrogateescape"))
+    sys.stdout.flush()
+
+
+def _predict_options(**words: Any) -> Any:
+    from regraft.answerer import Wanted
+    from regraft.answers import FORMATS
+    from regraft.inputs import Reading
+    from regraft.photos import Limits
+    from regraft.predict import Options
     from regraft.trained import Look
 
-    look = Look(how["views"], how["draws"], members=how["uncertainty"])
-    if unknown_at is not None and (look.views != "one" or look.draws):
-        raise UsageError("--unknown-at is calibrated for one look at each photo; leave --views and --draws out.")
-    rule = None if unknown_at is None else unknown_rule(open_run(run), unknown_at)
-    open_run(run)
-    files = expand_inputs(images, sys.stdin)
-    if out and out.exists() and not force:
-        raise UsageError(f"{out} exists already; choose another --out or add --force.")
-    if out and out.is_dir():
-        raise UsageError(f"--out must be a file to write; {out} is a folder.")
-    from regraft.devices import start_tensorflow
-
-    start_tensorflow()
-    from regraft.console import predict_to
-
-    predict_to(run, files, out, device, look, _progress(), rule=rule)
+    if words["form"] is not None and words["form"] not in FORMATS:
+        raise UsageError(f'--format must be one of {", ".join(FORMATS)}; received "{words["form"]}".')
+    look = Look(words["views"], words["draws"], members=words["uncertainty"])
+    limits = Limits(words["max_pixels"], words["max_bytes"])
+    kept = (
+        "runtime",
+        "precision",
+        "device",
+        "tolerance",
+        "top",
+        "unknown_at",
+        "resume",
+        "force",
+        "shard_rows",
+        "engine",
+        "jobs",
+    )
+    return Options(
+        wanted=Wanted(look, words["embeddings"], limits, shrink=not words["no_shrink"]),
+        reading=Reading(words["column"], str(words["root"] or ""), words["null"], words["feature"]),
+        probabilities=words["all_probabilities"],
+        format=words["form"],
+        **{name: words[name] for name in kept},
+    )
 
 
 @regraft.command(epilog="Example: regraft backbones")
@@ -481,8 +585,9 @@ def demo(out: Path) -> None:
 
 def main() -> None:
     """Runs the command line: exit code 0, 1 for an internal failure, 2 for a mistake in one line on stderr."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="surrogateescape")  # file names that are not UTF-8 come out as they are
+    for stream in (sys.stdin, sys.stdout):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="surrogateescape")  # file names that are not UTF-8 come out as they are
     try:
         regraft.main(standalone_mode=False, prog_name="regraft")
     except click.exceptions.NoArgsIsHelpError as error:

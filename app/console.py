@@ -5,15 +5,10 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager
+from typing import Any
 
-from regraft.progress import Progress, Ticker
-
-if TYPE_CHECKING:
-    from regraft.conformal import UnknownRule
-    from regraft.trained import Look
+from regraft.progress import Ticker
 
 _SECONDS_BETWEEN_LINES = 10.0
 
@@ -196,36 +191,14 @@ def accuracy_words(summary: Mapping[str, Any]) -> str:
     return f"{value:.1f} % ({low:.1f} to {high:.1f})"
 
 
-def predict_to(
-    run: Path,
-    files: Sequence[str],
-    out: Path | None,
-    device: str,
-    look: Look,
-    progress: Progress,
-    *,
-    rule: UnknownRule | None = None,
-) -> None:
-    """Writes the predictions of `run` for `files` to `out`, whole or not at all, or to stdout."""
-    from regraft.atomic import atomic_file
-    from regraft.errors import UsageError
-    from regraft.predict import predict_files, write_predictions
-    from regraft.trained import open_trained
-
-    trained = open_trained(run, device=device, look=look)
-    with ExitStack() as stack:
-        if out is None:
-            stream = sys.stdout
-        else:
-            try:
-                temporary = stack.enter_context(atomic_file(out))
-            except OSError as error:
-                raise UsageError(f"{out} cannot be written: {error.strerror}.") from None
-            stream = stack.enter_context(temporary.open("w", encoding="utf-8", errors="surrogateescape", newline=""))
-        predictions = predict_files(files, trained, progress)
-        counts = write_predictions(stream, predictions, trained.run.class_names, uncertainty=look.members, rule=rule)
-    where = f" in {out}" if out else ""
-    print(f"{', '.join(f'{count:,} {status}' for status, count in counts.items())}{where}", file=sys.stderr)
+def show_export(summary: Mapping[str, Any]) -> None:
+    """Where an export is, and how near to the trained model."""
+    words = f"agrees with the trained model on {summary['same_label']:,} of {summary['images']:,} photos"
+    print(f"{summary['folder']}: {words} (largest difference {summary['largest_difference']:.1e}).")
+    if "accuracy" in summary:
+        own, trained = 100 * summary["accuracy"], 100 * summary["accuracy_trained"]
+        print(f"{summary['bytes'] / 1e6:.1f} MB; accuracy {own:.1f} %, of the trained model {trained:.1f} %.")
+        print(f"Use it    regraft predict {summary['folder']} PHOTOS")
 
 
 def _training_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -21,6 +21,7 @@ from regraft.augment.view import make_view
 from regraft.devices import Device
 from regraft.errors import ExportError, RunError
 from regraft.judge import logits_of
+from regraft.models.classifier import answering_model
 from regraft.progress import Progress
 from regraft.proof import Proof
 from regraft.records import Record
@@ -31,6 +32,7 @@ from regraft.trained import TrainedModel, open_trained
 from regraft.views import softmax
 
 TOLERANCE = 1e-5
+_ROLES = {"report": "reports on", "fit": "was trained on"}
 
 
 class _Server(tf.Module):
@@ -51,6 +53,19 @@ class _Server(tf.Module):
             return tf.nn.softmax(tf.cast(model(views, training=False), tf.float32))
 
         self._scores = scores
+        answers = answering_model(model)
+
+        @tf.function(
+            autograph=False,
+            input_signature=[tf.TensorSpec([None, image_size, image_size, 3], tf.float32, name="views")],
+        )
+        def serve_views(views: tf.Tensor) -> dict[str, tf.Tensor]:
+            """What `regraft predict` has read: float32 [N, S, S, 3] in [0, 255]."""
+            found = answers(views, training=False)
+            scores = found.pop("probabilities")
+            return {"scores": scores, **found}
+
+        self.serve_views = serve_views
 
     @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
     def serve_bytes(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -91,6 +106,7 @@ def write_saved_model(
     signatures = {
         "serving_default": server.serve_bytes,
         "serving_images": server.serve_images,
+        "serving_views": server.serve_views,
         "labels": server.serve_labels,
     }
     tf.saved_model.save(server, folder, signatures=signatures)
@@ -212,7 +228,7 @@ def _export_trained(
     trained: TrainedModel, proof: Proof, progress: Progress, photos: Path | None, out: Path | None
 ) -> dict[str, Any]:
     run = trained.run
-    records = _proof_records(run, photos, progress)
+    records = proof_records(run, photos, progress)
     expected = softmax(logits_of(records, trained.infer, trained.reader, progress, "trained model"))
     version, found = export_proven(
         trained.model,
@@ -228,12 +244,18 @@ def _export_trained(
     return {"run": str(run.folder), "folder": str(version), "labels": list(run.class_names), **found}
 
 
-def _proof_records(run: Run, photos: Path | None, progress: Progress) -> list[Record]:
-    """The reported images of `run` that are still there, wherever under `photos` they lie."""
+def proof_records(run: Run, photos: Path | None, progress: Progress, *, role: str = "report") -> list[Record]:
+    """The images of `run` in that role that are still there, wherever under `photos` they lie.
+
+    Raises:
+        RunError: there are none.
+    """
     root = photos or Path(run.environment["root"])
-    reported = {row.fingerprint for row in read_roster(run.roster_file) if row.role == "report"}
+    reported = {row.fingerprint for row in read_roster(run.roster_file) if row.role == role}
     if root.is_dir():
         folder = scan_remembered(root, progress)
         if records := [record for record in folder.records if record.fingerprint in reported]:
             return records
-    raise RunError(f"None of the photos {run.folder} reports on are in {root} to prove the export on; use --photos.")
+    raise RunError(
+        f"None of the photos {run.folder} {_ROLES[role]} are in {root} to prove the export on; use --photos."
+    )

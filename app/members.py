@@ -23,8 +23,8 @@ from typing import IO, Any, cast
 
 from regraft.devices import start_tensorflow
 from regraft.errors import RegraftError, RunError, UsageError
-from regraft.parallel import cores
 from regraft.progress import Progress, Ticker
+from regraft.ray_cluster import import_ray, ray_cluster
 from regraft.recipe import make_recipe
 from regraft.run import Run
 from regraft.session import Request, open_session
@@ -90,7 +90,7 @@ def check_engine(jobs: int, engine: str) -> None:
     if engine not in ENGINES:
         raise UsageError(f'--engine must be {" or ".join(ENGINES)}; received "{engine}".')
     if engine == "ray":
-        _import_ray()
+        import_ray()
 
 
 def to_order(request: Request) -> dict[str, Any]:
@@ -205,21 +205,9 @@ def _train_in_processes(requests: Sequence[Request], jobs: int, progress: Progre
             time.sleep(_SECONDS_BETWEEN_LOOKS)
 
 
-def _import_ray() -> Any:
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    if "RAY_ADDRESS" not in os.environ:
-        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # a local Ray listens on the loopback alone
-    try:
-        import ray
-    except ImportError:
-        raise UsageError('--engine ray needs Ray, which is not installed: pip install "regraft[ray]".') from None
-    return ray
-
-
 def _train_over_ray(requests: Sequence[Request], jobs: int, ticker: Ticker) -> None:
-    ray = _import_ray()
-    with _ray_cluster(ray, jobs):
+    ray = import_ray()
+    with ray_cluster(ray, jobs):
         task = ray.remote(num_cpus=1, max_retries=_MOST_RESTARTS)(_train_order)
         named = {task.remote(to_order(request)): request for request in requests}
         waiting = list(named)
@@ -228,21 +216,6 @@ def _train_over_ray(requests: Sequence[Request], jobs: int, ticker: Ticker) -> N
             for reference in done:
                 _collect(ray, reference, named[reference])
                 ticker.advance(note=_folder(named[reference]).name)
-
-
-@contextmanager
-def _ray_cluster(ray: Any, jobs: int) -> Iterator[None]:
-    """The cluster of RAY_ADDRESS, or one of this machine alone that ends with the block."""
-    # Ray gives its workers one thread for linear algebra, and another number of threads gives other last bits.
-    threads = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(cores()))}
-    options: dict[str, Any] = {"log_to_driver": False, "runtime_env": {"env_vars": threads}}
-    if "RAY_ADDRESS" not in os.environ:
-        options |= {"num_cpus": jobs, "include_dashboard": False}
-    ray.init(**options)
-    try:
-        yield
-    finally:
-        ray.shutdown()
 
 
 def _train_order(order: Mapping[str, Any]) -> None:

@@ -6,9 +6,11 @@ before they are decoded, so that none stays open.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import re
+import stat
 import threading
 import warnings
 from collections.abc import Iterator
@@ -58,12 +60,36 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 _ORIENTATION_TAG = 0x0112
+_NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 _TAIL_BYTES = 1024  # cameras append a little after the end mark
 _PNG_MODES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA"})
 
 
 class UnreadablePhoto(ValueError):  # noqa: N818 - it is a finding about a file, as StopIteration is
-    """A file that gives no pixels; the message is a short reason, such as "empty file"."""
+    """A file that gives no pixels; the message is a short reason, such as "empty file".
+
+    `status` is one of `STATUSES` but "ok".
+    """
+
+    def __init__(self, reason: str, status: str = "unreadable") -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+STATUSES = ("ok", "missing", "unreadable", "truncated", "too_large")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How large a photo may be before it is taken for an attack or an accident.
+
+    Attributes:
+        pixels: of the picture, width times height.
+        bytes: of the file.
+    """
+
+    pixels: int = MAX_PIXELS
+    bytes: int = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,28 +149,46 @@ def inspect_photo(path: Path) -> Photo:
         )
 
 
-def check_photo(encoded: bytes) -> Header:
+def check_photo(encoded: bytes, *, max_pixels: int | None = None) -> Header:
     """The header of an image's bytes, in microseconds: the rest may still turn out to be damaged.
 
     Raises:
-        UnreadablePhoto: `encoded` is no image or has over `MAX_PIXELS` pixels.
+        UnreadablePhoto: `encoded` is no image or has over `max_pixels` pixels (by default `MAX_PIXELS`).
     """
-    with _opened(encoded) as image:
+    with _opened(encoded, max_pixels) as image:
         return Header(image.format or "", image.mode, _orientation(image), _has_end(image.format, encoded))
 
 
-def read_upright_rgb(source: Path | bytes) -> np.ndarray:
+def read_upright_rgb(
+    source: Path | bytes, *, max_pixels: int | None = None, least_side: int | None = None
+) -> np.ndarray:
     """uint8 [H, W, 3] in [0, 255]: the upright pixels of a file, or of its bytes.
 
     The first frame of an animation; transparency is dropped; 16-bit grey is scaled to 8 bits, other deep
     grey (int32, float32) is stretched from its own lowest and highest value.
 
+    Args:
+        source: a file or its bytes.
+        max_pixels: more are a decompression bomb; by default `MAX_PIXELS`.
+        least_side: a JPEG whose short side is at least twice as long is shrunk while it is decoded (by 2, 4 or 8, in
+            the cosine transform), to no less than this; None decodes every pixel.
+
     Raises:
         UnreadablePhoto: as `inspect_photo`.
     """
-    with _opened(source if isinstance(source, bytes) else read_bytes(source)) as image:
+    with _opened(source if isinstance(source, bytes) else read_bytes(source), max_pixels) as image:
+        orientation = _orientation(image)
+        if least_side:
+            _shrink_on_load(image, least_side)
         image.load()
-        return np.array(_turn_upright(_to_rgb(image), _orientation(image)))
+        return np.asarray(_turn_upright(_to_rgb(image), orientation))
+
+
+def _shrink_on_load(image: Image.Image, least_side: int) -> None:
+    """Has libjpeg decode a smaller picture; other formats know no such thing and stay as they are."""
+    factor = next((factor for factor in (8, 4, 2) if min(image.size) // factor >= least_side), 1)
+    if factor > 1:
+        image.draft(None, (image.width // factor, image.height // factor))
 
 
 def transcode_to_png(source: Path, destination: Path) -> None:
@@ -181,32 +225,48 @@ def looks_like_photo(path: Path) -> bool:
         return False
 
 
-def read_bytes(path: Path) -> bytes:
-    """The whole file. Raises UnreadablePhoto where it cannot be read."""
+def read_bytes(path: Path, *, max_bytes: int | None = None) -> bytes:
+    """The whole file. Raises UnreadablePhoto where it cannot be read or is larger than `max_bytes`."""
     try:
+        status = path.stat()
+        if max_bytes is not None and status.st_size > max_bytes:
+            raise too_many_bytes(status.st_size, max_bytes)
+        if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
+            raise UnreadablePhoto("not a file")  # a pipe or device might never end
         return path.read_bytes()
+    except UnreadablePhoto:
+        raise
     except (OSError, ValueError) as error:  # a name with a null byte is a ValueError
-        raise UnreadablePhoto((getattr(error, "strerror", None) or str(error)).lower()) from error
+        is_there = isinstance(error, OSError) and error.errno not in _NOT_THERE
+        reason = (getattr(error, "strerror", None) or str(error)).lower()
+        raise UnreadablePhoto(reason, "unreadable" if is_there else "missing") from error
+
+
+def too_many_bytes(size: int, limit: int) -> UnreadablePhoto:
+    """What there is to say of a file of `size` bytes."""
+    return UnreadablePhoto(f"{size:,} bytes, the limit is {limit:,}", "too_large")
 
 
 @contextmanager
-def _opened(data: bytes) -> Iterator[Image.Image]:
+def _opened(data: bytes, max_pixels: int | None = None) -> Iterator[Image.Image]:
     """The image in `data`, not yet decoded; every failure while it is open becomes an `UnreadablePhoto`."""
+    limit = MAX_PIXELS if max_pixels is None else max_pixels
     try:
         with _pillow_warnings_off, Image.open(io.BytesIO(data), formats=_FORMATS) as image:
-            if (pixels := image.width * image.height) > MAX_PIXELS:
-                raise _bomb(pixels)
+            if (pixels := image.width * image.height) > limit:
+                raise _bomb(pixels, limit)
             yield image
     except UnreadablePhoto:
         raise
     except Image.DecompressionBombError as error:
-        raise _bomb(int(re.findall(r"\d+", str(error))[0])) from error
+        raise _bomb(int(re.findall(r"\d+", str(error))[0]), limit) from error
     except UnidentifiedImageError as error:
         raise UnreadablePhoto(_why_unidentified(data)) from error
     except MemoryError as error:
         raise UnreadablePhoto("not enough memory to decode it") from error
     except Exception as error:  # damaged data makes Pillow's decoders raise nearly any type
-        raise UnreadablePhoto(f"damaged: {str(error) or type(error).__name__}") from error
+        reason = f"damaged: {str(error) or type(error).__name__}"
+        raise UnreadablePhoto(reason, "truncated" if "truncated" in reason.lower() else "unreadable") from error
 
 
 def _has_end(image_format: str | None, data: bytes) -> bool:
@@ -216,9 +276,9 @@ def _has_end(image_format: str | None, data: bytes) -> bool:
     return image_format != "PNG" or b"IEND" in data[-_TAIL_BYTES:]
 
 
-def _bomb(pixels: int) -> UnreadablePhoto:
-    limit = MAX_PIXELS / 1e6
-    return UnreadablePhoto(f"decompression bomb: {pixels / 1e6:,.0f} million pixels, the limit is {limit:.0f}")
+def _bomb(pixels: int, limit: int) -> UnreadablePhoto:
+    reason = f"decompression bomb: {pixels / 1e6:,.0f} million pixels, the limit is {limit / 1e6:.3g}"
+    return UnreadablePhoto(reason, "too_large")
 
 
 def _why_unidentified(data: bytes) -> str:

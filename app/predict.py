@@ -1,173 +1,296 @@
-"""One row for each input, in input order, whatever the input is."""
+"""One row for each input, in input order, whatever the input is, and however often the plug is pulled."""
 
 from __future__ import annotations
 
-import csv
-import glob
 import os
-from collections.abc import Iterable, Iterator, Sequence
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TextIO
+from typing import Any
 
-import numpy as np
-
+from regraft.answerer import Answerer, Wanted, answer_batches
+from regraft.answers import FORMATS, TOP, Columns, format_of
 from regraft.conformal import UNKNOWN, UnknownRule, calibrate, read_calibration
 from regraft.errors import UsageError
-from regraft.folder import is_hidden, is_image_name
-from regraft.photos import UnreadablePhoto
-from regraft.progress import Progress
+from regraft.inputs import Item, Reading, expand_inputs
+from regraft.item_bytes import ItemReader
+from regraft.job import (
+    SHARD_ROWS,
+    Job,
+    Shard,
+    Writer,
+    check_out,
+    check_same,
+    encode,
+    finish,
+    is_job,
+    job_folder,
+    locked,
+    read_journal,
+    read_plan,
+    shards_of,
+    write_inputs,
+    write_plan,
+)
+from regraft.model_choice import TOLERANCE, ModelChoice, Source, choose, open_source
+from regraft.parallel import cores
+from regraft.predict_ray import answer_over_ray
+from regraft.progress import Progress, Silent
+from regraft.ray_cluster import import_ray
 from regraft.records import Prediction
-from regraft.run import Run
-from regraft.trained import TrainedModel
 
-TOP = 5
-_DOUBTS = ["entropy", "disagreement", "mutual_information"]
+ENGINES = ("local", "ray")
+_ROWS_AT_A_TIME = 64  # of what goes to a pipe
 
 
-def expand_inputs(inputs: Sequence[str], stdin: Iterable[str]) -> list[str]:
-    """Every file that is meant, in order.
+@dataclass(frozen=True)
+class Options:
+    """How to predict. What has no word here is as of `Wanted`, `Reading`, `Columns` and `choose`.
+
+    Attributes:
+        format: of the tables in a folder, or on a pipe: a key of `regraft.answers.FORMATS`; None is that of the
+            suffix, or csv.
+        resume: go on with a job that was begun.
+        force: begin anew, whatever is there.
+        shard_rows: inputs a shard; a kill costs at most that many.
+        engine: "local", or "ray": over a cluster whose machines see the inputs and the model.
+        jobs: workers of a local Ray; 0 is one a core.
+    """
+
+    wanted: Wanted = field(default_factory=Wanted)
+    reading: Reading = field(default_factory=Reading)
+    runtime: str = "auto"
+    precision: str | None = None
+    device: str = "auto"
+    tolerance: float = TOLERANCE
+    top: int = TOP
+    probabilities: bool = False
+    unknown_at: float | None = None
+    format: str | None = None
+    resume: bool = False
+    force: bool = False
+    shard_rows: int = SHARD_ROWS
+    engine: str = "local"
+    jobs: int = 0
+
+
+def predict(
+    source: Path | str,
+    inputs: Sequence[str],
+    out: Path | str,
+    options: Options | None = None,
+    *,
+    stdin: Iterable[str] = (),
+    progress: Progress | None = None,
+) -> dict[str, int]:
+    """Writes one row for each input to `out` and returns how many rows have each status.
 
     Args:
-        inputs: a file is taken as it is, also where it is missing; a folder gives the images in it and below, by
-            name; a pattern with `*`, `?` or `[` gives the files that match, by name; `-` gives the lines of `stdin`.
-        stdin: lines, each a file.
+        source: a run, or an export.
+        inputs: see `regraft.inputs.expand_inputs`.
+        out: a file whose suffix names its format, or a folder of shards with a manifest.
+        options: see there.
+        stdin: the lines that "-" stands for.
+        progress: who is told.
 
     Raises:
-        UsageError: a folder or pattern gives nothing, or nothing is left at all.
+        UsageError, RunError: the source, the inputs, `out` or the options are not as they must be.
     """
-    files = [file for given in inputs for file in _expand(given, stdin)]
-    if not files:
-        raise UsageError("There is nothing to predict: name photos, folders, patterns, or - for a list on stdin.")
-    return files
+    options, progress, out = options or Options(), progress or Silent(), Path(out)
+    opened, columns = _begin(Path(source), options)
+    job = _job(out, columns, options)
+    if check_out(out, is_file=job.is_file, resume=options.resume, force=options.force):
+        progress.say(f"{out} is finished already.")
+        return {}
+    with locked(job):
+        model = _plan(job, opened, inputs, stdin, options, progress)
+        _answer(job, model, options, progress)
+        return finish(job)
 
 
-def predict_files(files: Sequence[str], trained: TrainedModel, progress: Progress) -> Iterator[Prediction]:
-    """The answer for each file, in order; one that cannot be read gets a status and a reason instead of scores."""
-    from regraft.views import infer_all
-
-    with progress.work("predict", len(files), "images") as ticker:
-        views = trained.reader.read_all(Path(file) for file in files)
-        rows = infer_all(trained.infer, views, batch_size=trained.batch_size)
-        for file, row in zip(files, rows, strict=True):
-            ticker.advance()
-            yield _prediction(file, row)
-
-
-def _prediction(file: str, row: np.ndarray | UnreadablePhoto) -> Prediction:
-    from regraft.views import softmax
-
-    if isinstance(row, UnreadablePhoto):
-        status = "unreadable" if os.path.exists(file) else "missing"  # noqa: PTH110 - never raises
-        return Prediction(file, status, reason=str(row))
-    if row.ndim == 1:
-        return Prediction(file, "ok", scores=tuple(softmax(row).tolist()))
-    whole, *members = softmax(row).tolist()
-    return Prediction(file, "ok", scores=tuple(whole), members=tuple(map(tuple, members)))
-
-
-def write_predictions(
-    file: TextIO,
-    predictions: Iterable[Prediction],
-    class_names: Sequence[str],
+def predict_to_pipe(
+    source: Path | str,
+    inputs: Sequence[str],
+    write: Callable[[bytes], object],
+    options: Options | None = None,
     *,
-    uncertainty: bool = False,
-    rule: UnknownRule | None = None,
+    stdin: Iterable[str] = (),
+    progress: Progress | None = None,
 ) -> dict[str, int]:
-    """Writes one CSV row a prediction as it comes and returns how many rows have each status.
-
-    Args:
-        file: a text stream.
-        predictions: in order.
-        class_names: in label order.
-        uncertainty: adds the columns entropy (of the answer, in nats), disagreement (the part of an ensemble's members
-            with another label) and mutual_information (in nats, what the answers of members say of which member
-            it is); the last two are empty for a single model.
-        rule: adds the columns guess (the most probable label) and possible (the labels in the prediction set); label is
-            then "unknown" unless exactly one is possible.
-
-    Columns: path, status, reason, label, score, label_2, score_2, ... up to the five best, and those above.
-    """
-    top = min(TOP, len(class_names))
-    writer = csv.writer(file, lineterminator="\n")
-    more = [f"{column}_{place}" for place in range(2, top + 1) for column in ("label", "score")]
-    more += _DOUBTS if uncertainty else []
-    more += ["guess", "possible"] if rule else []
-    writer.writerow(["path", "status", "reason", "label", "score", *more])
-    counts: dict[str, int] = {}
-    for prediction in predictions:
-        counts[prediction.status] = counts.get(prediction.status, 0) + 1
-        cells = _best(prediction.scores, class_names, top)
-        cells += _doubts(prediction) if uncertainty else []
-        if rule:
-            cells = _with_unknown(cells, prediction, class_names, rule)
-        writer.writerow([prediction.path, prediction.status, prediction.reason, *cells])
-    return counts
+    """As `predict`, but gives CSV or JSON Lines to `write`, piece by piece; this cannot be resumed."""
+    options, progress = options or Options(), progress or Silent()
+    if options.resume or options.engine != "local" or options.format == "parquet":
+        raise UsageError("--resume, --engine and --format parquet need --out, a file or folder to write to.")
+    opened, columns = _begin(Path(source), options)
+    counts: Counter[str] = Counter()
+    with tempfile.TemporaryDirectory() as folder:
+        form = FORMATS[options.format or "csv"]
+        job = Job(Path(folder), Path(folder), form, columns, _ROWS_AT_A_TIME)
+        count = write_inputs(job, expand_inputs(inputs, stdin, options.reading))
+        answerer = _choose(opened, options, count, progress).open(options.wanted)
+        header = form.encode(columns, [])
+        write(header)
+        with progress.work("predict", count, "images") as ticker:
+            for _, predictions in answer_shards(answerer, job, shards_of(job), options):
+                counts.update(prediction.status for prediction in predictions)
+                write(encode(job, predictions)[len(header) :])
+                ticker.advance(len(predictions))
+    return dict(counts)
 
 
-def unknown_rule(run: Run, error_rate: float) -> UnknownRule:
-    """When the model of `run` answers "unknown", calibrated on the images the run reports on.
+def predict_files(files: Sequence[str], answerer: Answerer, options: Options | None = None) -> Iterator[Prediction]:
+    """The answer for each file, in order; one that cannot be read gets a status and a reason instead of scores."""
+    options = options or Options()
+    size = answerer.batch_size
+    batches = ([Item(file, file) for file in files[start : start + size]] for start in range(0, len(files), size))
+    with ItemReader(options.wanted.limits, feature=options.reading.feature) as reader:
+        for predictions in answer_batches(answerer, batches, reader):
+            yield from predictions
+
+
+def answer_shards(
+    answerer: Answerer, job: Job, shards: Iterable[Shard], options: Options
+) -> Iterator[tuple[Shard, list[Prediction]]]:
+    """Each shard with its predictions, as it is done. The next shard is begun before one ends."""
+    waiting: list[Shard] = []
+
+    def batches() -> Iterator[list[Item]]:
+        for shard in shards:
+            waiting.append(shard)
+            items = shard.items(job.inputs_file)
+            for start in range(0, len(items), answerer.batch_size):
+                yield items[start : start + answerer.batch_size]
+
+    done: list[Prediction] = []
+    with ItemReader(options.wanted.limits, feature=options.reading.feature) as reader:
+        for predictions in answer_batches(answerer, batches(), reader):
+            done += predictions
+            if len(done) == waiting[0].rows:
+                yield waiting.pop(0), done
+                done = []
+
+
+def unknown_rule(source: Source, error_rate: float) -> UnknownRule:
+    """When the model of `source` answers "unknown", calibrated on the images the run reports on.
 
     Raises:
         UsageError: the rate is not in (0, 1) or too small for so few images, or a class has that name.
         RunError: the run has lost its calibration.
     """
-    if UNKNOWN in run.class_names:
+    if UNKNOWN in source.class_names:
         raise UsageError(
-            f'--unknown-at would be mistaken for the class "{UNKNOWN}" of {run.folder}; rename that class.'
+            f'--unknown-at would be mistaken for the class "{UNKNOWN}" of {source.folder}; rename that class.'
         )
-    return calibrate(read_calibration(run.calibration_file), error_rate)
+    return calibrate(read_calibration(source.calibration_file), error_rate)
 
 
-def _doubts(prediction: Prediction) -> list[str]:
-    """Entropy, disagreement and mutual information."""
-    from regraft.models.monte_carlo import entropy, mutual_information
-
-    if not prediction.scores:
-        return [""] * len(_DOUBTS)
-    cells = [f"{entropy(np.asarray(prediction.scores)):.6f}"]
-    if not prediction.members:
-        return [*cells, "", ""]
-    members = np.asarray(prediction.members)
-    others = members.argmax(axis=1) != int(np.argmax(prediction.scores))
-    return [*cells, f"{others.mean():.6f}", f"{max(mutual_information(members[:, None])[0], 0.0):.6f}"]
+# --- steps ---
 
 
-def _with_unknown(cells: list[str], prediction: Prediction, class_names: Sequence[str], rule: UnknownRule) -> list[str]:
-    if not prediction.scores:
-        return [*cells, "", ""]
-    label, possible = rule.answer(prediction.scores, class_names)
-    return [label, *cells[1:], cells[0], "|".join(possible)]
+def _begin(folder: Path, options: Options) -> tuple[Source, Columns]:
+    """The source, and the columns of what comes out."""
+    look = options.wanted.look
+    if options.unknown_at is not None and (look.views != "one" or look.draws):
+        raise UsageError("--unknown-at is calibrated for one look at each photo; leave --views and --draws out.")
+    if options.engine not in ENGINES:
+        raise UsageError(f'--engine must be {" or ".join(ENGINES)}; received "{options.engine}".')
+    if options.engine == "ray":
+        import_ray()
+    source = open_source(folder)
+    columns = Columns(
+        source.class_names,
+        top=options.top,
+        uncertainty=look.members,
+        rule=None if options.unknown_at is None else unknown_rule(source, options.unknown_at),
+        probabilities=options.probabilities,
+        embedding=options.wanted.embedding,
+    )
+    return source, columns
 
 
-def _best(scores: Sequence[float], class_names: Sequence[str], top: int) -> list[str]:
-    if not scores:
-        return [""] * (2 * top)
-    order = np.argsort(-np.asarray(scores), kind="stable")[:top]
-    return [cell for index in order for cell in (class_names[index], f"{scores[index]:.6f}")]
+def _job(out: Path, columns: Columns, options: Options) -> Job:
+    is_file = bool(out.suffix) and options.format is None
+    form = format_of(out) if is_file else FORMATS[options.format or "csv"]
+    return Job(out, job_folder(out, is_file=is_file), form, columns, options.shard_rows)
 
 
-def _expand(given: str, stdin: Iterable[str]) -> Iterator[str]:
-    if given == "-":
-        yield from (line.rstrip("\r\n") for line in stdin if line.strip())
-    elif os.path.isdir(given):  # noqa: PTH112 - pathlib's raises where a name is too long for the system
-        yield from _found(_images_below(Path(given)), f"The folder {given} holds no images.")
-    elif any(sign in given for sign in "*?[") and not os.path.exists(given):  # noqa: PTH110 - never raises
-        matches = sorted(path for path in glob.glob(given, recursive=True) if Path(path).is_file())  # noqa: PTH207 - absolute patterns
-        yield from _found(matches, f"No file matches {given}.")
-    else:
-        yield given
+def _plan(
+    job: Job, source: Source, inputs: Sequence[str], stdin: Iterable[str], options: Options, progress: Progress
+) -> ModelChoice:
+    """What was planned when the job was begun, or a new plan."""
+    asked = _asked(job, source, inputs, options)
+    if is_job(job.folder):
+        plan = read_plan(job.folder)
+        model = ModelChoice(**plan["model"])
+        check_same(plan, {**asked, "digest": model.digest()}, job.out)
+        return model
+    try:
+        count = write_inputs(job, expand_inputs(inputs, stdin, options.reading))
+        model = _choose(source, options, count, progress)
+    except BaseException:
+        job.inputs_file.unlink(missing_ok=True)
+        raise
+    write_plan(job, {**asked, "digest": model.digest(), "model": asdict(model), "rows": count})
+    return model
 
 
-def _found(files: list[str], complaint: str) -> list[str]:
-    if not files:
-        raise UsageError(complaint)
-    return files
+def _asked(job: Job, source: Source, inputs: Sequence[str], options: Options) -> dict[str, Any]:
+    """All that the bytes of the result depend on, as JSON knows it."""
+    return {
+        "source": str(source.folder.absolute()),
+        "inputs": [os.fsencode(given).decode("utf-8", "backslashreplace") for given in inputs],
+        "columns": job.columns.names(),
+        "unknown_at": options.unknown_at,
+        "format": job.format.suffix,
+        "shard_rows": job.shard_rows,
+        "reading": asdict(options.reading),
+        "wanted": asdict(options.wanted),
+        "runtime": options.runtime,
+        "precision": options.precision,
+    }
 
 
-def _images_below(folder: Path) -> list[str]:
-    found = []
-    for parent, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not is_hidden(Path(name))]
-        paths = (Path(parent) / name for name in files)
-        found += [str(path) for path in paths if is_image_name(path) and not is_hidden(path)]
-    return sorted(found)
+def _choose(source: Source, options: Options, count: int, progress: Progress) -> ModelChoice:
+    return choose(
+        source,
+        runtime=options.runtime,
+        precision=options.precision,
+        device=options.device,
+        look=options.wanted.look,
+        tolerance=options.tolerance,
+        count=count,
+        progress=progress,
+    )
+
+
+def _answer(job: Job, model: ModelChoice, options: Options, progress: Progress) -> None:
+    """Writes the shards that are not there yet."""
+    done = read_journal(job)
+    shards = (shard for shard in shards_of(job) if shard.number not in done)
+    total, finished = _rows(job, done)
+    if finished:
+        progress.say(f"Going on after {finished:,} of {total:,} rows.")
+    if finished == total:
+        return
+    with Writer(job) as writer, progress.work("predict", total - finished, "images") as ticker:
+        if options.engine == "ray":
+            feature, jobs = options.reading.feature, options.jobs or cores()
+            for shard, data, counts in answer_over_ray(job, model, options.wanted, feature, shards, jobs):
+                writer.write_encoded(shard, data, counts)
+                ticker.advance(shard.rows)
+            return
+        answerer = model.open(options.wanted)
+        for shard, predictions in answer_shards(answerer, job, shards, options):
+            writer.write(shard, predictions)
+            ticker.advance(shard.rows)
+
+
+def _rows(job: Job, done: Mapping[int, Mapping[str, Any]]) -> tuple[int, int]:
+    """How many rows there are, and how many of them are done."""
+    total = finished = 0
+    for shard in shards_of(job):
+        total += shard.rows
+        finished += shard.rows if shard.number in done else 0
+    return total, finished

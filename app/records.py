@@ -88,10 +88,11 @@ class Prediction:
 
     Attributes:
         path: the input as the user named it.
-        status: "ok", "unreadable" or "missing".
+        status: one of `regraft.photos.STATUSES`.
         reason: why there is no answer; "" where status is "ok".
         scores: float probabilities in label order; empty where status is not "ok".
         members: the same of each member of an ensemble, where they were asked for.
+        embedding: float features of the photo, which the head answers by, where they were asked for.
     """
 
     path: str
@@ -99,3 +100,4 @@ class Prediction:
     reason: str = ""
     scores: tuple[float, ...] = ()
     members: tuple[tuple[float, ...], ...] = ()
+    embedding: tuple[float, ...] = ()

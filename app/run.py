@@ -58,6 +58,11 @@ class Run:
         return self.folder / "saved_model"
 
     @property
+    def exports(self) -> Path:
+        """Exports for other runtimes, a folder for each format and precision."""
+        return self.folder / "exports"
+
+    @property
     def history_file(self) -> Path:
         """One row an epoch."""
         return self.folder / "history.csv"

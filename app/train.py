@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from regraft.atomic import atomic_file
+from regraft.augment.decode import JPEG_TRANSFORM
 from regraft.cache import cache_folder
 from regraft.conformal import write_calibration
 from regraft.errors import FolderError, RunError, UsageError
@@ -205,6 +206,7 @@ def features_made_by(session: Session) -> dict[str, Any]:
     data = session.recipe.data
     return {
         "weights": session.weights_digest,
+        "jpeg_transform": JPEG_TRANSFORM,
         "backbone": session.recipe.model.backbone,
         "pooling": session.recipe.model.pooling,
         "image_size": data.image_size,

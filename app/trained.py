@@ -56,12 +56,14 @@ class TrainedModel:
     batch_size: int
 
 
-def open_trained(folder: Path, *, device: str = "auto", look: Look | None = None) -> TrainedModel:
-    """Loads the model of the run in `folder`.
+def open_trained(
+    folder: Path, *, device: str = "auto", look: Look | None = None, embedding: bool = False
+) -> TrainedModel:
+    """Loads the model of the run in `folder`; with `embedding`, `infer` gives the features [N, F] after the logits.
 
     Raises:
         RunError: there is no finished run, or its model is damaged.
-        UsageError: `look` asks for draws of a model without noise.
+        UsageError: `look` asks for draws of a model without noise, or there is no single embedding.
     """
     run, look = open_run(folder), look or Look()
     opened = open_device(device)
@@ -79,8 +81,22 @@ def open_trained(folder: Path, *, device: str = "auto", look: Look | None = None
     data = run.recipe.data
     reader = ViewReader(data.image_size or 0, data.crop_fraction, look.views)
     infer = make_noisy_infer(model, opened, draws=look.draws) if look.draws else make_infer(model, opened)
+    if embedding:
+        infer = make_infer(_with_embedding(model, look), opened)
     if look.members and is_ensemble(model):
         infer = make_infer(with_members(model), opened)
     if look.views != "one":
         infer = over_views(infer)
     return TrainedModel(run, model, opened, reader, infer, max(1, 32 // VIEWS[look.views]))
+
+
+def _with_embedding(model: keras.Model, look: Look) -> keras.Model:
+    import keras
+
+    from regraft.models.classifier import HEAD
+    from regraft.models.combine_members import is_ensemble
+
+    if is_ensemble(model) or look != Look():
+        raise UsageError("--embeddings are those of one model for one look at each photo; this is an ensemble or more.")
+    as_float32 = keras.layers.Concatenate(dtype="float32")
+    return keras.Model(model.input, as_float32([model.output, model.get_layer(HEAD).input]))

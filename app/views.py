@@ -43,14 +43,17 @@ class ViewReader:
 
     def read(self, path: Path) -> np.ndarray:
         """The view of one file. Raises UnreadablePhoto with the reason where there is none."""
-        encoded = read_bytes(path)
+        return self.read_encoded(read_bytes(path))
+
+    def read_encoded(self, encoded: bytes, *, max_pixels: int | None = None) -> np.ndarray:
+        """The view of one file's bytes; raises as `read`."""
         with tf.device("CPU:0"):
-            if tensorflow_reads(check_photo(encoded)):
+            if tensorflow_reads(check_photo(encoded, max_pixels=max_pixels)):
                 try:
                     return self._view_bytes(encoded).numpy()
                 except tf.errors.InvalidArgumentError:
                     pass  # Pillow either reads it after all or says what is broken
-            return self._view_pixels(read_upright_rgb(encoded)).numpy()
+            return self._view_pixels(read_upright_rgb(encoded, max_pixels=max_pixels)).numpy()
 
     def read_all(self, paths: Iterable[Path]) -> Iterator[np.ndarray | UnreadablePhoto]:
         """The views of many files, in order; an unreadable one yields its error."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from regraft.augment.decode import decode_upright
+from regraft.augment.decode import JPEG_TRANSFORM, decode_upright
 from regraft.augment.view import center_box, square_side
 
 ASPECT_RATIOS = (3 / 4, 4 / 3)
@@ -86,7 +86,7 @@ def decode_box(encoded: tf.Tensor, box: tf.Tensor, plain_jpeg: tf.Tensor) -> tf.
     """
 
     def decode_part() -> tf.Tensor:
-        return tf.io.decode_and_crop_jpeg(encoded, box, channels=3)
+        return tf.io.decode_and_crop_jpeg(encoded, box, channels=3, dct_method=JPEG_TRANSFORM)
 
     def decode_whole() -> tf.Tensor:
         return tf.slice(decode_upright(encoded), tf.concat([box[:2], [0]], 0), tf.concat([box[2:], [3]], 0))

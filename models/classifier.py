@@ -122,3 +122,18 @@ def set_trainable(
 def backbone_of(classifier: keras.Model) -> keras.Model:
     """The backbone inside `classifier`, sharing its weights."""
     return next(layer for layer in classifier.layers if isinstance(layer, keras.Model))
+
+
+def answering_model(classifier: keras.Model) -> keras.Model:
+    """What exports hold: float32 [N, S, S, 3], RGB in [0, 255] -> a dict of float32 arrays. Shares weights.
+
+    "probabilities" [N, C], and of a classifier with one head "embedding" [N, F], the features its head answers by.
+    """
+    images = keras.Input(classifier.input_shape[1:], name="images")
+    heads = [layer for layer in classifier.layers if layer.name == HEAD]
+    wanted = [classifier.output, *(head.input for head in heads)]
+    logits, *features = keras.Model(classifier.input, wanted, name="classifier")(images)
+    answers = {"probabilities": layers.Softmax(dtype="float32", name="probabilities")(logits)}
+    if features:
+        answers["embedding"] = layers.Identity(dtype="float32", name="embedding")(features[0])
+    return keras.Model(images, answers, name="answers")

@@ -224,6 +224,7 @@ def test_a_forbidden_file_is_refused(tmp_path, monkeypatch):
     def forbid(self):
         raise PermissionError(13, "Permission denied", str(self))
 
+    (tmp_path / "a.jpg").touch()
     monkeypatch.setattr(Path, "read_bytes", forbid)
     with pytest.raises(UnreadablePhoto, match=r"^permission denied$"):
         inspect_photo(tmp_path / "a.jpg")

@@ -1,0 +1,163 @@
+"""An export on disk: what lies beside the network, so that a program that has never seen the run can use it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from regraft.atomic import write_text
+from regraft.errors import RunError, UsageError
+
+FORMAT_VERSION = 1
+PRECISIONS = ("float32", "float16", "bfloat16", "int8")
+
+
+@dataclass(frozen=True)
+class Format:
+    """What an export's network may be.
+
+    Attributes:
+        runtime: which runtime reads it, see `regraft.runtimes`.
+        file: the network's file in the export's folder; "" where the folder itself is the network.
+        precisions: the ones it can be written in.
+    """
+
+    runtime: str
+    file: str
+    precisions: tuple[str, ...]
+
+
+FORMATS = {
+    "saved_model": Format("tensorflow", "", ("float32",)),
+    "litert": Format("litert", "model.tflite", ("float32", "float16", "int8")),
+    "onnx": Format("onnx", "model.onnx", ("float32", "int8")),
+    "openvino": Format("openvino", "model.xml", ("float32", "float16", "bfloat16", "int8")),
+}
+
+
+@dataclass(frozen=True)
+class Export:
+    """A network with all that is needed to use it, as `export.json` says.
+
+    Attributes:
+        folder: where it lies.
+        format: a key of `FORMATS`.
+        precision: one of `PRECISIONS`.
+        labels: in the order of the probabilities.
+        image_size: pixels a side of the view it takes, float32 [N, S, S, 3] in [0, 255], RGB.
+        crop_fraction: the centre square of the view, as a part of the short side.
+        embedding: how many numbers it gives beside the probabilities; 0 for none.
+        model: digest of the trained model it was made of.
+        proof: what came out when it was compared with the trained model; see `regraft.export_proof`.
+    """
+
+    folder: Path
+    format: str
+    precision: str
+    labels: tuple[str, ...]
+    image_size: int
+    crop_fraction: float
+    embedding: int
+    model: str
+    proof: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """Such as "litert-int8"."""
+        return f"{self.format}-{self.precision}"
+
+    @property
+    def runtime(self) -> str:
+        """The runtime that reads it."""
+        return FORMATS[self.format].runtime
+
+    @property
+    def network(self) -> Path:
+        """The file, or for a SavedModel the folder."""
+        return self.folder / FORMATS[self.format].file
+
+    @property
+    def calibration_file(self) -> Path:
+        """As of a run; there only where the run had one."""
+        return _extra(self.folder) / "calibration.npz"
+
+    @property
+    def bytes(self) -> int:
+        """On disk, without the card."""
+        files = [path for path in self.folder.rglob("*") if path.is_file() and path.suffix not in (".md", ".npz")]
+        return sum(path.stat().st_size for path in files)
+
+    def write(self) -> None:
+        """Writes `export.json` and the labels beside the network."""
+        extra = _extra(self.folder)
+        extra.mkdir(exist_ok=True)
+        write_text(extra / "labels.txt", "".join(f"{name}\n" for name in self.labels))
+        values = {**asdict(self), "format_version": FORMAT_VERSION}
+        del values["folder"]
+        write_text(extra / "export.json", json.dumps(values, indent=2) + "\n")
+
+
+def _extra(folder: Path) -> Path:
+    """Where the words about an export lie: TensorFlow Serving knows assets.extra, and minds other files."""
+    return folder / "assets.extra" if (folder / "saved_model.pb").is_file() else folder
+
+
+def is_export(folder: Path) -> bool:
+    """Whether `folder` is an export, or a folder of numbered versions of one."""
+    return (_extra(_newest(folder)) / "export.json").is_file() or (_newest(folder) / "saved_model.pb").is_file()
+
+
+def read_export(folder: Path) -> Export:
+    """The export in `folder`, or the newest of its numbered versions.
+
+    Raises:
+        UsageError: it was written by a newer Regraft.
+        RunError: it is damaged, or says two things of its labels.
+    """
+    folder = _newest(folder)
+    file = _extra(folder) / "export.json"
+    try:
+        values = json.loads(file.read_text("utf-8"))
+        written = values.pop("format_version")
+        if written > FORMAT_VERSION:
+            raise UsageError(
+                f"{folder} was exported by a newer Regraft (format {written}; this one reads up to {FORMAT_VERSION}): "
+                "upgrade Regraft, or export the run again with this one."
+            )
+        export = Export(folder, **{**values, "labels": tuple(values["labels"])})
+        labels = (_extra(folder) / "labels.txt").read_text("utf-8")
+    except FileNotFoundError as error:
+        raise RunError(f"{error.filename} is missing; export the run again.") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RunError(f"{file} is damaged; export the run again.") from error
+    if labels != "".join(f"{name}\n" for name in export.labels):
+        raise RunError(f"{folder} has mixed label sets: its labels.txt and export.json differ; export the run again.")
+    if export.format not in FORMATS:
+        raise RunError(f'{file} names the format "{export.format}", which does not exist; export the run again.')
+    return export
+
+
+def find_exports(folder: Path, labels: Sequence[str]) -> list[Export]:
+    """The finished exports in the folders of `folder`, by name.
+
+    Raises:
+        RunError: one of them has other labels than the run.
+    """
+    found = [read_export(path.parent) for path in sorted(folder.glob("*/export.json"))]
+    for export in found:
+        if export.labels != tuple(labels):
+            raise RunError(
+                f"{export.folder} has mixed label sets: it answers {', '.join(export.labels)}, the run "
+                f"{', '.join(labels)}; export the run again or remove it."
+            )
+    return found
+
+
+def _newest(folder: Path) -> Path:
+    if not folder.is_dir() or (folder / "export.json").exists():
+        return folder
+    versions = [path for path in folder.iterdir() if path.name.isdecimal() and path.is_dir()]
+    return max(versions, key=lambda path: int(path.name), default=folder)

@@ -1,0 +1,65 @@
+"""What a person needs to know of an export before using it, as Mitchell et al. 2019 ("Model cards") ask for."""
+
+from __future__ import annotations
+
+from regraft.exports import Export
+from regraft.run import Run
+
+_USES = {
+    "litert": """from ai_edge_litert.interpreter import Interpreter
+
+network = Interpreter("model.tflite").get_signature_runner("serving_default")
+answer = network(images=view[None])""",
+    "onnx": """import onnxruntime
+
+session = onnxruntime.InferenceSession("model.onnx")
+names = [output.name for output in session.get_outputs()]
+answer = dict(zip(names, session.run(names, {"images": view[None]})))""",
+    "openvino": """import openvino
+
+model = openvino.Core().compile_model("model.xml", "CPU")
+answer = {output.any_name: value for output, value in model(view[None]).items()}""",
+}
+
+
+def model_card(run: Run, export: Export) -> str:
+    """Markdown."""
+    metrics, proof, size = run.metrics, export.proof, export.image_size
+    side = "the short side" if export.crop_fraction == 1 else f"{export.crop_fraction:g} of the short side"
+    low, high = 100 * metrics["accuracy_low"], 100 * metrics["accuracy_high"]
+    embedding = f", and `embedding`, float32 [N, {export.embedding}]" if export.embedding else ""
+    seen = f"on {metrics['images']:,} photos it had not seen"
+    moved = f"{proof['same_label']:,} keep their label, probabilities move by up to {proof['largest_difference']:.2g}"
+    trained = f"where the trained model has {100 * proof['accuracy_trained']:.1f} %"
+    return f"""# {run.folder.name}, as {export.name}
+
+An image classifier for {len(export.labels)} classes, made by Regraft from a {run.recipe.model.backbone} backbone.
+
+| | |
+|---|---|
+| accuracy of the trained model | {100 * metrics["accuracy"]:.1f} % ({low:.1f} to {high:.1f}, 95 %) {seen} |
+| accuracy of this file | {100 * proof["accuracy"]:.1f} %, {trained} |
+| proven on | {proof["images"]:,} photos: {moved} |
+| size | {proof["bytes"] / 1e6:.1f} MB, {export.precision} |
+
+Labels, in order: {", ".join(f"`{label}`" for label in export.labels)}.
+
+## Use
+
+`regraft predict THIS_FOLDER PHOTOS --out answers.csv` does all of what follows, and survives broken files.
+
+Input: `images`, float32 [1, {size}, {size}, 3], RGB from 0 to 255, not normalized: that is inside. From a photo,
+turned upright by its EXIF orientation, take the centre square with {side} and scale it bilinearly (half-pixel
+centres; averaged over the area it stands for from twice the size on). Stretching to a square instead costs accuracy.
+Output: `probabilities`, float32 [N, {len(export.labels)}]{embedding}.
+
+```python
+{_USES[export.format]}
+label = open("labels.txt").read().splitlines()[answer["probabilities"][0].argmax()]
+```
+
+## Limits
+
+It knows the classes above and answers one of them to any picture; `regraft predict --unknown-at 0.05` says "unknown"
+rather than guess. The accuracy is that on photos like those it was trained on, and says nothing of others.
+"""

@@ -1,0 +1,265 @@
+"""Which network of a run or an export answers, and on which runtime: the one asked for, or the fastest here."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from regraft.answerer import Answerer, Wanted, answerer_of_export, answerer_of_run
+from regraft.atomic import write_text
+from regraft.errors import UsageError
+from regraft.exports import PRECISIONS, Export, find_exports, is_export, read_export
+from regraft.parallel import cores
+from regraft.progress import Progress
+from regraft.run import Run, open_run
+from regraft.runtimes import RUNTIMES, check_runtime, is_installed
+from regraft.trained import Look
+
+TOLERANCE = 1e-3
+"""How far a probability of what `auto` takes may be from the trained model's, as its proof says."""
+
+FEW = 500
+"""Fewer inputs are not worth a measurement."""
+
+_PREFERRED = ("litert", "onnx", "openvino", "tensorflow")  # by how fast they start
+_SECONDS = 1.5
+_SCRIPT = Path(__file__).with_name("time_network.py")
+
+
+@dataclass(frozen=True)
+class Source:
+    """What the user named: a run with its exports, or one export."""
+
+    folder: Path
+    class_names: tuple[str, ...]
+    calibration_file: Path
+    is_run: bool
+    exports: tuple[Export, ...]
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """What answers, in words that another process understands.
+
+    Attributes:
+        folder: of a run, whose Keras model is taken, or of an export.
+        is_run: which of both.
+        runtime: its name.
+        precision: of the export; "" for the Keras model, which has that of its device.
+        device: of TensorFlow.
+    """
+
+    folder: str
+    is_run: bool
+    runtime: str
+    precision: str
+    device: str
+
+    @property
+    def words(self) -> str:
+        """Such as "litert, int8"."""
+        return f"{self.runtime}, {self.precision}" if self.precision else self.runtime
+
+    def open(self, wanted: Wanted, *, workers: int | None = None) -> Answerer:
+        """The answerer."""
+        if self.is_run:
+            return answerer_of_run(Path(self.folder), self.device, wanted, workers=workers)
+        return answerer_of_export(read_export(Path(self.folder)), wanted, workers=workers)
+
+    def digest(self) -> str:
+        """Of the network's files."""
+        folder = Path(self.folder)
+        files = [Run(folder).model_file] if self.is_run else sorted(folder.rglob("*"))
+        total = hashlib.blake2b(digest_size=16)
+        for file in files:
+            if file.is_file() and file.suffix not in (".md", ".npz", ".txt", ".json"):
+                total.update(hashlib.blake2b(file.read_bytes(), digest_size=16).digest())
+        return total.hexdigest()
+
+
+def open_source(folder: Path) -> Source:
+    """What is in `folder`: a finished run, or an export.
+
+    Raises:
+        RunError: neither, or it is damaged.
+        UsageError: it was written by a newer Regraft.
+    """
+    if folder.is_dir() and not (folder / "recipe.toml").is_file() and is_export(folder):
+        export = read_export(folder)
+        return Source(export.folder, export.labels, export.calibration_file, False, (export,))
+    run = open_run(folder)
+    exports = find_exports(run.exports, run.class_names)
+    return Source(folder, run.class_names, run.calibration_file, True, tuple(exports))
+
+
+def choose(
+    source: Source,
+    *,
+    runtime: str = "auto",
+    precision: str | None = None,
+    device: str = "auto",
+    look: Look | None = None,
+    tolerance: float = TOLERANCE,
+    count: int = 0,
+    progress: Progress,
+) -> ModelChoice:
+    """What is to answer.
+
+    Args:
+        source: the run or export.
+        runtime: "auto" or one of `RUNTIMES`.
+        precision: of the export; None takes float32, or with "auto" any that is near enough to the trained model.
+        device: anything but "auto" and "cpu" needs TensorFlow.
+        look: anything but one plain look needs the Keras model.
+        tolerance: of "auto": largest difference of a probability from the trained model's.
+        count: how many inputs there are; a measurement is made for many.
+        progress: who is told.
+
+    Raises:
+        UsageError: there is no such runtime or precision, it is not installed, or nothing was exported for it.
+    """
+    _check_precision(precision)
+    if runtime != "auto":
+        check_runtime(runtime)
+    if look not in (None, Look()) or not device.startswith(("auto", "cpu")):
+        return _only_keras(source, runtime, device)
+    candidates = [export for export in source.exports if precision in (None, export.precision)]
+    if runtime == "auto":
+        return _fastest(source, candidates, device, precision, tolerance, count, progress)
+    if runtime == "tensorflow" and source.is_run:
+        return _keras(source, device)
+    for export in candidates:
+        if export.runtime == runtime and (precision or len(source.exports) == 1 or export.precision == "float32"):
+            return _of(export, device)
+    words = f"{runtime} --precision {precision}" if precision else runtime
+    has = ", ".join(export.name for export in source.exports) or "none"
+    raise UsageError(
+        f"--runtime {words} needs an export that {source.folder} has not (it has: {has}): "
+        f"regraft export RUN --format {runtime}{f' --precision {precision}' if precision else ''}"
+    )
+
+
+def _check_precision(precision: str | None) -> None:
+    if precision and precision not in PRECISIONS:
+        raise UsageError(f'--precision must be one of {", ".join(PRECISIONS)}; received "{precision}".')
+
+
+def _only_keras(source: Source, runtime: str, device: str) -> ModelChoice:
+    if runtime not in ("auto", "tensorflow") or not source.is_run:
+        raise UsageError(
+            "--views, --draws, --uncertainty of an ensemble and --device need the run itself on --runtime tensorflow."
+        )
+    return _keras(source, device)
+
+
+def _keras(source: Source, device: str) -> ModelChoice:
+    return ModelChoice(str(source.folder), True, "tensorflow", "", device)
+
+
+def _of(export: Export, device: str) -> ModelChoice:
+    return ModelChoice(str(export.folder), False, export.runtime, export.precision, device)
+
+
+def _fastest(
+    source: Source,
+    exports: Sequence[Export],
+    device: str,
+    precision: str | None,
+    tolerance: float,
+    count: int,
+    progress: Progress,
+) -> ModelChoice:
+    able = [export for export in exports if is_installed(export.runtime)]
+    near = [export for export in able if _distance(export) <= tolerance]
+    if not source.is_run and not near:
+        near = able  # the user named it, so there is nothing to choose
+        if exports and not near:
+            check_runtime(exports[0].runtime)
+    choices = [_of(export, device) for export in near]
+    if source.is_run and not precision:
+        choices.append(_keras(source, device))
+    if not choices:
+        found = ", ".join(f"{export.name} {_distance(export):.2g}" for export in able) or "none"
+        raise UsageError(
+            f"No export of {source.folder} is within {tolerance:g} of the trained model (there is: {found}); name one "
+            "with --runtime, or allow more with --tolerance."
+        )
+    if len(choices) == 1:
+        return choices[0]
+    rates = _read_rates(source)
+    if all(_key(choice) in rates for choice in choices):
+        return max(choices, key=lambda choice: rates[_key(choice)])
+    if count < FEW:
+        return min(choices, key=_rank)
+    return _measure(source, choices, rates, progress)
+
+
+def _distance(export: Export) -> float:
+    """Largest difference of a probability from the trained model's."""
+    return float(export.proof.get("largest_difference", 1.0))
+
+
+def _rank(choice: ModelChoice) -> tuple[int, int]:
+    return _PREFERRED.index(choice.runtime), PRECISIONS.index(choice.precision or "float32")
+
+
+def _measure(
+    source: Source, choices: Sequence[ModelChoice], rates: dict[str, float], progress: Progress
+) -> ModelChoice:
+    """Times each choice in a process of its own, so that nothing of it stays in memory."""
+    for choice in choices:
+        if _key(choice) not in rates:
+            rates[_key(choice)] = _time(choice)
+    words = ", ".join(f"{choice.words} {rates[_key(choice)]:.0f}" for choice in choices)
+    best = max(choices, key=lambda choice: rates[_key(choice)])
+    progress.say(f"Images a second here, from memory: {words}. Taking {best.words}.")
+    _keep_rates(source, rates)
+    return best
+
+
+def _time(choice: ModelChoice) -> float:
+    """Views a second, from memory; 0 where it does not run here."""
+    order = json.dumps({**vars(choice), "seconds": _SECONDS})
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", str(_SCRIPT)],
+            input=order, capture_output=True, text=True, timeout=300, check=True, env=environment,
+        )  # fmt: skip
+        return float(done.stdout.strip().splitlines()[-1])
+    except (subprocess.SubprocessError, ValueError, IndexError):
+        return 0.0
+
+
+def _rates_file(source: Source) -> Path:
+    return (Run(source.folder).exports if source.is_run else source.folder) / "runtimes.json"
+
+
+def _key(choice: ModelChoice) -> str:
+    """What a rate depends on: the network, the machine, the runtime's version."""
+    machine = f"{platform.node()} {platform.machine()} {cores()}"
+    package = RUNTIMES[choice.runtime].package
+    return f"{choice.digest()} {choice.words} {choice.device} {version(package)} on {machine}"
+
+
+def _read_rates(source: Source) -> dict[str, float]:
+    try:
+        return json.loads(_rates_file(source).read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+
+
+def _keep_rates(source: Source, rates: dict[str, Any]) -> None:
+    try:
+        write_text(_rates_file(source), json.dumps(rates, indent=2) + "\n")
+    except OSError:
+        return  # a read-only export is measured each time

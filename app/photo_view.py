@@ -1,0 +1,95 @@
+"""The deterministic view of a photo without TensorFlow: what `predict` shows to LiteRT, ONNX Runtime and OpenVINO.
+
+The same numbers as `regraft.augment.view.make_view` gives but for the last bits of float32, and as fast; importing
+TensorFlow takes seconds, which is longer than most people's predictions.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import numpy as np
+
+from regraft.photos import read_upright_rgb
+
+_MARGIN = 2
+"""A photo is shrunk while it is decoded to no less than this many times the view, and averaged from there."""
+
+
+def read_view(
+    encoded: bytes, image_size: int, crop_fraction: float, *, max_pixels: int | None = None, shrink: bool = True
+) -> np.ndarray:
+    """float32 [image_size, image_size, 3] in [0, 255]: the view of an encoded photo, upright.
+
+    Args:
+        encoded: any format that `regraft.photos` knows.
+        image_size: pixels a side.
+        crop_fraction: the centre square's side, as a part of the short side.
+        max_pixels: more are a decompression bomb; by default `regraft.photos.MAX_PIXELS`.
+        shrink: decode a JPEG that is much larger than the view at a half, a quarter or an eighth of its size.
+
+    Raises:
+        UnreadablePhoto: there are no pixels to be had.
+    """
+    least = math.ceil(_MARGIN * image_size / crop_fraction) if shrink else None
+    return view_of(read_upright_rgb(encoded, max_pixels=max_pixels, least_side=least), image_size, crop_fraction)
+
+
+def view_of(pixels: np.ndarray, image_size: int, crop_fraction: float) -> np.ndarray:
+    """float32 [image_size, image_size, 3] of upright uint8 [H, W, 3]; see `regraft.augment.view.make_view`."""
+    square = _center_square(pixels, crop_fraction)
+    height, width, channels = square.shape
+    antialias = min(height, width) >= 2 * image_size
+    rows = _resize_rows(square.reshape(height, width * channels), image_size, antialias)
+    columns = np.ascontiguousarray(rows.T).reshape(width, channels * image_size)
+    view = _resize_rows(columns, image_size, antialias).reshape(image_size * channels, image_size)
+    return np.ascontiguousarray(view.T).reshape(image_size, image_size, channels)
+
+
+def _center_square(pixels: np.ndarray, crop_fraction: float) -> np.ndarray:
+    sides = pixels.shape[:2]
+    side = max(int(np.rint(np.float32(min(sides)) * np.float32(crop_fraction))), 1)
+    height, width = (side + (length - side) % 2 for length in sides)
+    top, left = (sides[0] - height) // 2, (sides[1] - width) // 2
+    return np.ascontiguousarray(pixels[top : top + height, left : left + width])
+
+
+def _resize_rows(x: np.ndarray, count: int, antialias: bool) -> np.ndarray:
+    """float32 [count, N]: weighted sums of the rows of `x` [M, N]."""
+    if antialias:
+        places, weights = _triangle(len(x), count)
+        total = np.take(x, places[0], 0) * weights[0]
+        for place, weight in zip(places[1:], weights[1:], strict=True):
+            total += np.take(x, place, 0) * weight
+        return total
+    low, high, part = _neighbours(len(x), count)
+    result = np.take(x, low, 0).astype(np.float32, copy=False)
+    step = np.take(x, high, 0).astype(np.float32, copy=False)
+    step -= result
+    step *= part
+    result += step
+    return result
+
+
+@lru_cache(256)
+def _neighbours(size: int, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """For each of `count` places, both neighbours (int [count]) and how far it is on the way (float32 [count, 1])."""
+    centers = (np.arange(count, dtype=np.float32) + 0.5) * np.float32(size / count) - np.float32(0.5)
+    below = np.floor(centers)
+    low = np.clip(below.astype(int), 0, size - 1)
+    high = np.clip(np.ceil(centers).astype(int), 0, size - 1)
+    return low, high, (centers - below)[:, None]
+
+
+@lru_cache(256)
+def _triangle(size: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Taps of a triangle filter as wide as the step: places int [T, count], weights float32 [T, count, 1]."""
+    step = size / count
+    centers = (np.arange(count) + 0.5) * step
+    first = np.maximum(np.ceil(centers - step - 0.5), 0)
+    last = np.minimum(np.floor(centers + step - 0.5), size - 1)
+    places = first + np.arange(int((last - first).max()) + 1)[:, None]
+    weights = np.maximum(1 - np.abs(places + 0.5 - centers) / step, 0) * (places <= last)
+    weights /= weights.sum(axis=0)
+    return np.minimum(places, size - 1).astype(int), weights[..., None].astype(np.float32)

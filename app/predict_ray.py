@@ -1,0 +1,72 @@
+"""Shards of a prediction over the workers of a Ray cluster; the same function, so the same bytes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+
+from regraft.answerer import Answerer, Wanted, answer_batches
+from regraft.errors import RegraftError, RunError
+from regraft.inputs import Item
+from regraft.item_bytes import ItemReader
+from regraft.job import Job, Shard, encode
+from regraft.model_choice import ModelChoice
+from regraft.ray_cluster import import_ray, ray_cluster
+
+_MOST_RESTARTS = 3
+Result = tuple[Shard, bytes, dict[str, int]]
+
+
+def answer_over_ray(
+    job: Job, model: ModelChoice, wanted: Wanted, feature: str, shards: Iterable[Shard], jobs: int
+) -> Iterator[Result]:
+    """Each shard with its encoded rows and their statuses, in the order in which they are done.
+
+    Ray starts a shard again elsewhere whose worker dies. Twice as many shards as workers are under way, so memory does
+    not grow with their number.
+
+    Raises:
+        RunError: a shard lost its worker four times.
+    """
+    ray = import_ray()
+    with ray_cluster(ray, jobs):
+        task = ray.remote(num_cpus=1, max_retries=_MOST_RESTARTS)(_answer_shard)
+        rest, waiting = iter(shards), {}
+        workers = max(int(ray.cluster_resources().get("CPU", jobs)), 1)
+        while True:
+            while len(waiting) < 2 * workers and (shard := next(rest, None)):
+                waiting[task.remote(job, model, wanted, feature, shard.items(job.inputs_file))] = shard
+            if not waiting:
+                return
+            for reference in ray.wait(list(waiting))[0]:
+                shard = waiting.pop(reference)
+                yield (shard, *_collect(ray, reference, shard))
+
+
+def _answer_shard(
+    job: Job, model: ModelChoice, wanted: Wanted, feature: str, items: list[Item]
+) -> tuple[bytes, dict[str, int]]:
+    answerer = _opened(model, wanted)
+    size = answerer.batch_size
+    batches = (items[start : start + size] for start in range(0, len(items), size))
+    with ItemReader(wanted.limits, feature=feature) as reader:
+        rows = [row for batch in answer_batches(answerer, batches, reader) for row in batch]
+    return encode(job, rows), dict(Counter(row.status for row in rows))
+
+
+@lru_cache(1)  # a worker process answers many shards
+def _opened(model: ModelChoice, wanted: Wanted) -> Answerer:
+    return model.open(wanted, workers=1)
+
+
+def _collect(ray: object, reference: object, shard: Shard) -> tuple[bytes, dict[str, int]]:
+    try:
+        return ray.get(reference)  # type: ignore[attr-defined]
+    except ray.exceptions.RayTaskError as error:  # type: ignore[attr-defined]
+        if isinstance(error.cause, RegraftError):
+            raise type(error.cause)(str(error.cause)) from None
+        raise
+    except ray.exceptions.RayError as error:  # type: ignore[attr-defined]
+        reason = str(error).strip().splitlines()[0]
+        raise RunError(f"Shard {shard.number} lost its worker {_MOST_RESTARTS + 1} times ({reason}).") from None

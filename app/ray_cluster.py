@@ -1,0 +1,39 @@
+"""Ray, where it is installed: the cluster that RAY_ADDRESS names, or one of this machine alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from regraft.errors import UsageError
+from regraft.parallel import cores
+
+
+def import_ray() -> Any:
+    """The module. Raises UsageError where Ray is not installed."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    if "RAY_ADDRESS" not in os.environ:
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # a local Ray listens on the loopback alone
+    try:
+        import ray
+    except ImportError:
+        raise UsageError('--engine ray needs Ray, which is not installed: pip install "regraft[ray]".') from None
+    return ray
+
+
+@contextmanager
+def ray_cluster(ray: Any, jobs: int) -> Iterator[None]:
+    """The cluster of RAY_ADDRESS, or one of this machine alone that ends with the block."""
+    # Ray gives its workers one thread for linear algebra, and another number of threads gives other last bits.
+    threads = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(cores()))}
+    options: dict[str, Any] = {"log_to_driver": False, "runtime_env": {"env_vars": threads}}
+    if "RAY_ADDRESS" not in os.environ:
+        options |= {"num_cpus": jobs, "include_dashboard": False}
+    ray.init(**options)
+    try:
+        yield
+    finally:
+        ray.shutdown()
