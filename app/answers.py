@@ -123,11 +123,21 @@ def format_of(path: Path) -> TableFormat:
 def _to_csv(columns: Columns, rows: Iterable[Sequence[Cell]]) -> bytes:
     """Numbers with six decimals; an embedding is a JSON list."""
     text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
+    writer = csv.writer(_LineFeeds(text), lineterminator="\r\n")
     writer.writerow(columns.names())
     for row in rows:
         writer.writerow([_csv_cell(cell) for cell in row])
     return text.getvalue().encode("utf-8", "surrogateescape")
+
+
+class _LineFeeds:
+    """Ends rows with a line feed alone. The csv module quotes a carriage return only where rows end with one."""
+
+    def __init__(self, text: io.StringIO) -> None:
+        self.text = text
+
+    def write(self, row: str) -> None:
+        self.text.write(row.removesuffix("\r\n") + "\n")
 
 
 def _csv_cell(cell: Cell) -> str:

@@ -20,8 +20,9 @@ from regraft.augment.decode import decode_upright
 from regraft.augment.view import make_view
 from regraft.devices import Device
 from regraft.errors import ExportError, RunError
+from regraft.exports import Export
 from regraft.judge import logits_of
-from regraft.models.classifier import answering_model
+from regraft.models.classifier import answering_model, embedding_size
 from regraft.progress import Progress
 from regraft.proof import Proof
 from regraft.records import Record
@@ -184,6 +185,8 @@ def export_proven(
             raise RunError(f"{target} cannot be written ({error.message}); make room and try again.") from error
         served, labels = proof.scores(draft, paths)
         found = compare(expected, served, labels, class_names, tolerance=tolerance)
+        facts = (tuple(class_names), image_size, crop_fraction, embedding_size(model), "", found)
+        Export(draft, "saved_model", "float32", *facts).write()
         version = target / str(_next_version(target))
         draft.rename(version)
     return version, found

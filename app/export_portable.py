@@ -22,7 +22,7 @@ from regraft.export_formats import write_network
 from regraft.exports import Export
 from regraft.judge import logits_of
 from regraft.model_card import model_card
-from regraft.models.classifier import answering_model
+from regraft.models.classifier import answering_model, embedding_size
 from regraft.progress import Progress
 from regraft.records import Record
 from regraft.runtimes import check_format
@@ -96,7 +96,6 @@ def _write(
     trained: TrainedModel, draft: Path, form: str, precision: str, photos: Path | None, progress: Progress
 ) -> Export:
     run, model = trained.run, answering_model(trained.model)
-    embedding = dict(zip(model.output_names, model.outputs, strict=True)).get("embedding")
     export = Export(
         draft,
         form,
@@ -104,7 +103,7 @@ def _write(
         run.class_names,
         trained.reader.image_size,
         run.recipe.data.crop_fraction,
-        0 if embedding is None else embedding.shape[-1],
+        embedding_size(trained.model),
         hashlib.blake2b(run.model_file.read_bytes(), digest_size=16).hexdigest(),
     )
     views = list(_calibration_views(trained, photos, progress)) if precision == "int8" else []
@@ -161,7 +160,7 @@ def check_proof(expected: np.ndarray, served: np.ndarray, truth: np.ndarray, exp
     """
     differences = np.abs(expected - served)
     same = expected.argmax(axis=1) == served.argmax(axis=1)
-    found = {
+    found: dict[str, Any] = {
         "images": len(expected),
         "largest_difference": float(differences.max()),
         "mean_difference": float(differences.mean()),

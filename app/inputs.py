@@ -243,7 +243,7 @@ def _members_of_tar(file: str, reading: Reading) -> Iterator[Item]:
     try:
         with tarfile.open(file) as archive:
             for member in archive:
-                archive.members.clear()  # they would all stay in memory
+                archive.members.clear()  # type: ignore[attr-defined]  # they would all stay in memory
                 _check_stays_inside(file, member.name)
                 if not member.isdir() and _is_wanted(member.name):
                     path = f"{file}::{member.name}"

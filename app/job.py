@@ -95,8 +95,8 @@ def check_out(out: Path, *, is_file: bool, resume: bool, force: bool) -> bool:
     """
     folder = job_folder(out, is_file=is_file)
     _check_place(out, is_file=is_file)
-    if force:
-        _remove(out, folder, is_file=is_file)
+    if force and _remove(out, folder, is_file=is_file):
+        return False
     if resume and is_job(folder):
         return False
     is_finished = out.is_file() if is_file else (out / "manifest.json").is_file()
@@ -106,20 +106,24 @@ def check_out(out: Path, *, is_file: bool, resume: bool, force: bool) -> bool:
     if is_job(folder):
         raise UsageError(f"{out} was begun and not finished: go on with --resume, or begin anew with --force.")
     if out.exists() and (is_file or any(out.iterdir())):
-        what = "exists already" if is_file or is_finished else "is a folder with other files in it"
-        raise UsageError(f"{out} {what}; choose another --out or add --force.")
+        if not is_file and not is_finished:
+            raise UsageError(f"--out must be a new folder or one of shards; {out} is a folder with other files in it.")
+        raise UsageError(f"{out} exists already; choose another --out or add --force.")
     return False
 
 
-def _remove(out: Path, folder: Path, *, is_file: bool) -> None:
-    """Removes what a job has written, and no file of anybody else."""
+def _remove(out: Path, folder: Path, *, is_file: bool) -> bool:
+    """Removes what a job has written, and no file of anybody else; whether there was any."""
     if is_file:
         out.unlink(missing_ok=True)
         if is_job(folder):
             shutil.rmtree(folder)
-    elif is_job(out) or (out / "manifest.json").is_file():
+        return True
+    is_ours = is_job(out) or (out / "manifest.json").is_file()
+    if is_ours:
         for path in (*out.glob("part-*"), *(out / name for name in (*_WORKING, "manifest.json"))):
             path.unlink(missing_ok=True)
+    return is_ours
 
 
 def _remove_leftovers(folder: Path, *, is_file: bool) -> None:

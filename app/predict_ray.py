@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from typing import Any
 
 from regraft.answerer import Answerer, Wanted, answer_batches
 from regraft.errors import RegraftError, RunError
@@ -32,7 +33,8 @@ def answer_over_ray(
     ray = import_ray()
     with ray_cluster(ray, jobs):
         task = ray.remote(num_cpus=1, max_retries=_MOST_RESTARTS)(_answer_shard)
-        rest, waiting = iter(shards), {}
+        rest = iter(shards)
+        waiting: dict[Any, Shard] = {}
         workers = max(int(ray.cluster_resources().get("CPU", jobs)), 1)
         while True:
             while len(waiting) < 2 * workers and (shard := next(rest, None)):
@@ -60,13 +62,13 @@ def _opened(model: ModelChoice, wanted: Wanted) -> Answerer:
     return model.open(wanted, workers=1)
 
 
-def _collect(ray: object, reference: object, shard: Shard) -> tuple[bytes, dict[str, int]]:
+def _collect(ray: Any, reference: Any, shard: Shard) -> tuple[bytes, dict[str, int]]:
     try:
-        return ray.get(reference)  # type: ignore[attr-defined]
-    except ray.exceptions.RayTaskError as error:  # type: ignore[attr-defined]
+        return ray.get(reference)
+    except ray.exceptions.RayTaskError as error:
         if isinstance(error.cause, RegraftError):
             raise type(error.cause)(str(error.cause)) from None
         raise
-    except ray.exceptions.RayError as error:  # type: ignore[attr-defined]
+    except ray.exceptions.RayError as error:
         reason = str(error).strip().splitlines()[0]
         raise RunError(f"Shard {shard.number} lost its worker {_MOST_RESTARTS + 1} times ({reason}).") from None

@@ -59,7 +59,7 @@ def exif_orientation(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def is_jpeg(encoded: tf.Tensor) -> tf.Tensor:
-    """bool scalar: whether `encoded` (string scalar) begins as a JPEG does."""
+    """Bool scalar: whether `encoded` (string scalar) begins as a JPEG does."""
     return tf.equal(tf.strings.substr(encoded, 0, 2), b"\xff\xd8")
 
 

@@ -315,9 +315,8 @@ def shrink(words: argparse.Namespace) -> None:
         encoded = []
         for file in files:
             with Image.open(file) as photo:
-                large = photo.convert("RGB").resize(
-                    (photo.width * times, photo.height * times), Image.Resampling.BICUBIC
-                )
+                sides = (photo.width * times, photo.height * times)
+                large = photo.convert("RGB").resize(sides, Image.Resampling.BICUBIC)
             stream = io.BytesIO()
             large.save(stream, "JPEG", quality=92)
             encoded.append(stream.getvalue())
@@ -327,11 +326,12 @@ def shrink(words: argparse.Namespace) -> None:
             scores.append(np.array([answerer.answer([(Item("x"), data)])[0].scores for data in encoded]))
             seconds.append(time.perf_counter() - started)
         labels = [some.argmax(axis=1) for some in scores]
+        same = int((labels[0] == labels[1]).sum())
         accuracy = [100 * float((some == truth).mean()) for some in labels]
         print(
             f"{times}x: largest difference {np.abs(scores[0] - scores[1]).max():.3f}, mean "
-            f"{np.abs(scores[0] - scores[1]).mean():.4f}, same label {(labels[0] == labels[1]).sum()} of {len(files)}, "
-            f"accuracy {accuracy[0]:.1f} % shrunk, {accuracy[1]:.1f} % whole, {seconds[1] / seconds[0]:.1f} times as fast"
+            f"{np.abs(scores[0] - scores[1]).mean():.4f}, same label {same} of {len(files)}, accuracy "
+            f"{accuracy[0]:.1f} % shrunk, {accuracy[1]:.1f} % whole, {seconds[1] / seconds[0]:.1f} times as fast"
         )
 
 

@@ -124,6 +124,11 @@ def backbone_of(classifier: keras.Model) -> keras.Model:
     return next(layer for layer in classifier.layers if isinstance(layer, keras.Model))
 
 
+def embedding_size(classifier: keras.Model) -> int:
+    """How many features the head of `classifier` answers by; 0 where there is not one head, as in an ensemble."""
+    return next((layer.input.shape[-1] for layer in classifier.layers if layer.name == HEAD), 0)
+
+
 def answering_model(classifier: keras.Model) -> keras.Model:
     """What exports hold: float32 [N, S, S, 3], RGB in [0, 255] -> a dict of float32 arrays. Shares weights.
 

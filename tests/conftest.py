@@ -231,6 +231,15 @@ def trained(mixed_photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Tra
 
 
 @pytest.fixture(scope="session")
+def litert(trained: TrainedRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`trained` as a proven LiteRT export. To be read only."""
+    folder = tmp_path_factory.mktemp("exports") / "litert"
+    answer = run_regraft("export", trained.folder, "--format", "litert", "--out", folder, "--json")
+    assert answer.code == 0, answer.stderr
+    return folder
+
+
+@pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of real photos and weights; skips the test where REGRAFT_SHARED does not name one."""
     folder = os.environ.get("REGRAFT_SHARED")

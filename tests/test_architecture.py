@@ -12,17 +12,32 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = {"regraft": "app", "regraft.models": "models", "regraft.augment": "augment"}
-MAY_SPEAK = {"regraft.cli", "regraft.console", "regraft.prove_export", "regraft.train_member"}  # run as scripts
+MAY_SPEAK = {
+    "regraft.cli",
+    "regraft.console",
+    "regraft.prove_export",
+    "regraft.train_member",
+    "regraft.time_network",
+}  # run as scripts
 TESTED_ELSEWHERE = {
     "regraft.__main__": "test_cli",
+    "regraft.answerer": "test_predict",
     "regraft.checkpoints": "test_finetune",
     "regraft.errors": "test_recipe",
+    "regraft.export_formats": "test_export_portable",
     "regraft.first_order": "test_head",
+    "regraft.item_bytes": "test_inputs",
     "regraft.judge": "test_train",
+    "regraft.model_card": "test_export_portable",
+    "regraft.predict_ray": "test_job",
     "regraft.progress": "test_features",
     "regraft.proof": "test_export",
     "regraft.prove_export": "test_export",
+    "regraft.ray_cluster": "test_members",
     "regraft.records": "test_folder",
+    "regraft.runtimes": "test_exports",
+    "regraft.tfrecord": "test_inputs",
+    "regraft.time_network": "test_model_choice",
     "regraft.train_member": "test_members",
     "regraft.trained": "test_predict",
     "regraft.augment.view_names": "test_many_views",

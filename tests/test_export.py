@@ -65,7 +65,7 @@ def test_the_labels_come_with_the_export(trained: TrainedRun, served):
 
 
 def test_the_signatures_are_those_that_tensorflow_serving_expects(served):
-    assert set(served.signatures) == {"serving_default", "serving_images", "labels"}
+    assert set(served.signatures) == {"serving_default", "serving_images", "serving_views", "labels"}
     takes = {name: served.signatures[name].structured_input_signature[1] for name in served.signatures}
     assert takes["serving_default"]["image_bytes"].shape.as_list() == [None]
     assert takes["serving_default"]["image_bytes"].dtype == tf.string

@@ -10,18 +10,17 @@ from pathlib import Path
 import pytest
 from conftest import TrainedRun, draw_photo, run_regraft, write_broken_photos
 
-from regraft.errors import UsageError
-from regraft.predict import expand_inputs, predict_files, write_predictions
+from regraft.answerer import Answerer, Wanted
+from regraft.model_choice import choose, open_source
+from regraft.predict import predict_files
 from regraft.progress import Silent
-from regraft.records import Prediction
-from regraft.trained import TrainedModel, open_trained
 
 HEADER = ["path", "status", "reason", "label", "score", "label_2", "score_2", "label_3", "score_3"]
 
 
 @pytest.fixture(scope="module")
-def model(trained: TrainedRun) -> TrainedModel:
-    return open_trained(trained.folder)
+def model(trained: TrainedRun) -> Answerer:
+    return choose(open_source(trained.folder), progress=Silent()).open(Wanted())
 
 
 def write_photos(folder: Path, *names: str) -> list[str]:
@@ -39,109 +38,44 @@ def paths_of(text: str) -> list[str]:
     return [row["path"] for row in rows_of(text)]
 
 
-def test_a_file_is_taken_as_it_is_also_where_it_is_missing(tmp_path: Path):
-    (there,) = write_photos(tmp_path, "b.jpg")
-    missing, odd = str(tmp_path / "a.jpg"), str(tmp_path / "notes.txt")
-    Path(odd).touch()
-    assert expand_inputs([there, missing, odd, there], []) == [there, missing, odd, there]
-
-
-def test_a_folder_gives_the_images_in_it_and_below_by_name(tmp_path: Path):
-    wanted = write_photos(tmp_path / "in", "b.JPG", "sub.png")
-    below = write_photos(tmp_path / "in/a/deep", "z.webp", "a.tif")
-    write_photos(tmp_path / "in", ".hidden.jpg")
-    write_photos(tmp_path / "in/.thumbnails", "x.jpg")
-    (tmp_path / "in/notes.txt").touch()
-    assert expand_inputs([str(tmp_path / "in")], []) == sorted(below + wanted)
-
-
-def test_a_pattern_gives_the_files_that_match_by_name(tmp_path: Path):
-    names = write_photos(tmp_path, "10.jpg", "2.jpg", "x.png")
-    deep = write_photos(tmp_path / "below", "3.jpg")
-    assert expand_inputs([f"{tmp_path}/*.jpg"], []) == names[:2]
-    assert expand_inputs([f"{tmp_path}/?.*"], []) == names[1:]
-    assert expand_inputs([f"{tmp_path}/**/*.jpg"], []) == sorted([*names[:2], *deep])
-
-
-def test_a_file_whose_name_looks_like_a_pattern_is_that_file(tmp_path: Path):
-    names = write_photos(tmp_path, "[1].jpg", "1.jpg")
-    assert expand_inputs([names[0]], []) == names[:1]
-
-
-def test_a_dash_gives_the_lines_of_stdin(tmp_path: Path):
-    lines = ["a b.jpg\n", " padded .jpg\r\n", "\n", "c,d.jpg"]
-    assert expand_inputs(["first.jpg", "-", "last.jpg"], lines) == [
-        "first.jpg",
-        "a b.jpg",
-        " padded .jpg",
-        "c,d.jpg",
-        "last.jpg",
-    ]
-
-
-@pytest.mark.parametrize(
-    ("given", "complaint"),
-    [
-        ("{empty}", "The folder {empty} holds no images."),
-        ("{empty}/*.jpg", "No file matches {empty}/*.jpg."),
-        ("-", "There is nothing to predict: name photos, folders, patterns, or - for a list on stdin."),
-    ],
-)
-def test_nothing_to_predict_is_refused(tmp_path: Path, given: str, complaint: str):
-    with pytest.raises(UsageError) as caught:
-        expand_inputs([given.format(empty=tmp_path)], [])
-    assert str(caught.value) == complaint.format(empty=tmp_path)
-
-
-def test_broken_and_missing_files_keep_their_place_and_shift_no_row(model: TrainedModel, tmp_path: Path):
+def test_broken_and_missing_files_keep_their_place_and_shift_no_row(model: Answerer, tmp_path: Path):
     good = write_photos(tmp_path / "good", *(f"{number}.png" for number in range(40)))
     broken = [str(path) for path in write_broken_photos(tmp_path)]
     files = [*good[:5], *broken, *good[5:33], str(tmp_path / "missing.jpg"), str(tmp_path), *good[33:]]
-    answers = list(predict_files(files, model, Silent()))
+    answers = list(predict_files(files, model))
     assert [answer.path for answer in answers] == files
-    assert [answer.path for answer in answers if answer.status == "unreadable"] == [*broken, str(tmp_path)]
+    statuses = ["unreadable", "truncated", "truncated", "unreadable", "unreadable", "unreadable"]
+    assert [answer.status for answer in answers if answer.path in broken] == statuses
+    assert answers[files.index(str(tmp_path))].reason == "is a directory"
     assert [answer.path for answer in answers if answer.status == "missing"] == [str(tmp_path / "missing.jpg")]
     for answer in answers:
         assert bool(answer.reason) == (not answer.scores) == (answer.status != "ok")
     assert [answer.path for answer in answers if answer.status == "ok"] == good
     for file in [good[0], good[5], good[31], good[33], good[39]]:
-        assert answers[files.index(file)] == next(predict_files([file], model, Silent()))
+        assert answers[files.index(file)] == next(predict_files([file], model))
 
 
-def test_scores_are_probabilities_in_label_order(model: TrainedModel, trained: TrainedRun):
-    (answer,) = predict_files([str(trained.photos / "dog/17_turned.jpg")], model, Silent())
+def test_scores_are_probabilities_in_label_order(model: Answerer, trained: TrainedRun):
+    (answer,) = predict_files([str(trained.photos / "dog/17_turned.jpg")], model)
     assert sum(answer.scores) == pytest.approx(1)
-    assert answer.scores.index(max(answer.scores)) == model.run.class_names.index("dog")
+    assert answer.scores.index(max(answer.scores)) == model.class_names.index("dog")
 
 
-def test_a_name_too_long_for_the_system_is_missing(model: TrainedModel):
+def test_a_name_too_long_for_the_system_is_missing(model: Answerer):
     name = "x" * 300 + ".jpg"
-    (answer,) = predict_files(expand_inputs([name], []), model, Silent())
+    (answer,) = predict_files([name], model)
     assert (answer.path, answer.status, answer.reason) == (name, "missing", "file name too long")
 
 
-def test_a_list_that_is_separated_by_null_bytes_is_one_missing_file(model: TrainedModel):
+def test_a_list_that_is_separated_by_null_bytes_is_one_missing_file(model: Answerer):
     name = "a.jpg\0b.jpg\0"
-    (answer,) = predict_files(expand_inputs(["-"], [name]), model, Silent())
+    (answer,) = predict_files([name], model)
     assert (answer.path, answer.status, answer.reason) == (name, "missing", "embedded null byte")
-
-
-def test_the_five_best_are_written_and_no_score_where_there_is_no_answer():
-    names = [f"class {letter}" for letter in "abcdefg"]
-    scores = (0.01, 0.3, 0.02, 0.3, 0.25, 0.1, 0.02)
-    text = io.StringIO()
-    predictions = [Prediction("x.jpg", "ok", scores=scores), Prediction("y.jpg", "missing", "gone")]
-    assert write_predictions(text, predictions, names) == {"ok": 1, "missing": 1}
-    assert text.getvalue().splitlines() == [
-        "path,status,reason,label,score,label_2,score_2,label_3,score_3,label_4,score_4,label_5,score_5",
-        "x.jpg,ok,,class b,0.300000,class d,0.300000,class e,0.250000,class f,0.100000,class c,0.020000",
-        "y.jpg,missing,gone,,,,,,,,,,",
-    ]
 
 
 def test_the_command_answers_every_file_and_ends_with_exit_0(trained: TrainedRun):
     answer = run_regraft("predict", trained.folder, trained.photos, "nowhere.jpg")
-    assert (answer.code, answer.stderr) == (0, "60 ok, 6 unreadable, 1 missing\n")
+    assert (answer.code, answer.stderr) == (0, "60 ok, 4 unreadable, 2 truncated, 1 missing\n")
     rows = rows_of(answer.stdout)
     assert list(rows[0]) == HEADER
     assert [row["path"] for row in rows[:-1]] == sorted(map(str, trained.photos.rglob("*.*")))
@@ -181,7 +115,11 @@ def test_the_answers_file_is_not_overwritten_without_force(trained: TrainedRun, 
     [
         ("nowhere/answers.csv", "{out} cannot be written: No such file or directory."),
         ("a.png/answers.csv", "{out} cannot be written: Not a directory."),
-        (".", "--out must be a file to write; {out} is a folder."),
+        (".", "--out must be a new folder or one of shards; {out} is a folder with other files in it."),
+        (
+            "answers.txt",
+            "--out must end with one of .csv, .jsonl, .parquet, or be a folder with --format; received {out}.",
+        ),
     ],
 )
 def test_a_place_that_takes_no_file_is_refused(trained: TrainedRun, tmp_path: Path, out: str, complaint: str):

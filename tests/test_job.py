@@ -1,0 +1,322 @@
+"""Predictions of many inputs: killed, resumed, refused, in shards and over a cluster, and never a row out of place."""
+
+import contextlib
+import csv
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow.parquet
+import pytest
+from conftest import TrainedRun, draw_photo, run_regraft, write_broken_photos
+
+from regraft.answerer import Wanted
+from regraft.job import Job, Writer, check_out, read_journal
+from regraft.model_choice import choose, open_source
+from regraft.predict import Options, predict, predict_files
+from regraft.progress import Silent
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Forty photos that can be read, then six that cannot and one that is not there."""
+    folder = tmp_path_factory.mktemp("many")
+    good = [folder / f"{number:02}.jpg" for number in range(40)]
+    for number, path in enumerate(good):
+        draw_photo(number % 3, seed=900 + number, size=(40, 32), classes=3).save(path)
+    return [str(path) for path in (*good, *write_broken_photos(folder), folder / "missing.jpg")]
+
+
+def listed(folder: Path, photos: list[str], count: int, *, seed: int = 0, broken: float = 0.02) -> Path:
+    """A CSV of `count` inputs, a `broken` part of them, at places drawn from `seed`."""
+    draw = random.Random(seed)
+    names = [draw.choice(photos[40:] if draw.random() < broken else photos[:40]) for _ in range(count)]
+    file = folder / "inputs.csv"
+    with file.open("w", newline="") as stream:
+        csv.writer(stream).writerows([["path"], *([name] for name in names)])
+    return file
+
+
+def command(source: Path, inputs: Path, out: Path, *words: str) -> list[str]:
+    start = [sys.executable, "-m", "regraft", "predict", str(source), str(inputs), "--out", str(out)]
+    return [*start, "--resume", "--shard-rows", "256", *words]
+
+
+def kill_after(words: list[str], seconds: float) -> bool:
+    """Starts the command, kills it with SIGKILL after `seconds`, and says whether it was still running."""
+    with subprocess.Popen(words, stderr=subprocess.DEVNULL) as process:
+        try:
+            process.wait(timeout=seconds)
+            return False
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            return True
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_after_a_kill_at_any_moment_the_result_is_that_of_an_uninterrupted_run(
+    litert: Path, photos: list[str], tmp_path: Path
+):
+    inputs = listed(tmp_path, photos, 5000)
+    started = time.monotonic()
+    subprocess.run(command(litert, inputs, tmp_path / "whole.csv"), check=True, stderr=subprocess.DEVNULL)
+    taken = time.monotonic() - started
+    whole, draw, moments = (tmp_path / "whole.csv").read_bytes(), random.Random(5), []
+    out = tmp_path / "killed.csv"
+    while len(moments) < 20:
+        moment = draw.uniform(0.2, taken)
+        if kill_after(command(litert, inputs, out), moment):
+            moments.append(round(moment, 2))
+            subprocess.run(command(litert, inputs, out), check=True, stderr=subprocess.DEVNULL)
+        assert out.read_bytes() == whole
+        out.unlink()
+    print(f"\nkilled after {moments} of {taken:.1f} seconds")
+    assert [path.name for path in tmp_path.iterdir() if "killed" in path.name] == []
+    assert whole.count(b"\n") == 5001
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_a_job_that_stopped_goes_on_with_the_shards_that_are_missing(
+    litert: Path, photos: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+):
+    options = Options(shard_rows=10)
+    predict(litert, photos, tmp_path / f"whole{suffix}", options)
+    out, write, written = tmp_path / f"out{suffix}", Writer.write, []
+
+    def stop_after_three(self, shard, predictions):
+        if len(written) == 3:
+            raise KeyboardInterrupt
+        written.append(shard.number)
+        write(self, shard, predictions)
+
+    monkeypatch.setattr(Writer, "write", stop_after_three)
+    with pytest.raises(KeyboardInterrupt):
+        predict(litert, photos, out, options)
+    assert not out.exists()
+    folder = tmp_path / f"out{suffix}.partial"
+    with (folder / "journal.jsonl").open("ab") as journal:
+        journal.write(b'{"shard": 3, "ro')  # as a kill in the middle of a line leaves it
+    (folder / ".writing-half").write_bytes(b"half")
+    monkeypatch.setattr(Writer, "write", lambda self, *shard: (written.append(shard[0].number), write(self, *shard)))
+    assert predict(litert, photos, out, Options(shard_rows=10, resume=True))["ok"] == 40
+    assert written == [0, 1, 2, 3, 4]
+    assert out.read_bytes() == (tmp_path / f"whole{suffix}").read_bytes()
+    assert not folder.exists()
+
+
+def test_a_kill_between_the_last_name_and_the_last_removal_loses_nothing(
+    litert: Path, photos: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def die(*_, **__):
+        raise KeyboardInterrupt
+
+    out = tmp_path / "out.csv"
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", die)
+        with pytest.raises(KeyboardInterrupt):
+            predict(litert, photos, out)
+    whole = out.read_bytes()
+    assert (tmp_path / "out.csv.partial").is_dir()
+    assert predict(litert, photos, out, Options(resume=True))["ok"] == 40
+    assert out.read_bytes() == whole
+    assert [path.name for path in tmp_path.iterdir()] == ["out.csv"]
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("runtime", ["litert", "tensorflow"])
+def test_failures_at_random_places_shift_no_row(
+    runtime: str, seed: int, litert: Path, trained: TrainedRun, photos: list[str]
+):
+    draw = random.Random(seed)
+    names = [draw.choice(photos[:40] if draw.random() < draw.choice([0.1, 0.9]) else photos[40:]) for _ in range(150)]
+    source = open_source(litert if runtime == "litert" else trained.folder)
+    answerer = choose(source, runtime=runtime, progress=Silent()).open(Wanted())
+    alone = {name: next(predict_files([name], answerer)) for name in photos}
+    for name, answer in zip(names, predict_files(names, answerer), strict=True):
+        expected = alone[name]
+        assert (answer.path, answer.status, answer.reason) == (name, expected.status, expected.reason)
+        assert answer.scores == pytest.approx(expected.scores, abs=1e-6)
+
+
+def test_a_folder_of_shards_has_a_manifest_and_is_the_file_in_pieces(litert: Path, photos: list[str], tmp_path: Path):
+    counts = predict(litert, photos, tmp_path / "out", Options(shard_rows=20))
+    predict(litert, photos, tmp_path / "out.csv")
+    manifest = json.loads((tmp_path / "out/manifest.json").read_text())
+    names = [f"part-{number:06d}.csv" for number in range(3)]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["manifest.json", *names]
+    assert [shard["file"] for shard in manifest["shards"]] == names
+    assert [shard["rows"] for shard in manifest["shards"]] == [20, 20, 7]
+    assert manifest["counts"] == counts == {"ok": 40, "missing": 1, "truncated": 2, "unreadable": 4}
+    pieces = [(tmp_path / "out" / name).read_text().splitlines() for name in names]
+    assert [line for piece in pieces for line in piece[1:]] == (tmp_path / "out.csv").read_text().splitlines()[1:]
+    assert predict(litert, photos, tmp_path / "out", Options(shard_rows=20, resume=True)) == {}
+
+
+def test_force_removes_shards_and_no_file_of_anybody_else(litert: Path, photos: list[str], tmp_path: Path):
+    out = tmp_path / "out"
+    predict(litert, photos[:3], out, Options(shard_rows=1))
+    (out / "notes.txt").write_text("precious")
+    predict(litert, photos[:1], out, Options(shard_rows=1, force=True))
+    assert sorted(path.name for path in out.iterdir()) == ["manifest.json", "notes.txt", "part-000000.csv"]
+
+
+def begun(source: Path, photos: list[str], out: Path) -> None:
+    """A job of which nothing is done."""
+    with contextlib.suppress(KeyboardInterrupt), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Writer, "write", lambda *_: signal.raise_signal(signal.SIGINT))
+        predict(source, photos, out)
+
+
+def test_a_job_that_was_begun_is_neither_begun_anew_nor_gone_on_with_unasked(
+    litert: Path, photos: list[str], tmp_path: Path
+):
+    out = tmp_path / "out.csv"
+    begun(litert, photos, out)
+    answer = run_regraft("predict", litert, *photos, "--out", out)
+    begin_anew = f"regraft: {out} was begun and not finished: go on with --resume, or begin anew with --force.\n"
+    assert (answer.code, answer.stderr) == (2, begin_anew)
+    assert run_regraft("predict", litert, *photos, "--out", out, "--resume").code == 0
+    assert run_regraft("predict", litert, *photos, "--out", out).code == 2
+    assert run_regraft("predict", litert, photos[0], "--out", out, "--force").code == 0
+    assert len(out.read_text().splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "what"),
+    [(["--top", "1"], "columns"), (["--no-shrink"], "wanted"), (["--shard-rows", "7"], "shard_rows"), ([], "inputs")],
+)
+def test_a_job_is_not_gone_on_with_otherwise(
+    litert: Path, photos: list[str], tmp_path: Path, words: list[str], what: str
+):
+    out = tmp_path / "out.csv"
+    begun(litert, photos, out)
+    inputs = photos if words else photos[:-1]
+    answer = run_regraft("predict", litert, *inputs, "--out", out, "--resume", *words)
+    assert answer.code == 2
+    assert answer.stderr.startswith(f"regraft: --resume: {out} was begun with another {what} (")
+    assert answer.stderr.endswith("; ask as before, or begin anew with --force.\n")
+
+
+def test_two_processes_do_not_write_one_file(litert: Path, photos: list[str], tmp_path: Path):
+    fcntl = pytest.importorskip("fcntl")
+    out = tmp_path / "out.csv"
+    begun(litert, photos, out)
+    handle = os.open(tmp_path / "out.csv.partial", os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        answer = run_regraft("predict", litert, *photos, "--out", out, "--resume")
+    finally:
+        os.close(handle)
+    assert (answer.code, answer.stderr) == (
+        2,
+        f"regraft: Another process is writing {out} at this moment; wait for it or stop it.\n",
+    )
+
+
+def test_what_cannot_be_predicted_leaves_nothing_behind(litert: Path, tmp_path: Path):
+    (tmp_path / "empty").mkdir()
+    answer = run_regraft("predict", litert, tmp_path / "empty", "--out", tmp_path / "out.csv")
+    assert (answer.code, answer.stderr) == (2, f"regraft: The folder {tmp_path}/empty holds no images.\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["empty"]
+
+
+def test_parquet_rows_are_typed(litert: Path, photos: list[str], tmp_path: Path):
+    words = ("--all-probabilities", "--embeddings", "--top", 1)
+    answer = run_regraft("predict", litert, *photos, "--out", tmp_path / "out.parquet", *words)
+    assert answer.code == 0, answer.stderr
+    table = pyarrow.parquet.read_table(tmp_path / "out.parquet")
+    names = ["path", "status", "reason", "label", "score", "p_bee", "p_cat", "p_dog", "embedding"]
+    assert table.column_names == names
+    rows = table.to_pylist()
+    assert [row["path"] for row in rows] == photos
+    assert rows[0]["p_bee"] + rows[0]["p_cat"] + rows[0]["p_dog"] == pytest.approx(1)
+    assert len(rows[0]["embedding"]) > 8
+    assert rows[-1]["embedding"] is None
+
+
+def test_a_header_of_ten_billion_pixels_is_too_large(litert: Path, tmp_path: Path):
+    import struct
+    import zlib
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0)
+    bomb = tmp_path / "bomb.png"
+    bomb.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 999)))
+    draw_photo(0, seed=1).save(tmp_path / "large.png")
+    answer = run_regraft(
+        "predict", litert, bomb, tmp_path / "large.png", "--max-bytes", 2000, "--format", "jsonl", "--top", 1
+    )
+    rows = [json.loads(line) for line in answer.stdout.splitlines()]
+    assert [row["status"] for row in rows] == ["too_large", "too_large"]
+    assert rows[0]["reason"] == "decompression bomb: 10,000 million pixels, the limit is 179"
+    assert rows[1]["reason"].endswith(" bytes, the limit is 2,000")
+
+
+def test_a_shard_that_lost_its_file_counts_as_not_done(tmp_path: Path):
+    from regraft.answers import FORMATS, Columns
+
+    job = Job(tmp_path, tmp_path, FORMATS["csv"], Columns(("a", "b")), 10)
+    job.shard_file(1).touch()
+    job.journal_file.write_text('{"shard": 0, "rows": 1}\n{"shard": 1, "rows": 1}\n[]\n{"shard": 2')
+    assert list(read_journal(job)) == [1]
+
+
+def test_nothing_in_the_way_is_no_reason_to_stop(tmp_path: Path):
+    assert check_out(tmp_path / "new.csv", is_file=True, resume=True, force=False) is False
+    assert check_out(tmp_path / "new", is_file=False, resume=False, force=True) is False
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_memory_does_not_grow_with_the_number_of_inputs(litert: Path, photos: list[str], tmp_path: Path):
+    peaks = []
+    for count in (2_000, 20_000):
+        inputs = listed(tmp_path, photos, count)
+        words = command(litert, inputs, tmp_path / f"{count}.csv")
+        process = subprocess.Popen(words, stderr=subprocess.DEVNULL)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.returncode == 0
+        peaks.append(usage.ru_maxrss)
+    assert peaks[1] < 1.05 * peaks[0]
+
+
+def ray_workers() -> list[int]:
+    """Processes of Ray that answer a shard at this moment."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if folder.name.isdecimal() and b"_answer_shard" in (folder / "cmdline").read_bytes():
+                found.append(int(folder.name))
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the worker in /proc")
+def test_over_ray_the_rows_are_the_same_also_where_a_worker_is_killed(litert: Path, photos: list[str], tmp_path: Path):
+    inputs = listed(tmp_path, photos, 5000)
+    subprocess.run(command(litert, inputs, tmp_path / "local.csv"), check=True, stderr=subprocess.DEVNULL)
+    words = command(litert, inputs, tmp_path / "ray.csv", "--engine", "ray", "--jobs", "2")
+    killed = []
+    with subprocess.Popen(words, stderr=subprocess.PIPE) as process:
+        deadline = time.monotonic() + 200
+        while process.poll() is None and time.monotonic() < deadline:
+            if not killed and (workers := ray_workers()):
+                time.sleep(0.3)
+                os.kill(workers[0], signal.SIGKILL)
+                killed.append(workers[0])
+            time.sleep(0.05)
+        process.kill()
+        assert process.stderr
+        said = process.stderr.read().decode()
+    assert (process.returncode, len(killed)) == (0, 1), said
+    assert (tmp_path / "ray.csv").read_bytes() == (tmp_path / "local.csv").read_bytes()

@@ -1,0 +1,138 @@
+"""Which network answers: the one asked for, the fastest near enough, and never one that is not near."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from conftest import TrainedRun, run_regraft
+
+from regraft import model_choice
+from regraft.errors import UsageError
+from regraft.exports import read_export
+from regraft.model_choice import FEW, ModelChoice, Source, choose, open_source
+from regraft.progress import Silent
+from regraft.trained import Look
+
+
+class Listening(Silent):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+
+@pytest.fixture
+def source(litert: Path, trained: TrainedRun, tmp_path: Path) -> Source:
+    """A run with three exports: one exact, one near, one far."""
+    run = tmp_path / "run"
+    shutil.copytree(trained.folder, run, ignore=shutil.ignore_patterns("saved_model"))
+    for name, precision, difference in (("a", "float32", 1e-6), ("b", "float16", 9e-4), ("c", "int8", 0.2)):
+        shutil.copytree(litert, run / "exports" / name)
+        export = read_export(run / "exports" / name)
+        replace(export, precision=precision, proof={"largest_difference": difference}).write()
+    return open_source(run)
+
+
+def name_of(choice: ModelChoice) -> str:
+    return Path(choice.folder).name
+
+
+@pytest.fixture
+def rates(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
+    """What each network is said to reach; the one that is far off would be the fastest."""
+    speeds = {"a": 100.0, "b": 150.0, "c": 900.0, "run": 20.0}
+    monkeypatch.setattr(model_choice, "_time", lambda choice: speeds[name_of(choice)])
+    return speeds
+
+
+def test_auto_takes_the_fastest_that_is_near_enough_and_keeps_what_it_measured(source: Source, rates: dict[str, float]):
+    listening = Listening()
+    assert name_of(choose(source, count=FEW, progress=listening)) == "b"
+    (said,) = listening.said
+    assert said == (
+        "Images a second here, from memory: litert, float32 100, litert, float16 150, tensorflow 20. "
+        "Taking litert, float16."
+    )
+    kept = json.loads((source.folder / "exports/runtimes.json").read_text())
+    assert sorted(kept.values()) == [20.0, 100.0, 150.0]
+    rates["a"] = 999.0  # is not measured again
+    assert name_of(choose(source, count=FEW, progress=listening)) == "b"
+    assert name_of(choose(source, count=1, progress=listening)) == "b"
+    assert len(listening.said) == 1
+
+
+def test_a_tolerance_decides_what_is_near_enough(source: Source, rates: dict[str, float]):
+    assert name_of(choose(source, count=FEW, tolerance=0.5, progress=Silent())) == "c"
+    assert name_of(choose(source, count=FEW, tolerance=1e-5, progress=Silent())) == "a"
+    assert name_of(choose(source, count=FEW, tolerance=0.0, progress=Silent())) == "run"
+
+
+def test_few_inputs_are_answered_without_a_measurement(source: Source, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(model_choice, "_time", lambda _: pytest.fail("measured"))
+    assert name_of(choose(source, count=FEW - 1, progress=Silent())) == "a"
+
+
+def test_what_is_asked_for_is_taken_however_far_it_is(source: Source):
+    assert name_of(choose(source, runtime="litert", precision="int8", progress=Silent())) == "c"
+    assert name_of(choose(source, runtime="litert", progress=Silent())) == "a"
+    assert choose(source, runtime="tensorflow", progress=Silent()).is_run
+    only = open_source(source.folder / "exports/c")
+    assert name_of(choose(only, progress=Silent())) == "c"
+
+
+@pytest.mark.parametrize("look", [Look("ten"), Look(draws=2), Look(members=True)])
+def test_a_closer_look_takes_the_run_itself(source: Source, look: Look):
+    assert choose(source, look=look, count=FEW, progress=Silent()).is_run
+    with pytest.raises(UsageError, match="need the run itself on --runtime tensorflow"):
+        choose(source, runtime="litert", look=look, progress=Silent())
+
+
+def test_what_was_not_exported_is_named_with_the_command_that_does(source: Source):
+    with pytest.raises(UsageError) as caught:
+        choose(source, runtime="onnx", precision="int8", progress=Silent())
+    assert str(caught.value) == (
+        f"--runtime onnx --precision int8 needs an export that {source.folder} has not (it has: litert-float32, "
+        "litert-float16, litert-int8): regraft export RUN --format onnx --precision int8"
+    )
+    with pytest.raises(UsageError, match=r'--precision must be one of float32, .*; received "fp16"'):
+        choose(source, precision="fp16", progress=Silent())
+
+
+def test_a_runtime_that_does_not_run_here_is_not_taken(source: Source, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(model_choice, "_SCRIPT", Path("nowhere.py"))
+    assert model_choice._time(choose(source, progress=Silent())) == 0.0
+
+
+@pytest.mark.slow
+def test_the_measurement_is_made_in_processes_of_their_own(litert: Path, trained: TrainedRun, tmp_path: Path):
+    run = tmp_path / "run"
+    shutil.copytree(trained.folder, run, ignore=shutil.ignore_patterns("saved_model"))
+    shutil.copytree(litert, run / "exports/litert-float32")
+    names = tmp_path / "names.csv"
+    photos = sorted(map(str, trained.photos.rglob("*.png")))
+    names.write_text("\n".join(["path", *(photos * FEW)[:FEW], ""]))
+    answer = run_regraft("predict", run, names, "--out", tmp_path / "out.csv")
+    assert answer.code == 0, answer.stderr
+    assert answer.stderr.startswith("Images a second here, from memory: litert, float32 ")
+    kept = json.loads((run / "exports/runtimes.json").read_text())
+    assert len(kept) == 2
+    assert min(kept.values()) > 0
+
+
+@pytest.mark.slow
+def test_the_saved_model_is_an_export_as_any_other(trained: TrainedRun, tmp_path: Path):
+    photos = sorted(map(str, trained.photos.rglob("*.png")))
+    words = ("--format", "jsonl", "--all-probabilities", "--embeddings")
+    served = run_regraft("predict", trained.folder / "saved_model", *photos, *words)
+    keras = run_regraft("predict", trained.folder, *photos, *words)
+    assert served.code == 0, served.stderr
+    for ours, theirs in zip(served.stdout.splitlines(), keras.stdout.splitlines(), strict=True):
+        one, other = json.loads(ours), json.loads(theirs)
+        assert one["label"] == other["label"]
+        assert one["p_cat"] == pytest.approx(other["p_cat"], abs=1e-5)
+        assert one["embedding"] == pytest.approx(other["embedding"], abs=1e-4)
