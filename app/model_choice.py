@@ -194,6 +194,8 @@ def _fastest(
             "with --runtime, or allow more with --tolerance."
         )
     if len(choices) == 1:
+        if count >= FEW and source.is_run and not exports:
+            progress.say(f"Mostly faster than TensorFlow: regraft export {source.folder} --format litert")
         return choices[0]
     rates = _read_rates(source)
     if all(_key(choice) in rates for choice in choices):

@@ -11,7 +11,8 @@ Every contender runs in a process of its own, is timed inside it without its sta
 with the others in `--rounds`; the table gives the median and the range. `keras` is `Model.predict` over
 `image_dataset_from_directory` (crop_to_aspect_ratio) with tf.data's autotuner off; `keras as written` is the same as
 the guides write it. `bare` runtimes are fed with views from memory, as their guides write it: batches of 32 on all
-cores. `decode` is our decoding alone. `timm` runs only where timm and torch are installed.
+cores; `compute` is the same from memory as we run it: a photo at a time on one thread, on all cores at once. `decode`
+is our decoding alone. `timm` runs only where timm and torch are installed.
 """
 
 from __future__ import annotations
@@ -129,6 +130,21 @@ def bare(run: Path, files: list[str], runtime: str) -> float:
     return len(views) / seconds_of(lambda: [call(batch) for batch in batches])
 
 
+def compute_only(run: Path, files: list[str], runtime: str) -> float:
+    """The same runtime from memory as we run it: a photo at a time on one thread, on all cores at once."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from regraft.answerer import Wanted
+    from regraft.model_choice import choose, open_source
+    from regraft.progress import Silent
+
+    answerer = choose(open_source(run), runtime=runtime, progress=Silent()).open(Wanted())
+    views = views_of(run, files[:256])
+    with ThreadPoolExecutor(answerer.workers) as pool:
+        list(pool.map(answerer.compute, views[:16, None]))
+        return len(views) / seconds_of(lambda: list(pool.map(answerer.compute, views[:, None])))
+
+
 def bare_litert(run: Path, size: int):
     from ai_edge_litert.interpreter import Interpreter
 
@@ -207,6 +223,9 @@ def contenders() -> dict[str, tuple]:
         "bare onnx": (bare, "onnx"),
         "bare openvino": (bare, "openvino"),
         "bare tensorflow": (bare, "tensorflow"),
+        "compute litert": (compute_only, "litert"),
+        "compute onnx": (compute_only, "onnx"),
+        "compute openvino": (compute_only, "openvino"),
         "decode": (decode,),
     }
 
