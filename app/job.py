@@ -88,19 +88,17 @@ def job_folder(out: Path, *, is_file: bool) -> Path:
 
 
 def check_out(out: Path, *, is_file: bool, resume: bool, force: bool) -> bool:
-    """Whether the job is finished already, where it is to be resumed. With `force`, what is there is removed.
+    """Whether the job is finished already, where it is to be resumed.
 
     Raises:
         UsageError: something is in the way.
     """
     folder = job_folder(out, is_file=is_file)
     _check_place(out, is_file=is_file)
-    if force and _remove(out, folder, is_file=is_file):
-        return False
-    if resume and is_job(folder):
+    if is_job(folder) and (resume or force):
         return False
     is_finished = out.is_file() if is_file else (out / "manifest.json").is_file()
-    if resume and is_finished:
+    if is_finished and resume and not force:
         _remove_leftovers(folder, is_file=is_file)
         return True
     if is_job(folder):
@@ -108,22 +106,16 @@ def check_out(out: Path, *, is_file: bool, resume: bool, force: bool) -> bool:
     if out.exists() and (is_file or any(out.iterdir())):
         if not is_file and not is_finished:
             raise UsageError(f"--out must be a new folder or one of shards; {out} is a folder with other files in it.")
-        raise UsageError(f"{out} exists already; choose another --out or add --force.")
+        if not force:
+            raise UsageError(f"{out} exists already; choose another --out or add --force.")
     return False
 
 
-def _remove(out: Path, folder: Path, *, is_file: bool) -> bool:
-    """Removes what a job has written, and no file of anybody else; whether there was any."""
-    if is_file:
-        out.unlink(missing_ok=True)
-        if is_job(folder):
-            shutil.rmtree(folder)
-        return True
-    is_ours = is_job(out) or (out / "manifest.json").is_file()
-    if is_ours:
-        for path in (*out.glob("part-*"), *(out / name for name in (*_WORKING, "manifest.json"))):
-            path.unlink(missing_ok=True)
-    return is_ours
+def clear(job: Job) -> None:
+    """Removes what an earlier job has written in the folder, its plan first, and no file of anybody else."""
+    names = ("plan.json", "journal.jsonl", "manifest.json", "merged", job.merged_file.name)
+    for path in (*(job.folder / name for name in names), *job.folder.glob("part-*")):
+        path.unlink(missing_ok=True)
 
 
 def _remove_leftovers(folder: Path, *, is_file: bool) -> None:
@@ -156,12 +148,14 @@ def is_job(folder: Path) -> bool:
 
 
 def write_inputs(job: Job, items: Iterable[Item]) -> int:
-    """Writes the list of inputs and returns how many there are."""
+    """Writes the list of inputs and returns how many there are. An earlier job is removed once they are all known."""
     with atomic_file(job.inputs_file) as temporary, temporary.open("w", encoding="ascii") as file:
         count = 0
         for item in items:
             file.write(item.to_json() + "\n")
             count += 1
+        file.flush()
+        clear(job)
     return count
 
 

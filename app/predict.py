@@ -211,8 +211,12 @@ def _begin(folder: Path, options: Options) -> tuple[Source, Columns]:
 
 
 def _job(out: Path, columns: Columns, options: Options) -> Job:
-    is_file = bool(out.suffix) and options.format is None
-    form = format_of(out) if is_file else FORMATS[options.format or "csv"]
+    form = FORMATS[options.format or "csv"]
+    is_file = out.suffix.lower() in [row.suffix for row in FORMATS.values()] or bool(out.suffix and not options.format)
+    if is_file:
+        form = format_of(out)
+        if options.format and form is not FORMATS[options.format]:
+            raise UsageError(f"--format {options.format} does not go with {out}; leave one of both out.")
     return Job(out, job_folder(out, is_file=is_file), form, columns, options.shard_rows)
 
 
@@ -221,7 +225,7 @@ def _plan(
 ) -> ModelChoice:
     """What was planned when the job was begun, or a new plan."""
     asked = _asked(job, source, inputs, options)
-    if is_job(job.folder):
+    if is_job(job.folder) and not options.force:
         plan = read_plan(job.folder)
         model = ModelChoice(**plan["model"])
         check_same(plan, {**asked, "digest": model.digest()}, job.out)
@@ -230,7 +234,8 @@ def _plan(
         count = write_inputs(job, expand_inputs(inputs, stdin, options.reading))
         model = _choose(source, options, count, progress)
     except BaseException:
-        job.inputs_file.unlink(missing_ok=True)
+        if not is_job(job.folder):
+            job.inputs_file.unlink(missing_ok=True)
         raise
     write_plan(job, {**asked, "digest": model.digest(), "model": asdict(model), "rows": count})
     return model

@@ -12,7 +12,7 @@ with the others in `--rounds`; the table gives the median and the range. `keras`
 `image_dataset_from_directory` (crop_to_aspect_ratio) with tf.data's autotuner off; `keras as written` is the same as
 the guides write it. `bare` runtimes are fed with views from memory, as their guides write it: batches of 32 on all
 cores; `compute` is the same from memory as we run it: a photo at a time on one thread, on all cores at once. `decode`
-is our decoding alone. `timm` runs only where timm and torch are installed.
+is our decoding alone. `timm` runs where timm and torch are installed, or in the environment of `--timm-python`.
 """
 
 from __future__ import annotations
@@ -234,7 +234,7 @@ def contenders() -> dict[str, tuple]:
 
 
 def side_by_side(words: argparse.Namespace) -> None:
-    names = words.only or [name for name in contenders() if name != "timm" or has_timm()]
+    names = words.only or [name for name in contenders() if name != "timm" or words.timm_python or has_timm()]
     rates: dict[str, list[float]] = {name: [] for name in names}
     for _ in range(words.rounds):
         for name in names:
@@ -259,7 +259,8 @@ def has_timm() -> bool:
 
 def rate_in_a_process(words: argparse.Namespace, name: str) -> float:
     order = json.dumps({"run": str(words.run), "folder": str(words.folder), "images": words.images, "name": name})
-    done = subprocess.run([sys.executable, __file__, "--worker", order], capture_output=True, text=True, check=False)
+    python = words.timm_python if name == "timm" and words.timm_python else sys.executable
+    done = subprocess.run([python, __file__, "--worker", order], capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{name} failed: {done.stderr.strip().splitlines()[-1:]}")
     return float(done.stdout.strip().splitlines()[-1])
@@ -364,6 +365,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", nargs="+", choices=list(contenders()))
+    parser.add_argument("--timm-python", help="the Python of an environment with timm and torch, if not this one's")
     parser.add_argument("--precisions", action="store_true")
     parser.add_argument("--memory", nargs="+", type=int)
     parser.add_argument("--shrink", action="store_true")

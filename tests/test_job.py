@@ -166,6 +166,19 @@ def test_force_removes_shards_and_no_file_of_anybody_else(litert: Path, photos: 
     assert sorted(path.name for path in out.iterdir()) == ["manifest.json", "notes.txt", "part-000000.csv"]
 
 
+def test_force_with_inputs_that_do_not_exist_loses_nothing(litert: Path, photos: list[str], tmp_path: Path):
+    out, empty = tmp_path / "out.csv", tmp_path / "empty"
+    empty.mkdir()
+    predict(litert, photos, out)
+    whole = out.read_bytes()
+    assert run_regraft("predict", litert, empty, "--out", out, "--force").code == 2
+    assert out.read_bytes() == whole
+    begun(litert, photos, tmp_path / "other.csv")
+    assert run_regraft("predict", litert, empty, "--out", tmp_path / "other.csv", "--force").code == 2
+    assert run_regraft("predict", litert, *photos, "--out", tmp_path / "other.csv", "--resume").code == 0
+    assert (tmp_path / "other.csv").read_bytes() == whole
+
+
 def begun(source: Path, photos: list[str], out: Path) -> None:
     """A job of which nothing is done."""
     with contextlib.suppress(KeyboardInterrupt), pytest.MonkeyPatch.context() as patch:
@@ -238,6 +251,14 @@ def test_parquet_rows_are_typed(litert: Path, photos: list[str], tmp_path: Path)
     assert rows[0]["p_bee"] + rows[0]["p_cat"] + rows[0]["p_dog"] == pytest.approx(1)
     assert len(rows[0]["embedding"]) > 8
     assert rows[-1]["embedding"] is None
+
+
+def test_a_format_that_is_not_that_of_the_file_is_refused(litert: Path, photos: list[str], tmp_path: Path):
+    answer = run_regraft("predict", litert, *photos, "--out", tmp_path / "a.csv", "--format", "jsonl")
+    complaint = f"regraft: --format jsonl does not go with {tmp_path}/a.csv; leave one of both out.\n"
+    assert (answer.code, answer.stderr) == (2, complaint)
+    assert run_regraft("predict", litert, *photos, "--out", tmp_path / "a.v2", "--format", "jsonl").code == 0
+    assert len((tmp_path / "a.v2/part-000000.jsonl").read_bytes().splitlines()) == len(photos)
 
 
 def test_a_header_of_ten_billion_pixels_is_too_large(litert: Path, tmp_path: Path):
