@@ -451,29 +451,45 @@ def export(run: Path, form: str, precision: str, force: bool, as_json: bool, **o
 
 def _inputs_options(function: Callable[..., None]) -> Callable[..., None]:
     """The options of what is read, and how."""
-    for option in (
+    options = (
         click.option("--column", default="path", show_default=True, help="Column of a .csv, .tsv or .parquet input."),
         click.option(
             "--root", type=_FOLDER, help="Where relative paths of tables and of stdin start.  [default: here]"
         ),
         click.option("--null", "-0", is_flag=True, help="Paths on stdin end with a null byte, as of find -print0."),
         click.option("--feature", default="image/encoded", show_default=True, help="Of TFRecord examples: the photo."),
-        click.option("--max-pixels", type=click.IntRange(1, 357_913_940), default=178_956_970, show_default=True),
-        click.option("--max-bytes", type=click.IntRange(1), default=1 << 30, show_default=True),
+        click.option(
+            "--max-pixels",
+            type=click.IntRange(1, 357_913_940),
+            default=178_956_970,
+            show_default=True,
+            help="A larger photo is too_large, not decoded.",
+        ),
+        click.option(
+            "--max-bytes",
+            type=click.IntRange(1),
+            default=1 << 30,
+            show_default=True,
+            help="Of one file or member.",
+        ),
         click.option("--no-shrink", is_flag=True, help="Decode every pixel of photos that are much too large."),
-    ):
+    )
+    for option in reversed(options):  # click shows the last that decorates first
         function = option(function)
     return function
 
 
 def _job_options(function: Callable[..., None]) -> Callable[..., None]:
     """The options of how it is computed and written."""
-    for option in (
+    options = (
         click.option("--resume", is_flag=True, help="Go on with an --out that was begun."),
         click.option("--force", is_flag=True, help="Begin --out anew, whatever is there."),
         click.option("--format", "form", metavar="csv|jsonl|parquet", help="Of a folder's shards, or of stdout."),
         click.option("--shard-rows", type=click.IntRange(1), default=1024, show_default=True, help="Inputs a shard."),
-        click.option("--runtime", default="auto", show_default=True, metavar="auto|tensorflow|litert|onnx|openvino"),
+        click.option(
+            "--runtime", default="auto", show_default=True, metavar="auto|tensorflow|litert|onnx|openvino",
+            help="What computes; auto takes the fastest installed that RUN was exported for.",
+        ),
         click.option("--precision", metavar="float32|float16|bfloat16|int8", help="Of the export that answers."),
         click.option(
             "--tolerance", type=float, default=1e-3, show_default=True,
@@ -481,7 +497,8 @@ def _job_options(function: Callable[..., None]) -> Callable[..., None]:
         ),
         click.option("--engine", default="local", show_default=True, metavar="local|ray", help="Where it is computed."),
         click.option("--jobs", type=int, default=0, help="Workers of a local Ray.  [default: one a core]"),
-    ):  # fmt: skip
+    )  # fmt: skip
+    for option in reversed(options):  # click shows the last that decorates first
         function = option(function)
     return function
 

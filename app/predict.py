@@ -37,7 +37,7 @@ from regraft.job import (
 from regraft.model_choice import TOLERANCE, ModelChoice, Source, choose, open_source
 from regraft.parallel import cores
 from regraft.predict_ray import answer_over_ray
-from regraft.progress import Progress, Silent
+from regraft.progress import Progress, Silent, Ticker
 from regraft.ray_cluster import import_ray
 from regraft.records import Prediction
 
@@ -133,10 +133,9 @@ def predict_to_pipe(
         header = form.encode(columns, [])
         write(header)
         with progress.work("predict", count, "images") as ticker:
-            for _, predictions in answer_shards(answerer, job, shards_of(job), options):
+            for _, predictions in answer_shards(answerer, job, shards_of(job), options, ticker):
                 counts.update(prediction.status for prediction in predictions)
                 write(encode(job, predictions)[len(header) :])
-                ticker.advance(len(predictions))
     return dict(counts)
 
 
@@ -151,7 +150,7 @@ def predict_files(files: Sequence[str], answerer: Answerer, options: Options | N
 
 
 def answer_shards(
-    answerer: Answerer, job: Job, shards: Iterable[Shard], options: Options
+    answerer: Answerer, job: Job, shards: Iterable[Shard], options: Options, ticker: Ticker
 ) -> Iterator[tuple[Shard, list[Prediction]]]:
     """Each shard with its predictions, as it is done. The next shard is begun before one ends."""
     waiting: list[Shard] = []
@@ -167,6 +166,7 @@ def answer_shards(
     with ItemReader(options.wanted.limits, feature=options.reading.feature) as reader:
         for predictions in answer_batches(answerer, batches(), reader):
             done += predictions
+            ticker.advance(len(predictions))
             if len(done) == waiting[0].rows:
                 yield waiting.pop(0), done
                 done = []
@@ -287,9 +287,8 @@ def _answer(job: Job, model: ModelChoice, options: Options, progress: Progress) 
                 ticker.advance(shard.rows)
             return
         answerer = model.open(options.wanted)
-        for shard, predictions in answer_shards(answerer, job, shards, options):
+        for shard, predictions in answer_shards(answerer, job, shards, options, ticker):
             writer.write(shard, predictions)
-            ticker.advance(shard.rows)
 
 
 def _rows(job: Job, done: Mapping[int, Mapping[str, Any]]) -> tuple[int, int]:

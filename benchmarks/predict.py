@@ -5,6 +5,7 @@
     python benchmarks/predict.py RUN FOLDER --images 1000 --rounds 3
     python benchmarks/predict.py RUN FOLDER --precisions          # every export of RUN, photo by photo
     python benchmarks/predict.py RUN FOLDER --memory 5000 50000   # peak memory
+    python benchmarks/predict.py RUN FOLDER --first               # seconds to the first answer, process start included
     python benchmarks/predict.py RUN FOLDER --shrink              # what shrinking while decoding does
 
 Every contender runs in a process of its own, is timed inside it without its start and its first batch, and takes turns
@@ -314,6 +315,17 @@ def memory(words: argparse.Namespace) -> None:
     print(f"ratio {peaks[-1] / peaks[0]:.3f}")
 
 
+def first(words: argparse.Namespace) -> None:
+    """Seconds of a whole process that answers one photo."""
+    photo, seconds = photos_of(words.folder, 1)[0], {"litert": [], "onnx": [], "openvino": [], "tensorflow": []}
+    for _ in range(words.rounds):
+        for runtime, taken in seconds.items():
+            command = [sys.executable, "-m", "regraft", "predict", str(words.run), photo, "--runtime", runtime]
+            taken.append(seconds_of(lambda words=command: subprocess.run(words, capture_output=True, check=True)))
+    for runtime, taken in seconds.items():
+        print(f"| {runtime} | {spread(taken, '.2f')} |")
+
+
 def shrink(words: argparse.Namespace) -> None:
     """Photos enlarged four- and eightfold, and what decoding them at a fraction does to probabilities and labels."""
     import io
@@ -369,11 +381,14 @@ def main() -> None:
     parser.add_argument("--precisions", action="store_true")
     parser.add_argument("--memory", nargs="+", type=int)
     parser.add_argument("--shrink", action="store_true")
+    parser.add_argument("--first", action="store_true")
     words = parser.parse_args()
     if words.precisions:
         precisions(words)
     elif words.memory:
         memory(words)
+    elif words.first:
+        first(words)
     elif words.shrink:
         shrink(words)
     else:

@@ -23,11 +23,13 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import betabinom, binom
 
-from regraft.predict import expand_inputs, predict_files, unknown_rule
+from regraft.answerer import Wanted
+from regraft.inputs import expand_inputs
+from regraft.model_choice import choose, open_source
+from regraft.predict import predict_files, unknown_rule
 from regraft.progress import Silent
 from regraft.sources import scan_remembered
 from regraft.split import hold_out
-from regraft.trained import open_trained
 
 RATES = (0.01, 0.05, 0.1)
 NEW_PART = 0.2
@@ -51,15 +53,14 @@ def measure(options: argparse.Namespace, passed: list[str], left_out: str, seed:
         part_photos(options.folder, root, left_out, seed)
         command = [sys.executable, "-m", "regraft", "train", str(root / "train"), "--recipe", "quick", *passed]
         subprocess.run([*command, "--seed", str(seed), "--out", str(root / "run")], capture_output=True, check=True)
-        trained = open_trained(root / "run")
-        names = trained.run.class_names
-        known, other = (
-            list(predict_files(expand_inputs([str(root / part)], ()), trained, Silent())) for part in ("new", "other")
-        )
+        source = open_source(root / "run")
+        names, answerer = source.class_names, choose(source, progress=Silent()).open(Wanted())
+        files = {part: [item.file for item in expand_inputs([str(root / part)])] for part in ("new", "other")}
+        known, other = (list(predict_files(files[part], answerer)) for part in ("new", "other"))
         truths = [Path(answer.path).parent.name for answer in known]
         rows = []
         for rate in RATES:
-            rule = unknown_rule(trained.run, rate)
+            rule = unknown_rule(source, rate)
             said = [rule.answer(answer.scores, names) for answer in known]
             said_of_other = [rule.answer(answer.scores, names)[0] for answer in other]
             wrong = [label not in ("unknown", truth) for (label, _), truth in zip(said, truths, strict=True)]

@@ -220,6 +220,16 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path):
         inspect_photo(tmp_path)
 
 
+@pytest.mark.parametrize("subsampling", [0, 1, 2])
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("size", [(64, 48), (61, 47), (1, 1)])
+def test_the_fast_decoder_gives_the_pixels_of_pillow(tmp_path, size, progressive, subsampling):
+    path = tmp_path / "a.jpg"
+    draw_photo(1, seed=4, size=size).save(path, quality=80, progressive=progressive, subsampling=subsampling)
+    with Image.open(path) as image:
+        np.testing.assert_array_equal(read_upright_rgb(path), np.asarray(image))
+
+
 def test_a_forbidden_file_is_refused(tmp_path, monkeypatch):
     def forbid(self):
         raise PermissionError(13, "Permission denied", str(self))
