@@ -8,6 +8,7 @@ import tensorflow as tf
 from conftest import draw_photo
 
 from regraft.augment.crop import make_crop
+from regraft.augment.decode import decode_upright
 from regraft.augment.policy import AugmentPolicy, make_batch_op, make_train_view
 from regraft.augment.table import AUGMENTATIONS, Augmentation, Option
 from regraft.augment.view import make_view, resize_to
@@ -67,7 +68,7 @@ def test_a_policy_of_center_crops_shows_what_evaluation_shows():
     photo = encoded_photo(subsampling=0)
     view = make_train_view(AugmentPolicy(**{**OFF, "crop": "center"}), SIZE)
     seen = view(tf.constant(photo), tf.constant(32), tf.constant(40), tf.constant(True), tf.constant([1, 2]))
-    np.testing.assert_array_equal(seen, make_view(SIZE, 1.0)(tf.io.decode_jpeg(photo)))
+    np.testing.assert_array_equal(seen, make_view(SIZE, 1.0)(decode_upright(tf.constant(photo))))
 
 
 @pytest.mark.parametrize("strength", ["brightness", "contrast", "saturation", "hue", "rotate", "pca", "erase"])

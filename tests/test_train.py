@@ -55,7 +55,7 @@ def losses_of(run: Path) -> list[tuple[str, ...]]:
 def test_a_run_directory_holds_what_the_documentation_lists_and_nothing_else(trained: TrainedRun):
     documented = documented_files()
     only_sometimes = {
-        *("checkpoints/", "evaluations/", "stages.npz", "snapshots/"),
+        *("checkpoints/", "evaluations/", "exports/", "stages.npz", "snapshots/"),
         *("ensemble.json", "members/", "disagreement.csv", "members_curve.csv", "members_curve.png"),
     }
     assert only_sometimes < set(documented)
@@ -172,6 +172,7 @@ cli.main()
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
+@pytest.mark.slow
 def test_a_run_that_was_killed_goes_on_to_the_weights_of_one_that_was_not(
     trained: TrainedRun, tmp_path: Path, without_export
 ):
