@@ -326,8 +326,15 @@ def first(words: argparse.Namespace) -> None:
         print(f"| {runtime} | {spread(taken, '.2f')} |")
 
 
+def megapixels(file: str) -> float:
+    from PIL import Image
+
+    with Image.open(file) as photo:
+        return photo.width * photo.height / 1e6
+
+
 def shrink(words: argparse.Namespace) -> None:
-    """Photos enlarged four- and eightfold, and what decoding them at a fraction does to probabilities and labels."""
+    """What shrinking does to photos of less than a megapixel, enlarged four- and eightfold."""
     import io
 
     import numpy as np
@@ -341,7 +348,7 @@ def shrink(words: argparse.Namespace) -> None:
     source = open_source(words.run)
     choice = choose(source, runtime="litert", progress=Silent())
     answerers = [choice.open(Wanted(shrink=shrinks)) for shrinks in (True, False)]
-    files = [Path(file) for file in photos_of(words.folder, min(words.images, 153))]
+    files = [Path(file) for file in sorted(set(photos_of(words.folder, words.images))) if megapixels(file) < 1]
     truth = [source.class_names.index(file.parent.name) for file in files]
     for times in (4, 8):
         encoded = []

@@ -174,8 +174,9 @@ cli.main()
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
 @pytest.mark.slow
 def test_a_run_that_was_killed_goes_on_to_the_weights_of_one_that_was_not(
-    trained: TrainedRun, tmp_path: Path, without_export
+    trained: TrainedRun, tmp_path: Path, without_export, monkeypatch: pytest.MonkeyPatch
 ):
+    monkeypatch.setenv("REGRAFT_CACHE", str(tmp_path / "cache"))  # features depend, in their last bit, on who kept them
     run = tmp_path / "killed"
     words = ["train", trained.photos, *TRAINING, "--out", run]
     python = [sys.executable, "-c", DIES_IN_THE_SECOND_EPOCH]
