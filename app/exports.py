@@ -51,7 +51,7 @@ class Export:
         crop_fraction: the centre square of the view, as a part of the short side.
         embedding: how many numbers it gives beside the probabilities; 0 for none.
         model: digest of the trained model it was made of.
-        proof: what came out when it was compared with the trained model; see `regraft.export_proof`.
+        proof: what came out when it was compared with the trained model; see `regraft.export_portable.check_proof`.
     """
 
     folder: Path

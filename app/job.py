@@ -77,6 +77,11 @@ class Job:
         """`out`, before it has its name."""
         return self.folder / f"merged{self.format.suffix}"
 
+    @property
+    def merged_mark(self) -> Path:
+        """There when `merged_file` is whole."""
+        return self.folder / "merged"
+
     def shard_file(self, number: int) -> Path:
         """The rows of one shard."""
         return self.folder / f"part-{number:06d}{self.format.suffix}"
@@ -113,8 +118,8 @@ def check_out(out: Path, *, is_file: bool, resume: bool, force: bool) -> bool:
 
 def clear(job: Job) -> None:
     """Removes what an earlier job has written in the folder, its plan first, and no file of anybody else."""
-    names = ("plan.json", "journal.jsonl", "manifest.json", "merged", job.merged_file.name)
-    for path in (*(job.folder / name for name in names), *job.folder.glob("part-*")):
+    written = (job.plan_file, job.journal_file, job.manifest_file, job.merged_mark, job.merged_file)
+    for path in (*written, *job.folder.glob("part-*")):
         path.unlink(missing_ok=True)
 
 
@@ -298,7 +303,7 @@ def finish(job: Job) -> dict[str, int]:
     for number in sorted(done):
         counts.update(done[number]["counts"])
     if job.is_file:
-        if job.merged_file.is_file() or not _is_merged(job):
+        if not _is_merged(job):
             _merge(job, sorted(done))
         removed = _on_its_way_out(job.folder)
         shutil.rmtree(removed, ignore_errors=True)
@@ -324,14 +329,14 @@ def finish(job: Job) -> dict[str, int]:
 
 def _is_merged(job: Job) -> bool:
     """Whether a process was killed after `out` got its name and before the job's folder was removed."""
-    return (job.folder / "merged").is_file() and job.out.is_file()
+    return job.merged_mark.is_file() and not job.merged_file.is_file() and job.out.is_file()
 
 
 def _merge(job: Job, numbers: Sequence[int]) -> None:
-    (job.folder / "merged").unlink(missing_ok=True)
+    job.merged_mark.unlink(missing_ok=True)
     with atomic_file(job.merged_file) as temporary:
         job.format.merge(job.columns, (job.shard_file(number) for number in numbers), temporary)
-    (job.folder / "merged").touch()
+    job.merged_mark.touch()
     job.merged_file.replace(job.out)
 
 

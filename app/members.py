@@ -21,15 +21,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, cast
 
+from regraft import ray_cluster
 from regraft.devices import start_tensorflow
 from regraft.errors import RegraftError, RunError, UsageError
 from regraft.progress import Progress, Ticker
-from regraft.ray_cluster import import_ray, ray_cluster
 from regraft.recipe import make_recipe
 from regraft.run import Run
 from regraft.session import Request, open_session
 
-ENGINES = ("local", "ray")
 _MOST_RESTARTS = 3
 _SECONDS_BETWEEN_LOOKS = 0.2
 _SCRIPT = "regraft.train_member"
@@ -87,10 +86,7 @@ def check_engine(jobs: int, engine: str) -> None:
     """Raises UsageError unless members can be trained this way."""
     if jobs < 1:
         raise UsageError(f"--jobs must be at least 1; received {jobs}.")
-    if engine not in ENGINES:
-        raise UsageError(f'--engine must be {" or ".join(ENGINES)}; received "{engine}".')
-    if engine == "ray":
-        import_ray()
+    ray_cluster.check_engine(engine)
 
 
 def to_order(request: Request) -> dict[str, Any]:
@@ -206,8 +202,8 @@ def _train_in_processes(requests: Sequence[Request], jobs: int, progress: Progre
 
 
 def _train_over_ray(requests: Sequence[Request], jobs: int, ticker: Ticker) -> None:
-    ray = import_ray()
-    with ray_cluster(ray, jobs):
+    ray = ray_cluster.import_ray()
+    with ray_cluster.ray_cluster(ray, jobs):
         task = ray.remote(num_cpus=1, max_retries=_MOST_RESTARTS)(_train_order)
         named = {task.remote(to_order(request)): request for request in requests}
         waiting = list(named)

@@ -8,11 +8,10 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from regraft.answerer import Answerer, Wanted, answerer_of_export, answerer_of_run
 from regraft.atomic import write_text
@@ -197,12 +196,15 @@ def _fastest(
         if count >= FEW and source.is_run and not exports:
             progress.say(f"Mostly faster than TensorFlow: regraft export {source.folder} --format litert")
         return choices[0]
-    rates = _read_rates(source)
-    if all(_key(choice) in rates for choice in choices):
-        return max(choices, key=lambda choice: rates[_key(choice)])
+    kept = _read_rates(source)
+    if not kept and count < FEW:
+        return min(choices, key=_rank)
+    keys = {choice: _key(choice) for choice in choices}  # reads every network
+    if all(key in kept for key in keys.values()):
+        return max(choices, key=lambda choice: kept[keys[choice]])
     if count < FEW:
         return min(choices, key=_rank)
-    return _measure(source, choices, rates, progress)
+    return _measure(source, keys, kept, progress)
 
 
 def _distance(export: Export) -> float:
@@ -215,16 +217,14 @@ def _rank(choice: ModelChoice) -> tuple[int, int]:
 
 
 def _measure(
-    source: Source, choices: Sequence[ModelChoice], rates: dict[str, float], progress: Progress
+    source: Source, keys: Mapping[ModelChoice, str], kept: Mapping[str, float], progress: Progress
 ) -> ModelChoice:
     """Times each choice in a process of its own, so that nothing of it stays in memory."""
-    for choice in choices:
-        if _key(choice) not in rates:
-            rates[_key(choice)] = _time(choice)
-    words = ", ".join(f"{choice.words} {rates[_key(choice)]:.0f}" for choice in choices)
-    best = max(choices, key=lambda choice: rates[_key(choice)])
+    rates = {choice: kept[key] if key in kept else _time(choice) for choice, key in keys.items()}
+    words = ", ".join(f"{choice.words} {rate:.0f}" for choice, rate in rates.items())
+    best = max(rates, key=lambda choice: rates[choice])
     progress.say(f"Images a second here, from memory: {words}. Taking {best.words}.")
-    _keep_rates(source, rates)
+    _keep_rates(source, {**kept, **{keys[choice]: rate for choice, rate in rates.items()}})
     return best
 
 
@@ -260,7 +260,7 @@ def _read_rates(source: Source) -> dict[str, float]:
         return {}
 
 
-def _keep_rates(source: Source, rates: dict[str, Any]) -> None:
+def _keep_rates(source: Source, rates: Mapping[str, float]) -> None:
     try:
         write_text(_rates_file(source), json.dumps(rates, indent=2) + "\n")
     except OSError:

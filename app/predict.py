@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,10 +38,9 @@ from regraft.model_choice import TOLERANCE, ModelChoice, Source, choose, open_so
 from regraft.parallel import cores
 from regraft.predict_ray import answer_over_ray
 from regraft.progress import Progress, Silent, Ticker
-from regraft.ray_cluster import import_ray
+from regraft.ray_cluster import check_engine
 from regraft.records import Prediction
 
-ENGINES = ("local", "ray")
 _ROWS_AT_A_TIME = 64  # of what goes to a pipe
 
 
@@ -194,10 +193,7 @@ def _begin(folder: Path, options: Options) -> tuple[Source, Columns]:
     look = options.wanted.look
     if options.unknown_at is not None and (look.views != "one" or look.draws):
         raise UsageError("--unknown-at is calibrated for one look at each photo; leave --views and --draws out.")
-    if options.engine not in ENGINES:
-        raise UsageError(f'--engine must be {" or ".join(ENGINES)}; received "{options.engine}".')
-    if options.engine == "ray":
-        import_ray()
+    check_engine(options.engine)
     source = open_source(folder)
     columns = Columns(
         source.class_names,
@@ -274,7 +270,8 @@ def _answer(job: Job, model: ModelChoice, options: Options, progress: Progress) 
     """Writes the shards that are not there yet."""
     done = read_journal(job)
     shards = (shard for shard in shards_of(job) if shard.number not in done)
-    total, finished = _rows(job, done)
+    total = read_plan(job.folder)["rows"]
+    finished = sum(facts["rows"] for facts in done.values())
     if finished:
         progress.say(f"Going on after {finished:,} of {total:,} rows.")
     if finished == total:
@@ -289,12 +286,3 @@ def _answer(job: Job, model: ModelChoice, options: Options, progress: Progress) 
         answerer = model.open(options.wanted)
         for shard, predictions in answer_shards(answerer, job, shards, options, ticker):
             writer.write(shard, predictions)
-
-
-def _rows(job: Job, done: Mapping[int, Mapping[str, Any]]) -> tuple[int, int]:
-    """How many rows there are, and how many of them are done."""
-    total = finished = 0
-    for shard in shards_of(job):
-        total += shard.rows
-        finished += shard.rows if shard.number in done else 0
-    return total, finished

@@ -10,6 +10,16 @@ from typing import Any
 from regraft.errors import UsageError
 from regraft.parallel import cores
 
+ENGINES = ("local", "ray")
+
+
+def check_engine(name: str) -> None:
+    """Raises UsageError where there is no such engine, or it is Ray and that is not installed."""
+    if name not in ENGINES:
+        raise UsageError(f'--engine must be {" or ".join(ENGINES)}; received "{name}".')
+    if name == "ray":
+        import_ray()
+
 
 def import_ray() -> Any:
     """The module. Raises UsageError where Ray is not installed."""
