@@ -8,9 +8,11 @@ from __future__ import annotations
 import csv
 import glob
 import json
+import lzma
 import os
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -18,6 +20,12 @@ from pathlib import Path, PurePosixPath
 from regraft.errors import UsageError, did_you_mean
 from regraft.folder import is_hidden, is_image_name
 from regraft.tfrecord import record_places
+
+DAMAGED_ARCHIVE = (
+    *(OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError),
+    NotImplementedError,  # a zip's member that is packed in a way Python does not know
+)
+"""What reading an archive raises where it is damaged or cannot be read."""
 
 _TABLES = (".csv", ".tsv", ".parquet")
 _TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
@@ -235,7 +243,7 @@ def _members_of_zip(file: str, reading: Reading) -> Iterator[Item]:
                         yield Item(path, kind="broken", reason="encrypted")
                     else:
                         yield Item(path, file, "zip", number, member.file_size)
-    except (zipfile.BadZipFile, OSError) as error:
+    except DAMAGED_ARCHIVE as error:
         raise UsageError(f"{file} is no zip archive that can be read: {error}.") from None
 
 
@@ -251,7 +259,7 @@ def _members_of_tar(file: str, reading: Reading) -> Iterator[Item]:
                         yield Item(path, file, "tar", member.offset_data, member.size)
                     else:
                         yield Item(path, kind="broken", reason="not a file but a link or device")
-    except (tarfile.TarError, EOFError, OSError) as error:
+    except DAMAGED_ARCHIVE as error:
         raise UsageError(f"{file} is no tar archive that can be read: {error}.") from None
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
-from regraft.inputs import Item
+from regraft.inputs import DAMAGED_ARCHIVE, Item
 from regraft.photos import Limits, UnreadablePhoto, read_bytes, too_many_bytes
 from regraft.tfrecord import bytes_feature
 
@@ -42,7 +41,7 @@ class ItemReader:
             raise too_many_bytes(item.size, self.limits.bytes)
         try:
             return self._read_held(item)
-        except (OSError, EOFError, zlib.error, zipfile.BadZipFile, tarfile.TarError, NotImplementedError) as error:
+        except DAMAGED_ARCHIVE as error:
             self.__exit__()  # a stream that failed may be anywhere
             reason = f"damaged in its archive: {str(error).lower() or type(error).__name__}"
             raise UnreadablePhoto(

@@ -7,6 +7,7 @@ import tarfile
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pyarrow
 import pyarrow.parquet
 import pytest
@@ -195,6 +196,20 @@ def test_links_in_a_tar_and_damaged_members_of_a_zip_keep_their_row(tmp_path: Pa
         with pytest.raises(UnreadablePhoto, match="in its archive: "):
             reader.read(items[1])
         assert reader.read(items[2]) == b"fine"
+
+
+@pytest.mark.parametrize("suffix", [".tar.bz2", ".tar.xz"])  # gzip notices at its end alone
+def test_a_compressed_archive_that_is_damaged_in_its_middle_is_refused(tmp_path: Path, suffix: str):
+    noise = np.random.default_rng(0).bytes(60_000)
+    file = Path(make_archive(tmp_path, suffix, {"a.jpg": noise, "b.jpg": noise[::-1]}))
+    data = bytearray(file.read_bytes())
+    data[40_000:40_400] = b"\0" * 400
+    whole = list(expand_inputs([str(file)]))
+    file.write_bytes(data)
+    with ItemReader(Limits(), feature="") as reader, pytest.raises(UnreadablePhoto, match="in its archive: "):
+        reader.read(whole[0])
+    with pytest.raises(UsageError, match="is no tar archive that can be read: "):
+        names_of([str(file)])
 
 
 def write_shard(file: Path, photos: list[bytes], feature: str = "image/encoded") -> None:
