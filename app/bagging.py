@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import tensorflow as tf
 
 from regraft.augment.policy import AugmentPolicy, make_train_view
 from regraft.cache import cache_folder
-from regraft.features import FeatureCache, extract_features
+from regraft.features import FeatureCache, extract_features, features_made_by
 from regraft.head import Head
 from regraft.models.classifier import feature_extractor
 from regraft.parallel import map_ordered
@@ -20,8 +21,8 @@ from regraft.records import Record
 from regraft.session import Session
 from regraft.sources import is_plain_jpeg, labels_of, tensorflow_path, upright_size
 from regraft.split import group_duplicates
-from regraft.train import features_made_by, solve
-from regraft.views import Infer, make_infer
+from regraft.train import solve
+from regraft.views import make_infer
 
 DRAWS = 2
 """Augmented views of each training photo, beside its plain one."""
@@ -68,39 +69,48 @@ def bagged_heads(
 
 def augmented_features(session: Session) -> list[np.ndarray]:
     """For each of `DRAWS`, float32 [N, C]: features of one augmented view of each image to fit, kept as others are."""
-    infer = make_infer(feature_extractor(session.model), session.device)
-    return [_one_draw(session, infer, draw) for draw in range(DRAWS)]
+    extractor = feature_extractor(session.model)
+    infer, records = make_infer(extractor, session.device), session.roles.fit
+    by_path = {record.path: record for record in records}
+    drawn = []
+    for draw in range(DRAWS):
+        augment, seed = session.recipe.augment.values, session.recipe.seed
+        reader = _AugmentedReader(session.reader.image_size, augment, seed, draw, by_path)
+        cache = FeatureCache(cache_folder(), features_made_by(extractor, reader, session.device))
+        drawn.append(extract_features(records, infer, reader, cache, session.progress))
+    return drawn
 
 
-def _one_draw(session: Session, infer: Infer, draw: int) -> np.ndarray:
-    augment, seed = session.recipe.augment.values, session.recipe.seed
-    made_by = {**features_made_by(session), "augment": augment, "seed": seed, "draw": draw}
-    reader = _AugmentedReader(session.roles.fit, augment, session.reader.image_size, seed=seed, draw=draw)
-    return extract_features(session.roles.fit, infer, reader, FeatureCache(cache_folder(), made_by), session.progress)
-
-
+@dataclass(frozen=True)
 class _AugmentedReader:
     """Reads files as training would see them; what each becomes follows from the seed, the draw and its bytes."""
 
-    def __init__(
-        self, records: Sequence[Record], augment: Mapping[str, object], image_size: int, *, seed: int, draw: int
-    ) -> None:
-        self.image_size = image_size
-        self._records = {record.path: record for record in records}
-        self._view = tf.function(make_train_view(AugmentPolicy(**augment), image_size), autograph=False)
-        self._seed = _seed_of(seed, draw)
+    image_size: int
+    augment: Mapping[str, object]
+    seed: int
+    draw: int
+    records: Mapping[Path, Record]
+
+    def __post_init__(self) -> None:
+        view = tf.function(make_train_view(AugmentPolicy(**self.augment), self.image_size), autograph=False)
+        object.__setattr__(self, "_view", view)
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """All that a view depends on besides the file."""
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "records"}
 
     def read_all(self, paths: Iterable[Path]) -> Iterator[np.ndarray | UnreadablePhoto]:
         """The views of many files, in order."""
         return map_ordered(self._read, paths)
 
     def _read(self, path: Path) -> np.ndarray:
-        record = self._records[path]
+        record = self.records[path]
         height, width = upright_size(record)
-        own = tf.constant([self._seed, zlib.crc32(record.fingerprint.encode()) % 2**31], tf.int32)
+        own = tf.constant([_seed_of(self.seed, self.draw), zlib.crc32(record.fingerprint.encode()) % 2**31], tf.int32)
         with tf.device("CPU:0"):
             encoded = tf.io.read_file(str(tensorflow_path(record)))
-            return self._view(
+            return self._view(  # type: ignore[attr-defined]
                 encoded, tf.constant(height), tf.constant(width), tf.constant(is_plain_jpeg(record)), own
             ).numpy()
 

@@ -6,16 +6,23 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from regraft.atomic import atomic_file
+from regraft.augment.decode import JPEG_TRANSFORM
+from regraft.devices import Device
 from regraft.errors import FolderError
+from regraft.models.digest import network_digest
 from regraft.photos import UnreadablePhoto
 from regraft.progress import Progress
 from regraft.records import Record
+from regraft.versions import describe_versions
 from regraft.views import Infer, infer_all
+
+if TYPE_CHECKING:
+    import keras
 
 _SHARD_IMAGES = 4096
 
@@ -23,8 +30,27 @@ _SHARD_IMAGES = 4096
 class ReadsViews(Protocol):
     """What gives the views of files, such as `regraft.views.ViewReader`."""
 
+    @property
+    def settings(self) -> Mapping[str, object]:
+        """All that a view depends on besides the file."""
+
     def read_all(self, paths: Iterable[Path]) -> Iterator[np.ndarray | UnreadablePhoto]:
         """The views, in order; an unreadable file yields its error."""
+
+
+def features_made_by(extractor: keras.Model, reader: ReadsViews, device: Device) -> dict[str, object]:
+    """All that the features of an image depend on besides the image.
+
+    The network is digested as it is, so whatever changes what it answers changes this, also what is thought of later.
+    """
+    return {
+        "network": network_digest(extractor),
+        "reader": dict(reader.settings),
+        "jpeg_transform": JPEG_TRANSFORM,
+        "precision": device.precision,
+        "device": device.kind,
+        "versions": describe_versions(),
+    }
 
 
 class FeatureCache:

@@ -7,11 +7,9 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from regraft import __version__
 from regraft.devices import Device, check_device, open_device
 from regraft.errors import RunError, UsageError
 from regraft.folder import require_trainable
@@ -24,6 +22,7 @@ from regraft.records import ImageFolder
 from regraft.run import Run, new_run, resumable_run
 from regraft.sources import TFDS_PREFIX, data_fingerprint, load_source
 from regraft.split import Roles, plan_roles
+from regraft.versions import describe_versions
 
 if TYPE_CHECKING:
     import keras
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
 _UNFREEZE_PRETRAINED = 0.6
 Keeps = Literal["better", "last"]
 Leaves = Literal["everything", "model", "answers"]
-_PACKAGES = ("tensorflow", "keras", "numpy", "scipy", "scikit-learn", "pillow")
 
 
 @dataclass
@@ -227,12 +225,6 @@ def build_model(recipe: Recipe, class_count: int, device: Device) -> tuple[keras
             seed=recipe.seed,
         )
     return model, weights_digest(backbone)
-
-
-def describe_versions() -> dict[str, str]:
-    """The versions of everything a result may depend on."""
-    packages = {name: version(name) for name in _PACKAGES}
-    return {"regraft": __version__, "python": platform.python_version(), **packages}
 
 
 def _plan(folder: ImageFolder, recipe: Recipe, *, needs_selection: bool) -> Roles:

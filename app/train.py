@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from regraft.atomic import atomic_file
-from regraft.augment.decode import JPEG_TRANSFORM
 from regraft.cache import cache_folder
 from regraft.conformal import write_calibration
 from regraft.errors import FolderError, RunError, UsageError
 from regraft.export import export_proven, tolerance_for
-from regraft.features import FeatureCache, extract_features
+from regraft.features import FeatureCache, extract_features, features_made_by
 from regraft.finetune import fine_tune
 from regraft.head import Head, choose_l2, solve_head
 from regraft.history import read_history
@@ -30,7 +29,6 @@ from regraft.models.backbones import build_backbone
 from regraft.models.batch_norm import reestimate_batch_norm
 from regraft.models.classifier import backbone_of, feature_extractor, set_head, set_trainable
 from regraft.models.combine_members import cool
-from regraft.models.regularizers import features_depend_on
 from regraft.parallel import map_ordered
 from regraft.photos import UnreadablePhoto
 from regraft.pipeline import TrainingImages
@@ -40,7 +38,7 @@ from regraft.records import Record
 from regraft.report import ReportData, ReportSection, StageRow
 from regraft.roster import write_roster
 from regraft.run import write_json
-from regraft.session import Session, describe_versions
+from regraft.session import Session
 from regraft.sources import is_plain_jpeg, labels_of, tensorflow_path, upright_size
 from regraft.split import group_duplicates
 from regraft.stages import Stage, choose_stage, judge_stage
@@ -195,27 +193,11 @@ def _weights_with(model: keras.Model, head: Head) -> list[np.ndarray]:
 def features_of(session: Session) -> np.ndarray:
     """float32 [N, C]: the frozen backbone's features of the images to fit, to select by and to report on, in order."""
     roles = session.roles
-    infer = make_infer(feature_extractor(session.model), session.device)
-    cache = FeatureCache(cache_folder(), features_made_by(session))
+    extractor = feature_extractor(session.model)
+    infer = make_infer(extractor, session.device)
+    cache = FeatureCache(cache_folder(), features_made_by(extractor, session.reader, session.device))
     records = roles.fit + roles.select + roles.report
     return extract_features(records, infer, session.reader, cache, session.progress)
-
-
-def features_made_by(session: Session) -> dict[str, Any]:
-    """All that the features of an image depend on besides the image."""
-    data = session.recipe.data
-    return {
-        "weights": session.weights_digest,
-        "jpeg_transform": JPEG_TRANSFORM,
-        "backbone": session.recipe.model.backbone,
-        "pooling": session.recipe.model.pooling,
-        "image_size": data.image_size,
-        "crop_fraction": data.crop_fraction,
-        **features_depend_on(session.recipe.regularize.values),
-        "precision": session.device.precision,
-        "device": session.device.kind,
-        "versions": describe_versions(),
-    }
 
 
 def solve(session: Session, features: np.ndarray, labels: np.ndarray, l2: float) -> Head:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import keras
@@ -21,6 +22,7 @@ from regraft.photos import UnreadablePhoto, check_photo, read_bytes, read_uprigh
 Infer = Callable[[np.ndarray], np.ndarray]
 
 
+@dataclass(frozen=True)
 class ViewReader:
     """Reads a file as float32 [image_size, image_size, 3] in [0, 255], upright, aspect ratio kept.
 
@@ -28,18 +30,26 @@ class ViewReader:
     `views` other than "one" a file gives float32 [V, image_size, image_size, 3], see `make_test_views`.
     """
 
-    def __init__(self, image_size: int, crop_fraction: float, views: str = "one") -> None:
-        is_single = views == "one"
-        view = make_view(image_size, crop_fraction) if is_single else make_test_views(image_size, crop_fraction, views)
-        self.image_size = image_size
-        self._view_bytes = tf.function(
+    image_size: int
+    crop_fraction: float
+    views: str = "one"
+
+    def __post_init__(self) -> None:
+        size, fraction = self.image_size, self.crop_fraction
+        view = make_view(size, fraction) if self.views == "one" else make_test_views(size, fraction, self.views)
+        of_bytes = tf.function(
             lambda encoded: view(decode_upright(encoded)),
             autograph=False,
             input_signature=[tf.TensorSpec([], tf.string)],
         )
-        self._view_pixels = tf.function(
-            view, autograph=False, input_signature=[tf.TensorSpec([None, None, 3], tf.uint8)]
-        )
+        pixels = tf.TensorSpec([None, None, 3], tf.uint8)
+        object.__setattr__(self, "_view_bytes", of_bytes)
+        object.__setattr__(self, "_view_pixels", tf.function(view, autograph=False, input_signature=[pixels]))
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """All that a view depends on besides the file: every argument, whatever is added."""
+        return asdict(self)
 
     def read(self, path: Path) -> np.ndarray:
         """The view of one file. Raises UnreadablePhoto with the reason where there is none."""
@@ -50,10 +60,11 @@ class ViewReader:
         with tf.device("CPU:0"):
             if tensorflow_reads(check_photo(encoded, max_pixels=max_pixels)):
                 try:
-                    return self._view_bytes(encoded).numpy()
+                    return self._view_bytes(encoded).numpy()  # type: ignore[attr-defined]
                 except tf.errors.InvalidArgumentError:
                     pass  # Pillow either reads it after all or says what is broken
-            return self._view_pixels(read_upright_rgb(encoded, max_pixels=max_pixels)).numpy()
+            pixels = read_upright_rgb(encoded, max_pixels=max_pixels)
+            return self._view_pixels(pixels).numpy()  # type: ignore[attr-defined]
 
     def read_all(self, paths: Iterable[Path]) -> Iterator[np.ndarray | UnreadablePhoto]:
         """The views of many files, in order; an unreadable one yields its error."""

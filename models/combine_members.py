@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -12,6 +10,7 @@ import numpy as np
 from keras import layers, ops
 
 from regraft.models.classifier import HEAD, backbone_of, cool_head
+from regraft.models.digest import GraphDigest, network_digest
 from regraft.models.surgery import inputs_of, producer
 
 Rule = Literal["probabilities", "logits"]
@@ -154,7 +153,7 @@ def _member_logits(members: Sequence[keras.Model], inputs: keras.KerasTensor) ->
     """The logits of each member, in order; what is equal in their networks is called once."""
     groups: dict[str, list[int]] = {}
     for place, member in enumerate(members):
-        groups.setdefault(_digest_of(_trunk_layers(member)), []).append(place)
+        groups.setdefault(network_digest(_trunk(member, place)), []).append(place)
     distinct = [members[places[0]] for places in groups.values()]
     shared = _SharedStem.of(distinct, inputs)
     logits: dict[int, Any] = {}
@@ -189,10 +188,10 @@ class _SharedStem:
     @classmethod
     def of(cls, members: Sequence[keras.Model], inputs: keras.KerasTensor) -> _SharedStem | None:
         """The longest stem that all of these members have in common; None where there is none worth it."""
-        if len(members) < 2 or len({_digest_of(_layers_before(member)) for member in members}) > 1:
+        if len(members) < 2:
             return None
         backbones = [backbone_of(member) for member in members]
-        common = _count_equal([[_digest_of([layer]) for layer in backbone.layers] for backbone in backbones])
+        common = _count_equal([_layer_digests(member) for member in members])
         cuts = set.intersection(*(_cuts(backbone) for backbone in backbones))
         depth = max((cut for cut in cuts if cut <= common), default=0)
         return cls(members[0], depth, inputs) if depth > 1 else None
@@ -233,22 +232,9 @@ def _copy_head(member: keras.Model, place: int) -> keras.Layer:
     return head
 
 
-def _trunk_layers(member: keras.Model) -> list[keras.Layer]:
-    head = member.get_layer(HEAD)
-    return [layer for layer in member._flatten_layers() if layer is not head and not isinstance(layer, keras.Model)]
-
-
-def _layers_before(member: keras.Model) -> Sequence[keras.Layer]:
-    return member.layers[: member.layers.index(backbone_of(member))]
-
-
-def _digest_of(layers_: Sequence[keras.Layer]) -> str:
-    """Changes with anything that decides what these layers compute: kinds, options and weights, not their names."""
-    digest = hashlib.blake2b(digest_size=16)
-    for layer in layers_:
-        config = {key: value for key, value in layer.get_config().items() if key not in ("name", "trainable", "seed")}
-        digest.update(f"{type(layer).__name__} {json.dumps(config, sort_keys=True, default=str)}".encode())
-        for variable in layer.weights:
-            if variable.dtype.startswith(("float", "bfloat")):
-                digest.update(np.ascontiguousarray(ops.convert_to_numpy(variable)).tobytes())
-    return digest.hexdigest()
+def _layer_digests(member: keras.Model) -> list[str]:
+    """For each layer of a member's backbone, the digest of what it gives and of all before it."""
+    backbone = backbone_of(member)
+    given = GraphDigest(member)
+    inner = GraphDigest(backbone, [given.of(tensor) for tensor in inputs_of(backbone)])
+    return [inner.of(layer.output) for layer in backbone.layers]

@@ -36,13 +36,11 @@ class Regularizer:
         place: what it makes. "backbone": it takes a backbone and returns another with the same weights; "maps": a layer
             on [N, h, w, C] before the global pooling; "features": a layer on the pooled [N, C]; "head": it takes the
             number of classes and returns the layer that stands in for the dense head.
-        changes_inference: whether the features of a photo depend on it at inference too.
     """
 
     options: Mapping[str, Option]
     make: str
     place: Place
-    changes_inference: bool = False
 
     @property
     def switch(self) -> str:
@@ -75,7 +73,6 @@ REGULARIZERS: dict[str, Regularizer] = {
         {"scaled_dropout": Option("rate", 0.0, "[0, 1)")},
         make="dropout:make_scaled_dropout",
         place="features",
-        changes_inference=True,
     ),
     "spatial_dropout": Regularizer(
         {"spatial_dropout": Option("rate", 0.0, "[0, 1)")},
@@ -105,13 +102,11 @@ REGULARIZERS: dict[str, Regularizer] = {
         {"fractional_pooling": Option("ratio", 0.0, "0 or (1, 2)"), **_REGIONS},
         make="fractional_pooling:replace_max_pools",
         place="backbone",
-        changes_inference=True,
     ),
     "fractional_head_pooling": Regularizer(
         {"fractional_head_pooling": Option("ratio", 0.0, "0 or (1, 2)"), **_REGIONS},
         make="fractional_pooling:make_fractional_head_pooling",
         place="maps",
-        changes_inference=True,
     ),
 }
 """Every regularizer, in the order in which those of one place follow each other."""
@@ -139,9 +134,3 @@ def register_layers() -> None:
     import_module("regraft.models.combine_members")
     for row in REGULARIZERS.values():
         import_module(f"regraft.models.{row.make.partition(':')[0]}")
-
-
-def features_depend_on(choices: Mapping[str, Any]) -> dict[str, Any]:
-    """The values of [regularize] that a photo's features depend on: those of what also acts at inference."""
-    rows = [row for row in REGULARIZERS.values() if row.changes_inference and row.is_on(choices)]
-    return {key: choices[key] for row in rows for key in row.options if key in choices}

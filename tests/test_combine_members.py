@@ -103,6 +103,22 @@ def test_members_with_the_same_network_share_it(images):
     )
 
 
+def test_members_that_differ_only_in_a_seed_of_inference_answer_as_they_do_alone():
+    images = np.random.default_rng(0).uniform(0, 255, (4, 56, 56, 3)).astype(np.float32)
+    backbones = [build_backbone("tiny", image_size=56) for _ in range(2)]
+    members = [
+        build_classifier(
+            backbone, preprocessing="tf", class_count=3, seed=seed, regularize={"fractional_head_pooling": 1.4}
+        )
+        for seed, backbone in enumerate(backbones)
+    ]
+    members[1].set_weights(members[0].get_weights())
+    alone = [np.asarray(member(images)) for member in members]
+    assert np.abs(alone[0] - alone[1]).max() > 1e-3  # the seed decides which regions are pooled
+    ensemble = combine(members, rule="logits")
+    np.testing.assert_allclose(ensemble(images), np.mean(alone, axis=0), atol=1e-5)
+
+
 def fine_tuned(seed: int, frozen_part: float = 0.5) -> keras.Model:
     """A classifier whose last layers are not those of `classifier()`."""
     member, other = classifier(), classifier(seed)

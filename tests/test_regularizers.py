@@ -5,7 +5,7 @@ from types import ModuleType
 
 import pytest
 
-from regraft.models.regularizers import REGULARIZERS, Option, Regularizer, active, features_depend_on
+from regraft.models.regularizers import REGULARIZERS, Option, Regularizer, active
 from regraft.recipe import Recipe, load_recipe
 
 OFF = Recipe().regularize.values
@@ -47,17 +47,6 @@ def test_a_maker_is_given_its_inputs_its_options_by_argument_and_the_seed(monkey
     row = Regularizer({"a": Option("rate", 0.0, "[0, 1)"), "b": Option("kind", "x", "x|y")}, "example:make", "head")
     built = row.build("input", choices={"a": 0.5, "c": 9}, seed=3, name="head")
     assert built == (("input",), {"rate": 0.5, "kind": "x", "seed": 3, "name": "head"})
-
-
-def test_features_depend_on_what_acts_at_inference_alone():
-    asked = {"regularize.dropout": 0.5, "regularize.stochastic_depth": 0.8, "regularize.fractional_head_pooling": 1.5}
-    values = load_recipe("balanced", asked).regularize.values
-    assert features_depend_on(values) == {
-        "fractional_head_pooling": 1.5,
-        "fractional_regions": "pseudorandom",
-        "fractional_overlapping": True,
-    }
-    assert features_depend_on(OFF) == {}
 
 
 def test_a_key_that_two_regularizers_share_is_the_same_for_both():

@@ -286,6 +286,26 @@ def test_a_pretrained_backbone_serves_another_training(photo_folder: PhotoFolder
     assert all(np.array_equal(left, right) for left, right in zip(learned[:-2], used[:-2], strict=True))
 
 
+def test_features_that_follow_from_a_seed_are_not_taken_for_those_of_another(
+    photo_folder: PhotoFolder, tmp_path: Path, without_export
+):
+    photos = photo_folder({"cat": 12, "dog": 12})
+    edits = ("regularize.fractional_head_pooling=1.4", "data.split_seed=0")
+    options = [*FAST, "--image-size", 56, *(word for edit in edits for word in ("--set", edit))]
+    for seed in (0, 1):  # with one cache
+        run, measured = tmp_path / f"seed{seed}", tmp_path / f"measured{seed}"
+        assert run_regraft("train", photos, *options, "--seed", seed, "--out", run).code == 0
+        assert run_regraft("evaluate", run, "--out", measured).code == 0
+        said, answered = (scores_in(folder / "predictions.csv") for folder in (run, measured))
+        np.testing.assert_allclose(said, answered, atol=1e-5)
+
+
+def scores_in(file: Path) -> list[float]:
+    """The scores of "cat", which is the first label or not."""
+    with file.open(newline="") as rows:
+        return [float(row["score" if row["label"] == "cat" else "score_2"]) for row in csv.DictReader(rows)]
+
+
 def test_the_users_files_stay_as_they_are(photo_folder: PhotoFolder, tmp_path: Path, without_export):
     photos = photo_folder({"ant": 3, "bee": 3})
     draw_photo(0, seed=77).save(photos / "ant/scan.tif")

@@ -1,0 +1,144 @@
+"""What a network is, in 32 hexadecimal digits: computed from its graph, its configuration and its weights.
+
+Features are kept on disk, and ensembles run what their members have in common once. Both must know when two networks
+give the same answers. Nothing here lists what decides that: whatever a layer's configuration holds counts, seeds
+included, since some layers draw at inference too. So a new layer, or a new option of one, is noticed by itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+_DECIDE_NOTHING = ("name", "trainable")  # at inference, of any layer
+
+
+def network_digest(model: keras.Model) -> str:
+    """32 hexadecimal digits that change with anything that decides what the functional `model` answers at inference."""
+    graph = GraphDigest(model)
+    return _hash(*(graph.of(tensor) for tensor in model.outputs))
+
+
+class GraphDigest:
+    """Digests of the tensors in the graph of a functional model: each of its operation and of what that is given.
+
+    Names do not matter, nor whether layers are wrapped in a model inside the model, nor layers that hand their input
+    through at inference, as dropout does.
+
+    Args:
+        model: whose graph it is.
+        inputs: digests of the model's inputs; left out, their shapes and dtypes are.
+    """
+
+    def __init__(self, model: keras.Model, inputs: Sequence[str] | None = None) -> None:
+        if inputs is None:
+            inputs = [f"{place} {tensor.shape[1:]} {tensor.dtype}" for place, tensor in enumerate(model.inputs)]
+        self._known = {_key(tensor): digest for tensor, digest in zip(model.inputs, inputs, strict=True)}
+
+    def of(self, tensor: Any) -> str:
+        """The digest of a `KerasTensor` of the graph."""
+        waiting = [tensor]  # a stack: deep networks nearly reach Python's limit of nested calls
+        while waiting:
+            node = _node(waiting[-1])
+            if _key(waiting[-1]) in self._known:
+                waiting.pop()
+            elif unknown := [each for each in node.input_tensors if _key(each) not in self._known]:
+                waiting += unknown
+            else:
+                self._visit(node)
+        return self._known[_key(tensor)]
+
+    def _visit(self, node: Any) -> None:
+        inputs = [self._known[_key(tensor)] for tensor in node.input_tensors]
+        for tensor, digest in zip(node.outputs, _outputs(node, inputs), strict=True):
+            self._known[_key(tensor)] = digest
+
+
+def _outputs(node: Any, inputs: list[str]) -> list[str]:
+    """The digests of what one call of an operation gives."""
+    operation = node.operation
+    if isinstance(operation, keras.Model) and getattr(operation, "inputs", None):
+        inner = GraphDigest(operation, inputs)
+        return [inner.of(tensor) for tensor in operation.outputs]
+    if _hands_through(operation, node):
+        return inputs
+    own = _hash(_describe(operation), _describe_arguments(node), *map(_bytes_of, _weights(operation)), *inputs)
+    return [f"{own}.{place}" for place in range(len(node.outputs))]
+
+
+def _hands_through(operation: Any, node: Any) -> bool:
+    """Whether the layer returns its very input at inference: it is asked."""
+    if not isinstance(operation, keras.Layer) or len(node.input_tensors) != 1 or len(node.outputs) != 1:
+        return False
+    given = node.input_tensors[0]
+    if keras.backend.standardize_dtype(given.dtype) != operation.compute_dtype or not _takes_training(operation):
+        return False
+    try:
+        with keras.StatelessScope():
+            return operation.call(given, training=False) is given
+    except Exception:  # a layer that cannot be asked is one that counts
+        return False
+
+
+def _takes_training(layer: keras.Layer) -> bool:
+    return bool(getattr(layer, "_call_has_training_arg", False))
+
+
+def _describe(operation: Any) -> str:
+    kind = type(operation)
+    config = {key: value for key, value in operation.get_config().items() if key not in _DECIDE_NOTHING}
+    return f"{kind.__module__}.{kind.__qualname__} {_as_text(config)}"
+
+
+def _describe_arguments(node: Any) -> str:
+    """What an operation is called with besides tensors, such as the number that it multiplies by."""
+    tensors = {id(tensor): place for place, tensor in enumerate(node.input_tensors)}
+    named = {key: value for key, value in node.arguments.kwargs.items() if key != "training"}
+
+    def plain(value: Any) -> Any:
+        return f"<input {tensors[id(value)]}>" if id(value) in tensors else value
+
+    return _as_text(keras.tree.map_structure(plain, [list(node.arguments.args), named]))
+
+
+def _as_text(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, default=_serialized)
+
+
+def _serialized(value: Any) -> Any:
+    if keras.ops.is_tensor(value) or isinstance(value, np.ndarray | np.generic):
+        return _bytes_of(value).hex()
+    return keras.saving.serialize_keras_object(value)
+
+
+def _weights(operation: Any) -> Sequence[Any]:
+    return operation.weights if isinstance(operation, keras.Layer) else ()
+
+
+def _bytes_of(tensor: Any) -> bytes:
+    array = np.ascontiguousarray(ops.convert_to_numpy(tensor))
+    return f"{array.dtype} {array.shape} ".encode() + array.tobytes()
+
+
+def _key(tensor: Any) -> tuple[int, int, int]:
+    history = tensor._keras_history
+    return id(history.operation), history.node_index, history.tensor_index
+
+
+def _node(tensor: Any) -> Any:
+    history = tensor._keras_history
+    return history.operation._inbound_nodes[history.node_index]
+
+
+def _hash(*parts: str | bytes) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        encoded = part.encode() if isinstance(part, str) else part
+        digest.update(len(encoded).to_bytes(8, "little") + encoded)
+    return digest.hexdigest()

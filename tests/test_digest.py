@@ -1,0 +1,138 @@
+"""What two networks have in common is computed from them: whatever changes an answer changes the digest."""
+
+import sys
+from types import ModuleType
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from regraft.devices import open_device
+from regraft.features import features_made_by
+from regraft.models.backbones import BACKBONES, build_backbone
+from regraft.models.classifier import build_classifier, feature_extractor
+from regraft.models.combine_members import combine
+from regraft.models.digest import network_digest
+from regraft.models.regularizers import REGULARIZERS, Option, Regularizer
+from regraft.views import ViewReader
+
+SIZE = 32
+
+
+def classifier(seed: int = 0, *, weights_seed: int = 0, name: str = "tiny", size: int = SIZE, **options) -> keras.Model:
+    backbone = build_backbone(name, image_size=size, seed=weights_seed)
+    return build_classifier(
+        backbone, preprocessing=BACKBONES[name].preprocessing, class_count=3, seed=seed, regularize=options
+    )
+
+
+def digest(**options: Any) -> str:
+    return network_digest(feature_extractor(classifier(**options)))
+
+
+@pytest.mark.parametrize("name", ["tiny", "mobilenet_v2", pytest.param("inception_resnet_v2", marks=pytest.mark.slow)])
+def test_a_network_that_is_built_again_is_the_same_under_other_names(name):
+    size = max(BACKBONES[name].min_image_size, 32)
+    assert digest(name=name, size=size) == digest(name=name, size=size)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"weights_seed": 1},
+        {"size": 48},
+        {"fractional_head_pooling": 1.4},
+        {"scaled_dropout": 0.1},
+        {"fractional_head_pooling": 1.4, "fractional_overlapping": False},
+        {"fractional_head_pooling": 1.4, "seed": 1},
+    ],
+)
+def test_weights_size_options_and_seeds_of_inference_all_count(change):
+    others = [{}, {"fractional_head_pooling": 1.4}]
+    assert digest(**change) not in [digest(**other) for other in others if other != change]
+
+
+def test_preprocessing_counts():
+    backbones = [build_backbone("tiny", image_size=SIZE) for _ in range(2)]
+    tf, torch = (
+        build_classifier(backbone, preprocessing=kind, class_count=3)
+        for backbone, kind in zip(backbones, ("tf", "torch"), strict=True)
+    )
+    assert network_digest(feature_extractor(tf)) != network_digest(feature_extractor(torch))
+
+
+@pytest.mark.parametrize("noise", [{"dropout": 0.5}, {"spatial_dropout": 0.2}, {"stochastic_depth": (1.0, 0.5)}])
+def test_what_hands_its_input_through_at_inference_does_not_count(noise):
+    assert digest(**noise) == digest(**noise, seed=7) == digest()
+
+
+def test_a_number_that_an_operation_is_called_with_counts():
+    def scaled(by: float) -> keras.Model:
+        inputs = keras.Input((4,))
+        return keras.Model(inputs, keras.ops.multiply(inputs, by))
+
+    assert network_digest(scaled(2.0)) == network_digest(scaled(2.0)) != network_digest(scaled(3.0))
+
+
+def test_the_order_of_inputs_and_which_tensor_goes_where_count():
+    def joined(swap: bool) -> keras.Model:
+        inputs = keras.Input((4,))
+        one, two = keras.layers.Rescaling(2.0)(inputs), keras.layers.Rescaling(3.0)(inputs)
+        return keras.Model(inputs, keras.layers.Concatenate()([two, one] if swap else [one, two]))
+
+    assert network_digest(joined(True)) != network_digest(joined(False))
+
+
+def test_a_model_inside_a_model_is_what_is_in_it():
+    inputs = keras.Input((4,))
+    layer = keras.layers.Rescaling(2.0)
+    inner = keras.Model(inputs, layer(inputs))
+    outer = keras.Input((4,))
+    assert network_digest(keras.Model(outer, inner(outer))) == network_digest(inner)
+
+
+class Planted(keras.layers.Layer):
+    """A layer that nobody has told anything of: it bends the features at inference, by an option."""
+
+    def __init__(self, bend: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.bend = bend
+
+    def call(self, inputs: Any) -> Any:
+        return keras.ops.tanh(self.bend * inputs)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "bend": self.bend}
+
+
+@pytest.fixture
+def planted(monkeypatch: pytest.MonkeyPatch) -> str:
+    """The recipe key of a new regularizer that changes inference and says so nowhere but in its configuration."""
+    module = ModuleType("regraft.models.planted")
+    module.make_planted = lambda *, bend, seed: Planted(bend, name="planted")  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "regraft.models.planted", module)
+    row = Regularizer({"planted": Option("bend", 0.0, ">= 0")}, make="planted:make_planted", place="features")
+    monkeypatch.setitem(REGULARIZERS, "planted", row)
+    return "planted"
+
+
+def test_the_cache_notices_a_new_layer_option_by_itself(planted):
+    reader, device = ViewReader(SIZE, 1.0), open_device("cpu")
+    keys = [
+        features_made_by(feature_extractor(classifier(**{planted: bend})), reader, device) for bend in (0.0, 1.0, 2.0)
+    ]
+    assert keys[0] != keys[1] != keys[2] != keys[0]
+
+
+def test_a_shared_trunk_notices_a_new_layer_option_by_itself(planted):
+    images = np.random.default_rng(0).uniform(0, 255, (4, SIZE, SIZE, 3)).astype(np.float32)
+    members = [classifier(**{planted: bend}) for bend in (0.1, 3.0)]
+    expected = np.mean([np.asarray(member(images)) for member in members], axis=0)
+    np.testing.assert_allclose(combine(members, rule="logits")(images), expected, atol=1e-5)
+
+
+def test_every_argument_of_a_reader_is_part_of_what_features_depend_on():
+    extractor, device = feature_extractor(classifier()), open_device("cpu")
+    readers = [ViewReader(SIZE, 1.0), ViewReader(SIZE, 0.8), ViewReader(SIZE, 1.0, "flip")]
+    assert len({str(features_made_by(extractor, reader, device)) for reader in readers}) == 3
