@@ -31,7 +31,7 @@ check: .venv/.installed-dev types  ## run the linter, the formatter and the type
 types:  ## make .types/, the package as type checkers find it
 	@rm -rf .types && mkdir -p .types/regraft
 	@ln -s ../../models ../../augment .types/regraft/
-	@for file in app/*.py; do ln -s ../../$$file .types/regraft/; done
+	@for entry in app/*; do ln -s ../../$$entry .types/regraft/; done
 
 # setuptools would pack what an earlier build left in build/.
 wheel: .venv/.installed-dev  ## build the wheel into dist/
