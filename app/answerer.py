@@ -13,7 +13,7 @@ from regraft.errors import UsageError
 from regraft.exports import Export
 from regraft.inputs import Item
 from regraft.item_bytes import ItemReader
-from regraft.parallel import cores, map_ordered
+from regraft.machine.threads import cores, map_ordered
 from regraft.photo_view import read_view
 from regraft.photos import Limits, UnreadablePhoto
 from regraft.records import Prediction

@@ -11,11 +11,11 @@ import numpy as np
 import tensorflow as tf
 
 from regraft.augment.policy import AugmentPolicy, make_train_view
-from regraft.cache import cache_folder
 from regraft.features import FeatureCache, extract_features, features_made_by
 from regraft.head import Head
+from regraft.machine.cache import cache_folder
+from regraft.machine.threads import map_ordered
 from regraft.models.classifier import feature_extractor
-from regraft.parallel import map_ordered
 from regraft.photos import UnreadablePhoto
 from regraft.records import Record
 from regraft.session import Session

@@ -12,8 +12,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from regraft.atomic import atomic_file
 from regraft.errors import RunError
+from regraft.machine.files import atomic_file
 
 _BEST = "best.npz"
 

@@ -269,7 +269,7 @@ def _ensemble(sources: tuple[str, ...], budget: str | None, photos: Path | None,
         plan = Plan(_request(sources[0], **options), **choices)
         return ensemble_runs([Path(run) for run in sources], plan, photos=photos, progress=_progress())
     request = _request(sources[0], **options)
-    from regraft.devices import start_tensorflow
+    from regraft.machine.devices import start_tensorflow
 
     start_tensorflow()
     if budget:
@@ -322,7 +322,7 @@ def augment_preview(
         raise UsageError(f"--out must end in .png or .jpg; received {out}.")
     changes = dict(parse_edit(edit) for edit in edits)
     choices = load_recipe(recipe, changes | ({} if seed is None else {"seed": seed}))
-    from regraft.devices import start_tensorflow
+    from regraft.machine.devices import start_tensorflow
 
     start_tensorflow()
     from regraft.preview import write_preview
@@ -644,7 +644,7 @@ def _start_tensorflow_for(run: Path) -> None:
     from regraft.run import open_run
 
     open_run(run)
-    from regraft.devices import start_tensorflow
+    from regraft.machine.devices import start_tensorflow
 
     start_tensorflow()
 

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from regraft.arms import Arm
-from regraft.atomic import write_text
 from regraft.curves import draw_accuracies, draw_curves, write_curves
 from regraft.errors import RegraftError, RunError, UsageError
 from regraft.history import read_history
 from regraft.losses import losses_of
+from regraft.machine.files import write_text
 from regraft.members import train_run
 from regraft.metrics import measure
 from regraft.paired import paired_difference, verdict

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from regraft.atomic import atomic_file
 from regraft.errors import RunError, UsageError
+from regraft.machine.files import atomic_file
 
 UNKNOWN = "unknown"
 

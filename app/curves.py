@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from regraft.atomic import atomic_file, write_text
+from regraft.machine.files import atomic_file, write_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from regraft.atomic import atomic_file, write_text
 from regraft.combination import CurvePoint, accuracy_by_size, disagreement
 from regraft.curves import COLORS, legend_below, make_figure, plain_axes
-from regraft.devices import Device
 from regraft.losses import losses_of
+from regraft.machine.devices import Device
+from regraft.machine.files import atomic_file, write_text
 from regraft.metrics import expected_calibration_error
 from regraft.metrics import paired_difference as paired_accuracies
 from regraft.paired import Difference, paired_difference, verdict

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from regraft.devices import open_device
 from regraft.ensemble import (
     Made,
     Member,
@@ -21,6 +20,7 @@ from regraft.ensemble import (
 from regraft.errors import RunError, UsageError
 from regraft.evaluate import renumber
 from regraft.folder import plural
+from regraft.machine.devices import open_device
 from regraft.progress import Progress, Silent
 from regraft.records import ImageFolder
 from regraft.roster import read_roster

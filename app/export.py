@@ -18,10 +18,10 @@ import tensorflow as tf
 
 from regraft.augment.decode import decode_upright
 from regraft.augment.view import make_view
-from regraft.devices import Device
 from regraft.errors import ExportError, RunError
 from regraft.exports import Export
 from regraft.judge import logits_of
+from regraft.machine.devices import Device
 from regraft.models.classifier import answering_model, embedding_size
 from regraft.progress import Progress
 from regraft.proof import Proof

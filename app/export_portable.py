@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from regraft.atomic import write_text
 from regraft.errors import ExportError, UsageError
 from regraft.export import proof_records
 from regraft.export_formats import write_network
 from regraft.exports import Export
 from regraft.judge import logits_of
+from regraft.machine.files import write_text
 from regraft.model_card import model_card
 from regraft.models.classifier import answering_model, embedding_size
 from regraft.progress import Progress

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from regraft.atomic import write_text
 from regraft.errors import RunError, UsageError
+from regraft.machine.files import write_text
 
 FORMAT_VERSION = 1
 PRECISIONS = ("float32", "float16", "bfloat16", "int8")

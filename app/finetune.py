@@ -19,9 +19,9 @@ from keras.optimizers.schedules import LearningRateSchedule
 
 from regraft.augment.policy import AugmentPolicy
 from regraft.checkpoints import Checkpoints
-from regraft.devices import Device
 from regraft.errors import UsageError
 from regraft.history import write_history
+from regraft.machine.devices import Device
 from regraft.models import optimizers
 from regraft.models.classifier import backbone_of
 from regraft.models.l2_sp import L2SPModel

@@ -14,7 +14,7 @@ from typing import Literal
 from unicodedata import category
 
 from regraft.errors import FolderError
-from regraft.parallel import map_ordered
+from regraft.machine.threads import map_ordered
 from regraft.photos import IMAGE_SUFFIXES, Photo, UnreadablePhoto, inspect_photo
 from regraft.progress import Progress, Silent
 from regraft.records import ImageFolder, Record, SetAside

@@ -7,7 +7,7 @@ import io
 from pathlib import Path
 from typing import Any
 
-from regraft.atomic import write_text
+from regraft.machine.files import write_text
 
 HISTORY_COLUMNS = (
     "phase",

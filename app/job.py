@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from regraft.answers import Columns, TableFormat
-from regraft.atomic import atomic_file, write_text
 from regraft.errors import UsageError
 from regraft.inputs import Item
+from regraft.machine.files import atomic_file, write_text
 from regraft.records import Prediction
 
 SHARD_ROWS = 1024

@@ -21,9 +21,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, cast
 
-from regraft import ray_cluster
-from regraft.devices import start_tensorflow
 from regraft.errors import RegraftError, RunError, UsageError
+from regraft.machine import ray_cluster
+from regraft.machine.devices import start_tensorflow
 from regraft.progress import Progress, Ticker
 from regraft.recipe import make_recipe
 from regraft.run import Run

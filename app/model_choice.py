@@ -14,10 +14,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 from regraft.answerer import Answerer, Wanted, answerer_of_export, answerer_of_run
-from regraft.atomic import write_text
 from regraft.errors import UsageError
 from regraft.exports import PRECISIONS, Export, find_exports, is_export, read_export
-from regraft.parallel import cores
+from regraft.machine.files import write_text
+from regraft.machine.threads import cores
 from regraft.progress import Progress
 from regraft.run import Run, open_run
 from regraft.runtimes import RUNTIMES, check_runtime, is_installed

@@ -23,7 +23,7 @@ import numpy as np
 import simplejpeg
 from PIL import Image, UnidentifiedImageError, features
 
-from regraft.atomic import atomic_file
+from regraft.machine.files import atomic_file
 
 MAX_PIXELS = 178_956_970  # Pillow's own limit for a decompression bomb, which there is only a warning
 

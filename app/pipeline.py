@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from regraft.augment.policy import AugmentPolicy, make_batch_op, make_train_view
-from regraft.parallel import cores
+from regraft.machine.threads import cores
 
 
 @dataclass(frozen=True)

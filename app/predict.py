@@ -34,11 +34,11 @@ from regraft.job import (
     write_inputs,
     write_plan,
 )
+from regraft.machine.ray_cluster import check_engine
+from regraft.machine.threads import cores
 from regraft.model_choice import TOLERANCE, ModelChoice, Source, choose, open_source
-from regraft.parallel import cores
 from regraft.predict_ray import answer_over_ray
 from regraft.progress import Progress, Silent, Ticker
-from regraft.ray_cluster import check_engine
 from regraft.records import Prediction
 
 _ROWS_AT_A_TIME = 64  # of what goes to a pipe

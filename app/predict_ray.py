@@ -12,8 +12,8 @@ from regraft.errors import RegraftError, RunError
 from regraft.inputs import Item
 from regraft.item_bytes import ItemReader
 from regraft.job import Job, Shard, encode
+from regraft.machine.ray_cluster import import_ray, ray_cluster
 from regraft.model_choice import ModelChoice
-from regraft.ray_cluster import import_ray, ray_cluster
 
 _MOST_RESTARTS = 3
 Result = tuple[Shard, bytes, dict[str, int]]

@@ -11,10 +11,10 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image, ImageDraw, ImageFont
 
-from regraft.atomic import atomic_file
 from regraft.augment.policy import AugmentPolicy, make_batch_op, make_train_view
 from regraft.augment.table import AUGMENTATIONS
 from regraft.errors import FolderError
+from regraft.machine.files import atomic_file
 from regraft.photos import UnreadablePhoto
 from regraft.progress import Progress
 from regraft.records import ImageFolder, Record

@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 from scipy.ndimage import uniform_filter1d
 
-from regraft.atomic import atomic_file, write_text
 from regraft.curves import COLORS, make_figure, plain_axes
 from regraft.errors import UsageError
+from regraft.machine.files import atomic_file, write_text
 
 _SMOOTHING = 0.9
 _DIVERGED = 4.0  # times the lowest smoothed loss

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from regraft.atomic import write_text
 from regraft.errors import RunError
+from regraft.machine.files import write_text
 from regraft.records import Record
 from regraft.split import Roles
 

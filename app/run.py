@@ -11,8 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from regraft.atomic import write_text
 from regraft.errors import RunError
+from regraft.machine.files import write_text
 from regraft.recipe import Recipe, load_recipe
 
 

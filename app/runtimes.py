@@ -94,7 +94,7 @@ def open_network(export: Export) -> Network:
 
 
 def _open_tensorflow(export: Export) -> Network:
-    from regraft.devices import start_tensorflow
+    from regraft.machine.devices import start_tensorflow
 
     start_tensorflow()
     import tensorflow as tf

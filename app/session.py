@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from regraft.devices import Device, check_device, open_device
 from regraft.errors import RunError, UsageError
 from regraft.folder import require_trainable
+from regraft.machine.devices import Device, check_device, open_device
+from regraft.machine.versions import describe_versions
 from regraft.models.backbones import BACKBONES, check_backbone, default_weights, find_weights
 from regraft.models.optimizer_table import OPTIMIZERS
 from regraft.progress import Progress, Silent
@@ -22,7 +23,6 @@ from regraft.records import ImageFolder
 from regraft.run import Run, new_run, resumable_run
 from regraft.sources import TFDS_PREFIX, data_fingerprint, load_source
 from regraft.split import Roles, plan_roles
-from regraft.versions import describe_versions
 
 if TYPE_CHECKING:
     import keras

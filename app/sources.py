@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from regraft.cache import cache_folder
 from regraft.errors import FolderError
 from regraft.folder import scan_folder
+from regraft.machine.cache import cache_folder
 from regraft.photos import UnreadablePhoto, tensorflow_reads, transcode_to_png
 from regraft.progress import Progress
 from regraft.records import ImageFolder, Record

@@ -20,9 +20,9 @@ from urllib.parse import urlsplit
 import numpy as np
 from PIL import Image
 
-from regraft.cache import cache_folder
-from regraft.devices import start_tensorflow
 from regraft.errors import FolderError, did_you_mean
+from regraft.machine.cache import cache_folder
+from regraft.machine.devices import start_tensorflow
 from regraft.progress import Progress
 
 if TYPE_CHECKING:

@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from regraft.atomic import atomic_file
-from regraft.cache import cache_folder
 from regraft.conformal import write_calibration
 from regraft.errors import FolderError, RunError, UsageError
 from regraft.export import export_proven, tolerance_for
@@ -24,12 +22,14 @@ from regraft.head import Head, choose_l2, solve_head
 from regraft.history import read_history
 from regraft.judge import logits_of, write_judgement
 from regraft.losses import losses_of
+from regraft.machine.cache import cache_folder
+from regraft.machine.files import atomic_file
+from regraft.machine.threads import map_ordered
 from regraft.metrics import Metrics, measure
 from regraft.models.backbones import build_backbone
 from regraft.models.batch_norm import reestimate_batch_norm
 from regraft.models.classifier import backbone_of, feature_extractor, set_head, set_trainable
 from regraft.models.combine_members import cool
-from regraft.parallel import map_ordered
 from regraft.photos import UnreadablePhoto
 from regraft.pipeline import TrainingImages
 from regraft.progress import Silent

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from regraft.augment.view_names import VIEWS
-from regraft.devices import Device, open_device
 from regraft.errors import RunError, UsageError
+from regraft.machine.devices import Device, open_device
 from regraft.run import Run, open_run
 
 if TYPE_CHECKING:

@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from regraft.devices import open_device
 from regraft.folder import scan_folder
+from regraft.machine.devices import open_device
 
 Step = Callable[..., Any]
 

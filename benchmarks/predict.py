@@ -99,7 +99,7 @@ def keras_predict(run: Path, files: list[str], as_written: bool) -> float:
 
 
 def decode(run: Path, files: list[str]) -> float:
-    from regraft.parallel import map_ordered
+    from regraft.machine.threads import map_ordered
     from regraft.photo_view import read_view
     from regraft.recipe import load_recipe
 

@@ -12,11 +12,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from regraft.devices import open_device
 from regraft.errors import FolderError
 from regraft.folder import scan_folder
 from regraft.head import choose_l2, solve_head
-from regraft.parallel import map_ordered
+from regraft.machine.devices import open_device
+from regraft.machine.threads import map_ordered
 from regraft.photos import read_upright_rgb
 from regraft.records import Record
 from regraft.sources import labels_of

@@ -8,8 +8,8 @@ import keras
 import numpy as np
 import pytest
 
-from regraft.devices import open_device
 from regraft.features import features_made_by
+from regraft.machine.devices import open_device
 from regraft.models.backbones import BACKBONES, build_backbone
 from regraft.models.classifier import build_classifier, feature_extractor
 from regraft.models.combine_members import combine

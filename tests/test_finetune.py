@@ -14,10 +14,10 @@ import pytest
 from keras import layers
 from test_pipeline import CLASSES, COUNT, SIZE, write_photos
 
-from regraft.devices import open_device
 from regraft.errors import UsageError
 from regraft.finetune import fine_tune, make_optimizer, schedule_of
 from regraft.history import HISTORY_COLUMNS, read_history
+from regraft.machine.devices import open_device
 from regraft.models.classifier import HEAD, backbone_of, build_classifier, set_trainable
 from regraft.pipeline import TrainingImages
 from regraft.progress import Silent

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from conftest import PhotoFolder, TrainedRun
 
-from regraft.devices import open_device
 from regraft.errors import RegraftError, RunError, UsageError
+from regraft.machine.devices import open_device
 from regraft.recipe import Recipe, load_recipe
 from regraft.session import Request, Stopwatch, build_model, open_session, resolve
 

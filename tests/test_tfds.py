@@ -12,8 +12,8 @@ import pytest
 from conftest import draw_photo
 from PIL import Image
 
-from regraft.cache import cache_folder
 from regraft.errors import FolderError
+from regraft.machine.cache import cache_folder
 from regraft.progress import Silent
 from regraft.sources import load_source
 from regraft.tfds import _folder_names, write_out
@@ -53,7 +53,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def tfds() -> Any:
-    from regraft.devices import start_tensorflow
+    from regraft.machine.devices import start_tensorflow
 
     start_tensorflow()
     import tensorflow_datasets

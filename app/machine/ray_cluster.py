@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from regraft.errors import UsageError
-from regraft.parallel import cores
+from regraft.machine.threads import cores
 
 ENGINES = ("local", "ray")
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from regraft.parallel import cores, map_ordered
+from regraft.machine.threads import cores, map_ordered
 
 
 def test_results_come_in_the_order_of_the_items():

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from regraft.cache import cache_folder
+from regraft.machine.cache import cache_folder
 
 
 def test_the_users_choice_comes_first(monkeypatch, tmp_path: Path):

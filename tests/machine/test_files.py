@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from regraft.atomic import atomic_file, write_text
+from regraft.machine.files import atomic_file, write_text
 
 
 def test_the_file_appears_when_the_block_ends(tmp_path: Path):

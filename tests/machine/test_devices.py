@@ -4,8 +4,8 @@ import keras
 import pytest
 import tensorflow as tf
 
-from regraft.devices import check_device, open_device, start_tensorflow
 from regraft.errors import UsageError
+from regraft.machine.devices import check_device, open_device, start_tensorflow
 
 
 @pytest.mark.parametrize("name", ["auto", "cpu", "cpu:1", "cpu:2", "cpu:16", "gpu", "tpu"])

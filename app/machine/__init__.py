@@ -1,0 +1,1 @@
+"""The computer: files, cache, threads, devices, other processes, Ray."""
