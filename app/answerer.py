@@ -9,14 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
+from regraft.data.photo_view import read_view
+from regraft.data.photos import Limits, UnreadablePhoto
+from regraft.data.records import Prediction
 from regraft.errors import UsageError
 from regraft.exports import Export
 from regraft.inputs import Item
 from regraft.item_bytes import ItemReader
 from regraft.machine.threads import cores, map_ordered
-from regraft.photo_view import read_view
-from regraft.photos import Limits, UnreadablePhoto
-from regraft.records import Prediction
 from regraft.runtimes import RUNTIMES, Network, open_network
 from regraft.trained import Look, open_trained
 

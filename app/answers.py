@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from regraft.conformal import UnknownRule
+from regraft.data.records import Prediction
 from regraft.errors import UsageError
-from regraft.records import Prediction
 
 TOP = 5
 _DOUBTS = ("entropy", "disagreement", "mutual_information")

@@ -11,16 +11,16 @@ import numpy as np
 import tensorflow as tf
 
 from regraft.augment.policy import AugmentPolicy, make_train_view
+from regraft.data.photos import UnreadablePhoto
+from regraft.data.records import Record
+from regraft.data.roles import group_duplicates
+from regraft.data.sources import is_plain_jpeg, labels_of, tensorflow_path, upright_size
 from regraft.features import FeatureCache, extract_features, features_made_by
 from regraft.head import Head
 from regraft.machine.cache import cache_folder
 from regraft.machine.threads import map_ordered
 from regraft.models.classifier import feature_extractor
-from regraft.photos import UnreadablePhoto
-from regraft.records import Record
 from regraft.session import Session
-from regraft.sources import is_plain_jpeg, labels_of, tensorflow_path, upright_size
-from regraft.split import group_duplicates
 from regraft.train import solve
 from regraft.views import make_infer
 

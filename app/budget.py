@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from regraft.combination import combine_logits
+from regraft.data.sources import labels_of
 from regraft.ensemble import (
     DEFAULT_MEMBERS,
     Made,
@@ -36,7 +37,6 @@ from regraft.progress import Progress
 from regraft.recipe import edit_recipe
 from regraft.run import Run, read_json, write_json
 from regraft.session import Request, Session, open_session
-from regraft.sources import labels_of
 from regraft.train import graft, resumable
 from regraft.views import make_infer
 

@@ -112,8 +112,8 @@ def _training_options(recipe: str, *, source: bool = True) -> Callable[[Callable
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def check(folder: Path, as_json: bool) -> None:
     """Say what is in FOLDER and what is wrong with it. Changes nothing."""
-    from regraft.check import build_report, render
-    from regraft.sources import scan_remembered
+    from regraft.data.check import build_report, render
+    from regraft.data.sources import scan_remembered
 
     report = build_report(scan_remembered(folder, _progress()))
     if as_json:
@@ -544,8 +544,8 @@ def _write_bytes(data: bytes) -> None:
 def _predict_options(**words: Any) -> Any:
     from regraft.answerer import Wanted
     from regraft.answers import FORMATS
+    from regraft.data.photos import Limits
     from regraft.inputs import Reading
-    from regraft.photos import Limits
     from regraft.predict import Options
     from regraft.trained import Look
 

@@ -13,6 +13,7 @@ from regraft.arms import Arm
 from regraft.bagging import augmented_features, bagged_heads
 from regraft.checkpoints import load_snapshot
 from regraft.combination import fit_shares, greedy_order, greedy_shares, greedy_soup
+from regraft.data.sources import labels_of
 from regraft.ensemble_report import Answers, judge_ensemble, report_sections, write_ensemble
 from regraft.errors import UsageError
 from regraft.head import Head
@@ -27,7 +28,6 @@ from regraft.progress import Progress, Silent
 from regraft.recipe import Recipe, edit_recipe, make_recipe
 from regraft.run import Run, read_json, resumable_run, write_json
 from regraft.session import Keeps, Request, Session, build_model, open_session
-from regraft.sources import labels_of
 from regraft.stages import judge_stage
 from regraft.train import Candidate, features_of, finish, graft, resumable, solve, whole_batches
 from regraft.trained import open_trained

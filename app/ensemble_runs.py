@@ -7,6 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from regraft.data.records import ImageFolder
+from regraft.data.roles import Roles
+from regraft.data.scan import plural
+from regraft.data.sources import scan_remembered
 from regraft.ensemble import (
     Made,
     Member,
@@ -19,15 +23,11 @@ from regraft.ensemble import (
 )
 from regraft.errors import RunError, UsageError
 from regraft.evaluate import renumber
-from regraft.folder import plural
 from regraft.machine.devices import open_device
 from regraft.progress import Progress, Silent
-from regraft.records import ImageFolder
 from regraft.roster import read_roster
 from regraft.run import Run, new_run, open_run, write_json
 from regraft.session import Session, Stopwatch
-from regraft.sources import scan_remembered
-from regraft.split import Roles
 from regraft.train import resumable
 from regraft.trained import open_trained
 

@@ -8,15 +8,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from regraft.data.records import ImageFolder, Record
+from regraft.data.sources import labels_of, scan_remembered
 from regraft.errors import FolderError, RunError, did_you_mean
 from regraft.judge import logits_of, write_judgement
 from regraft.metrics import measure
 from regraft.progress import Progress
-from regraft.records import ImageFolder, Record
 from regraft.report import ReportData
 from regraft.roster import read_roster
 from regraft.run import Run, write_json
-from regraft.sources import labels_of, scan_remembered
 from regraft.trained import Look, TrainedModel, open_trained
 from regraft.views import softmax
 

@@ -18,6 +18,8 @@ import tensorflow as tf
 
 from regraft.augment.decode import decode_upright
 from regraft.augment.view import make_view
+from regraft.data.records import Record
+from regraft.data.sources import scan_remembered, tensorflow_path
 from regraft.errors import ExportError, RunError
 from regraft.exports import Export
 from regraft.judge import logits_of
@@ -25,10 +27,8 @@ from regraft.machine.devices import Device
 from regraft.models.classifier import answering_model, embedding_size
 from regraft.progress import Progress
 from regraft.proof import Proof
-from regraft.records import Record
 from regraft.roster import read_roster
 from regraft.run import Run
-from regraft.sources import scan_remembered, tensorflow_path
 from regraft.trained import TrainedModel, open_trained
 from regraft.views import softmax
 

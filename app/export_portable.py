@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from regraft.data.records import Record
 from regraft.errors import ExportError, UsageError
 from regraft.export import proof_records
 from regraft.export_formats import write_network
@@ -24,7 +25,6 @@ from regraft.machine.files import write_text
 from regraft.model_card import model_card
 from regraft.models.classifier import answering_model, embedding_size
 from regraft.progress import Progress
-from regraft.records import Record
 from regraft.runtimes import check_format
 from regraft.trained import TrainedModel, open_trained
 from regraft.views import softmax

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from regraft.augment.decode import JPEG_TRANSFORM
+from regraft.data.photos import UnreadablePhoto
+from regraft.data.records import Record
 from regraft.errors import FolderError
 from regraft.machine.devices import Device
 from regraft.machine.files import atomic_file
 from regraft.machine.versions import describe_versions
 from regraft.models.digest import network_digest
-from regraft.photos import UnreadablePhoto
 from regraft.progress import Progress
-from regraft.records import Record
 from regraft.views import Infer, infer_all
 
 if TYPE_CHECKING:

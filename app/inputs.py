@@ -17,8 +17,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from regraft.data.scan import is_hidden, is_image_name
 from regraft.errors import UsageError, did_you_mean
-from regraft.folder import is_hidden, is_image_name
 from regraft.tfrecord import record_places
 
 DAMAGED_ARCHIVE = (

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
+from regraft.data.photos import Limits, UnreadablePhoto, read_bytes, too_many_bytes
 from regraft.inputs import DAMAGED_ARCHIVE, Item
-from regraft.photos import Limits, UnreadablePhoto, read_bytes, too_many_bytes
 from regraft.tfrecord import bytes_feature
 
 

@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from regraft.answers import Columns, TableFormat
+from regraft.data.records import Prediction
 from regraft.errors import UsageError
 from regraft.inputs import Item
 from regraft.machine.files import atomic_file, write_text
-from regraft.records import Prediction
 
 SHARD_ROWS = 1024
 _WORKING = ("plan.json", "inputs.jsonl", "journal.jsonl")  # in this order: without its plan, a job is none

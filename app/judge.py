@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from regraft.data.photos import UnreadablePhoto
+from regraft.data.records import Record
 from regraft.errors import FolderError
-from regraft.photos import UnreadablePhoto
 from regraft.progress import Progress
-from regraft.records import Record
 from regraft.report import (
     ReportData,
     write_confusion_csv,

@@ -13,6 +13,7 @@ from typing import Any
 from regraft.answerer import Answerer, Wanted, answer_batches
 from regraft.answers import FORMATS, TOP, Columns, format_of
 from regraft.conformal import UNKNOWN, UnknownRule, calibrate, read_calibration
+from regraft.data.records import Prediction
 from regraft.errors import UsageError
 from regraft.inputs import Item, Reading, expand_inputs
 from regraft.item_bytes import ItemReader
@@ -39,7 +40,6 @@ from regraft.machine.threads import cores
 from regraft.model_choice import TOLERANCE, ModelChoice, Source, choose, open_source
 from regraft.predict_ray import answer_over_ray
 from regraft.progress import Progress, Silent, Ticker
-from regraft.records import Prediction
 
 _ROWS_AT_A_TIME = 64  # of what goes to a pipe
 

@@ -13,12 +13,12 @@ from PIL import Image, ImageDraw, ImageFont
 
 from regraft.augment.policy import AugmentPolicy, make_batch_op, make_train_view
 from regraft.augment.table import AUGMENTATIONS
+from regraft.data.photos import UnreadablePhoto
+from regraft.data.records import ImageFolder, Record
+from regraft.data.sources import is_plain_jpeg, scan_remembered, tensorflow_path, upright_size
 from regraft.errors import FolderError
 from regraft.machine.files import atomic_file
-from regraft.photos import UnreadablePhoto
 from regraft.progress import Progress
-from regraft.records import ImageFolder, Record
-from regraft.sources import is_plain_jpeg, scan_remembered, tensorflow_path, upright_size
 from regraft.views import ViewReader
 
 _SHOWN_PX, _GAP_PX, _NAME_PX, _TITLE_PX = 160, 8, 20, 44

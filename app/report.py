@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 import numpy as np
 
+from regraft.data.photos import UnreadablePhoto, read_upright_rgb
+from regraft.data.records import Record, SetAside
 from regraft.machine.files import atomic_file, write_text
 from regraft.machine.threads import map_ordered
 from regraft.metrics import ClassMetrics, Metrics, accuracy_interval, reliability_bins
-from regraft.photos import UnreadablePhoto, read_upright_rgb
-from regraft.records import Record, SetAside
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

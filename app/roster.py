@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from regraft.data.records import Record
+from regraft.data.roles import Roles
 from regraft.errors import RunError
 from regraft.machine.files import write_text
-from regraft.records import Record
-from regraft.split import Roles
 
 _COLUMNS = ("path", "class", "role", "fingerprint")
 

@@ -10,8 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from regraft.data.records import ImageFolder
+from regraft.data.roles import Roles, plan_roles
+from regraft.data.scan import require_trainable
+from regraft.data.sources import TFDS_PREFIX, data_fingerprint, load_source
 from regraft.errors import RunError, UsageError
-from regraft.folder import require_trainable
 from regraft.machine.devices import Device, check_device, open_device
 from regraft.machine.versions import describe_versions
 from regraft.models.backbones import BACKBONES, check_backbone, default_weights, find_weights
@@ -19,10 +22,7 @@ from regraft.models.optimizer_table import OPTIMIZERS
 from regraft.progress import Progress, Silent
 from regraft.proof import Proof
 from regraft.recipe import FineTuneChoices, OptimizerChoices, Recipe
-from regraft.records import ImageFolder
 from regraft.run import Run, new_run, resumable_run
-from regraft.sources import TFDS_PREFIX, data_fingerprint, load_source
-from regraft.split import Roles, plan_roles
 
 if TYPE_CHECKING:
     import keras

@@ -14,6 +14,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from regraft.conformal import write_calibration
+from regraft.data.photos import UnreadablePhoto
+from regraft.data.records import Record
+from regraft.data.roles import group_duplicates
+from regraft.data.sources import is_plain_jpeg, labels_of, tensorflow_path, upright_size
 from regraft.errors import FolderError, RunError, UsageError
 from regraft.export import export_proven, tolerance_for
 from regraft.features import FeatureCache, extract_features, features_made_by
@@ -30,17 +34,13 @@ from regraft.models.backbones import build_backbone
 from regraft.models.batch_norm import reestimate_batch_norm
 from regraft.models.classifier import backbone_of, feature_extractor, set_head, set_trainable
 from regraft.models.combine_members import cool
-from regraft.photos import UnreadablePhoto
 from regraft.pipeline import TrainingImages
 from regraft.progress import Silent
 from regraft.proof import Proof
-from regraft.records import Record
 from regraft.report import ReportData, ReportSection, StageRow
 from regraft.roster import write_roster
 from regraft.run import write_json
 from regraft.session import Session
-from regraft.sources import is_plain_jpeg, labels_of, tensorflow_path, upright_size
-from regraft.split import group_duplicates
 from regraft.stages import Stage, choose_stage, judge_stage
 from regraft.views import make_infer, softmax
 

@@ -13,11 +13,11 @@ import tensorflow as tf
 from regraft.augment.decode import decode_upright
 from regraft.augment.many_views import make_test_views
 from regraft.augment.view import make_view
+from regraft.data.photos import UnreadablePhoto, check_photo, read_bytes, read_upright_rgb, tensorflow_reads
 from regraft.errors import UsageError
 from regraft.machine.devices import Device
 from regraft.machine.threads import map_ordered
 from regraft.models.monte_carlo import marginalize
-from regraft.photos import UnreadablePhoto, check_photo, read_bytes, read_upright_rgb, tensorflow_reads
 
 Infer = Callable[[np.ndarray], np.ndarray]
 

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from regraft.folder import scan_folder
+from regraft.data.scan import scan_folder
 from regraft.machine.devices import open_device
 
 Step = Callable[..., Any]

@@ -50,10 +50,10 @@ def regraft(run: Path, files: list[str], runtime: str, precision: str | None = N
     """Files to rows of a CSV, as the verb does it, once the network is open."""
     from regraft.answerer import Wanted, answer_batches
     from regraft.answers import FORMATS, Columns
+    from regraft.data.photos import Limits
     from regraft.inputs import Item
     from regraft.item_bytes import ItemReader
     from regraft.model_choice import choose, open_source
-    from regraft.photos import Limits
     from regraft.progress import Silent
 
     source = open_source(run)
@@ -99,8 +99,8 @@ def keras_predict(run: Path, files: list[str], as_written: bool) -> float:
 
 
 def decode(run: Path, files: list[str]) -> float:
+    from regraft.data.photo_view import read_view
     from regraft.machine.threads import map_ordered
-    from regraft.photo_view import read_view
     from regraft.recipe import load_recipe
 
     data = load_recipe(str(run / "recipe.toml")).data
@@ -114,7 +114,7 @@ def decode(run: Path, files: list[str]) -> float:
 def views_of(run: Path, files: list[str]):
     import numpy as np
 
-    from regraft.photo_view import read_view
+    from regraft.data.photo_view import read_view
     from regraft.recipe import load_recipe
 
     data = load_recipe(str(run / "recipe.toml")).data

@@ -24,12 +24,12 @@ import numpy as np
 from scipy.stats import betabinom, binom
 
 from regraft.answerer import Wanted
+from regraft.data.roles import hold_out
+from regraft.data.sources import scan_remembered
 from regraft.inputs import expand_inputs
 from regraft.model_choice import choose, open_source
 from regraft.predict import predict_files, unknown_rule
 from regraft.progress import Silent
-from regraft.sources import scan_remembered
-from regraft.split import hold_out
 
 RATES = (0.01, 0.05, 0.1)
 NEW_PART = 0.2

@@ -12,15 +12,15 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from regraft.data.photos import read_upright_rgb
+from regraft.data.records import Record
+from regraft.data.roles import group_duplicates
+from regraft.data.scan import scan_folder
+from regraft.data.sources import labels_of
 from regraft.errors import FolderError
-from regraft.folder import scan_folder
 from regraft.head import choose_l2, solve_head
 from regraft.machine.devices import open_device
 from regraft.machine.threads import map_ordered
-from regraft.photos import read_upright_rgb
-from regraft.records import Record
-from regraft.sources import labels_of
-from regraft.split import group_duplicates
 
 DEVICE = open_device("cpu")
 

@@ -34,7 +34,7 @@ TESTED_ELSEWHERE = {
     "regraft.proof": "test_export",
     "regraft.prove_export": "test_export",
     "regraft.machine.ray_cluster": "test_members",
-    "regraft.records": "test_folder",
+    "regraft.data.records": "test_scan",
     "regraft.runtimes": "test_exports",
     "regraft.tfrecord": "test_inputs",
     "regraft.time_network": "test_model_choice",

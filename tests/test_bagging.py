@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from regraft.bagging import _AugmentedReader, bootstrap
+from regraft.data.sources import scan_remembered
 from regraft.progress import Silent
 from regraft.recipe import Recipe
-from regraft.sources import scan_remembered
 
 
 def test_a_bootstrap_keeps_each_class_at_its_number_of_groups():

@@ -246,7 +246,7 @@ def fail_with(error: BaseException) -> Callable[..., None]:
 
 
 def test_an_interrupt_ends_in_one_line_and_130(workplace: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("regraft.sources.scan_folder", fail_with(KeyboardInterrupt()))
+    monkeypatch.setattr("regraft.data.sources.scan_folder", fail_with(KeyboardInterrupt()))
     answer = run_regraft("check", "good")
     assert (answer.code, answer.stdout) == (130, "")
     assert answer.stderr.strip() == "regraft: interrupted; an unfinished run goes on with --resume --out RUN."
@@ -254,13 +254,13 @@ def test_an_interrupt_ends_in_one_line_and_130(workplace: Path, monkeypatch: pyt
 
 def test_a_full_disk_is_one_line(workplace: Path, monkeypatch: pytest.MonkeyPatch):
     full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "answers.csv")
-    monkeypatch.setattr("regraft.sources.scan_folder", fail_with(full))
+    monkeypatch.setattr("regraft.data.sources.scan_folder", fail_with(full))
     line = "answers.csv: No space left on device. Check the path, its permissions and the space on the disk."
     assert_refused(run_regraft("check", "good"), line)
 
 
 def test_an_internal_failure_keeps_its_traceback(workplace: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("regraft.sources.scan_folder", fail_with(ZeroDivisionError("a bug")))
+    monkeypatch.setattr("regraft.data.sources.scan_folder", fail_with(ZeroDivisionError("a bug")))
     with pytest.raises(ZeroDivisionError, match="a bug"):
         run_regraft("check", "good")
 

@@ -12,7 +12,7 @@ from PIL import Image, ImageOps
 
 from regraft.augment.decode import decode_upright, exif_orientation, turn_upright
 from regraft.augment.view import make_view
-from regraft.photos import check_photo
+from regraft.data.photos import check_photo
 
 JFIF_END = 20  # SOI, then an APP0 segment of 18 bytes: what Pillow writes first
 SHORT, LONG, BYTE = 3, 4, 1

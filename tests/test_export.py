@@ -16,12 +16,12 @@ from conftest import PhotoFolder, TrainedRun, draw_photo, run_regraft
 from PIL import Image
 
 import regraft.proof
+from regraft.data.photos import read_upright_rgb
 from regraft.errors import ExportError, RunError
 from regraft.export import compare, export_proven, export_run, tolerance_for
 from regraft.machine.devices import open_device
 from regraft.models.backbones import build_backbone
 from regraft.models.classifier import build_classifier
-from regraft.photos import read_upright_rgb
 from regraft.progress import Silent
 from regraft.proof import Proof
 from regraft.roster import read_roster

@@ -10,10 +10,10 @@ import pytest
 from conftest import draw_photo
 
 import regraft.features
+from regraft.data.records import Record
 from regraft.errors import FolderError
 from regraft.features import FeatureCache, extract_features
 from regraft.progress import Silent
-from regraft.records import Record
 from regraft.views import ViewReader
 
 SIZE = 16

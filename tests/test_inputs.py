@@ -14,10 +14,10 @@ import pytest
 import tensorflow as tf
 from conftest import draw_photo
 
+from regraft.data.photos import Limits, UnreadablePhoto
 from regraft.errors import UsageError
 from regraft.inputs import Item, Reading, expand_inputs
 from regraft.item_bytes import ItemReader
-from regraft.photos import Limits, UnreadablePhoto
 
 
 def names_of(inputs, stdin=(), **reading) -> list[str]:

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from regraft.data.photos import UnreadablePhoto
+from regraft.data.records import Record
 from regraft.errors import FolderError
 from regraft.judge import logits_of, write_judgement
 from regraft.metrics import measure
-from regraft.photos import UnreadablePhoto
 from regraft.progress import Silent
-from regraft.records import Record
 from regraft.report import ReportData
 
 TRUTH = np.array([0, 1, 1])

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from regraft.data.records import Record, SetAside
 from regraft.metrics import measure
-from regraft.records import Record, SetAside
 from regraft.report import (
     ReportData,
     StageRow,

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from regraft.data.records import Record
+from regraft.data.roles import Roles
 from regraft.errors import RunError
-from regraft.records import Record
 from regraft.roster import RosterRow, read_roster, write_roster
-from regraft.split import Roles
 
 
 def record(path: str, class_index: int) -> Record:

@@ -9,10 +9,10 @@ import tensorflow as tf
 from conftest import draw_photo
 from PIL import Image
 
+from regraft.data.photos import UnreadablePhoto, read_upright_rgb
 from regraft.errors import UsageError
 from regraft.machine.devices import open_device
 from regraft.models.backbones import build_backbone
-from regraft.photos import UnreadablePhoto, read_upright_rgb
 from regraft.views import ViewReader, infer_all, make_infer, make_noisy_infer, over_views, softmax
 
 SIZE = 16

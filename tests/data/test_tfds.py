@@ -12,11 +12,11 @@ import pytest
 from conftest import draw_photo
 from PIL import Image
 
+from regraft.data.sources import load_source
+from regraft.data.tfds import _folder_names, write_out
 from regraft.errors import FolderError
 from regraft.machine.cache import cache_folder
 from regraft.progress import Silent
-from regraft.sources import load_source
-from regraft.tfds import _folder_names, write_out
 
 MakeDataset = Callable[..., Path]
 

@@ -9,9 +9,9 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from regraft.data.records import SPLITS, ImageFolder, Record
+from regraft.data.scan import plural
 from regraft.errors import FolderError, UsageError
-from regraft.folder import plural
-from regraft.records import SPLITS, ImageFolder, Record
 
 NEAR_BITS = 15
 """Two photos are near-duplicates where at most this many of the 256 bits of their appearance differ.

@@ -12,7 +12,7 @@ import pytest
 from conftest import STORED, draw_photo
 from PIL import Image
 
-from regraft.photos import (
+from regraft.data.photos import (
     IMAGE_SUFFIXES,
     MAX_PIXELS,
     UnreadablePhoto,
@@ -208,7 +208,7 @@ def test_an_image_of_too_many_pixels_is_refused_before_it_is_decoded(tmp_path, s
 
 def test_the_limit_holds_where_pillow_has_none(tmp_path, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
-    monkeypatch.setattr("regraft.photos.MAX_PIXELS", 64 * 48 - 1)
+    monkeypatch.setattr("regraft.data.photos.MAX_PIXELS", 64 * 48 - 1)
     with pytest.raises(UnreadablePhoto, match="decompression bomb"):
         read_upright_rgb(encode(draw_photo(0, seed=0), "PNG"))
 

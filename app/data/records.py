@@ -88,7 +88,7 @@ class Prediction:
 
     Attributes:
         path: the input as the user named it.
-        status: one of `regraft.photos.STATUSES`.
+        status: one of `regraft.data.photos.STATUSES`.
         reason: why there is no answer; "" where status is "ok".
         scores: float probabilities in label order; empty where status is not "ok".
         members: the same of each member of an ensemble, where they were asked for.

@@ -10,8 +10,8 @@ from PIL import Image
 
 from regraft.augment.decode import decode_upright
 from regraft.augment.view import make_view
-from regraft.photo_view import read_view, view_of
-from regraft.photos import UnreadablePhoto
+from regraft.data.photo_view import read_view, view_of
+from regraft.data.photos import UnreadablePhoto
 
 
 def jpeg(image: Image.Image, **options) -> bytes:

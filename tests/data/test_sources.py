@@ -10,11 +10,11 @@ import pytest
 from conftest import draw_photo
 from PIL import Image
 
+from regraft.data.photos import read_upright_rgb
+from regraft.data.records import ImageFolder, Record
+from regraft.data.sources import data_fingerprint, labels_of, load_source, tensorflow_path, upright_size
 from regraft.errors import FolderError
-from regraft.photos import read_upright_rgb
 from regraft.progress import Silent
-from regraft.records import ImageFolder, Record
-from regraft.sources import data_fingerprint, labels_of, load_source, tensorflow_path, upright_size
 
 
 @pytest.fixture(autouse=True)

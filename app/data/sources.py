@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
+from regraft.data.photos import UnreadablePhoto, tensorflow_reads, transcode_to_png
+from regraft.data.records import ImageFolder, Record
+from regraft.data.scan import scan_folder
 from regraft.errors import FolderError
-from regraft.folder import scan_folder
 from regraft.machine.cache import cache_folder
-from regraft.photos import UnreadablePhoto, tensorflow_reads, transcode_to_png
 from regraft.progress import Progress
-from regraft.records import ImageFolder, Record
 
 TFDS_PREFIX = "tfds:"
 
@@ -25,7 +25,7 @@ def load_source(source: str, *, data_dir: Path | None, progress: Progress) -> Im
         FolderError: there is no such folder or dataset, or it holds no images.
     """
     if source.startswith(TFDS_PREFIX):
-        from regraft.tfds import write_out
+        from regraft.data.tfds import write_out
 
         root = write_out(source.removeprefix(TFDS_PREFIX), data_dir=data_dir, progress=progress)
     else:

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Literal
 from unicodedata import category
 
+from regraft.data.photos import IMAGE_SUFFIXES, Photo, UnreadablePhoto, inspect_photo
+from regraft.data.records import ImageFolder, Record, SetAside
 from regraft.errors import FolderError
 from regraft.machine.threads import map_ordered
-from regraft.photos import IMAGE_SUFFIXES, Photo, UnreadablePhoto, inspect_photo
 from regraft.progress import Progress, Silent
-from regraft.records import ImageFolder, Record, SetAside
 
 HEAVY_IMBALANCE = 10
 """A largest class this many times as large as the smallest is worth a warning."""

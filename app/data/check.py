@@ -9,7 +9,10 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from regraft.folder import (
+from regraft.data.photos import looks_like_photo
+from regraft.data.records import ImageFolder, Record
+from regraft.data.roles import group_duplicates
+from regraft.data.scan import (
     imbalance,
     name_some,
     plural,
@@ -18,9 +21,6 @@ from regraft.folder import (
     training_obstacles,
     training_warnings,
 )
-from regraft.photos import looks_like_photo
-from regraft.records import ImageFolder, Record
-from regraft.split import group_duplicates
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

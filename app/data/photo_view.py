@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from regraft.photos import read_upright_rgb
+from regraft.data.photos import read_upright_rgb
 
 _MARGIN = 2
 """A photo is shrunk while it is decoded to no less than this many times the view, and averaged from there."""
@@ -23,10 +23,10 @@ def read_view(
     """float32 [image_size, image_size, 3] in [0, 255]: the view of an encoded photo, upright.
 
     Args:
-        encoded: any format that `regraft.photos` knows.
+        encoded: any format that `regraft.data.photos` knows.
         image_size: pixels a side.
         crop_fraction: the centre square's side, as a part of the short side.
-        max_pixels: more are a decompression bomb; by default `regraft.photos.MAX_PIXELS`.
+        max_pixels: more are a decompression bomb; by default `regraft.data.photos.MAX_PIXELS`.
         shrink: decode a JPEG that is much larger than the view at a half, a quarter or an eighth of its size.
 
     Raises:

@@ -11,8 +11,8 @@ from conftest import draw_photo
 from PIL import Image
 from rich.console import Console
 
-from regraft.check import build_report, render
-from regraft.folder import scan_folder
+from regraft.data.check import build_report, render
+from regraft.data.scan import scan_folder
 
 
 def report_on(root):
@@ -190,7 +190,7 @@ def test_a_check_changes_no_file(photo_folder):
 
 
 def test_checking_imports_neither_tensorflow_nor_rich():
-    code = "import sys, regraft.check; print({'tensorflow', 'keras', 'rich'} & set(sys.modules))"
+    code = "import sys, regraft.data.check; print({'tensorflow', 'keras', 'rich'} & set(sys.modules))"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "set()"
 

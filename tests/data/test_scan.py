@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from conftest import draw_photo
 
-import regraft.folder
-from regraft.errors import FolderError
-from regraft.folder import (
+import regraft.data.scan
+from regraft.data.records import ImageFolder, Record, SetAside
+from regraft.data.scan import (
     imbalance,
     name_some,
     plural,
@@ -22,7 +22,7 @@ from regraft.folder import (
     training_obstacles,
     training_warnings,
 )
-from regraft.records import ImageFolder, Record, SetAside
+from regraft.errors import FolderError
 
 
 def names_of(folder: ImageFolder, paths) -> list[str]:
@@ -219,13 +219,13 @@ def test_a_class_folder_that_may_not_be_listed_is_set_aside(photo_folder, monkey
 def test_threads_do_not_change_the_order(photo_folder, monkeypatch):
     root = photo_folder({"cat": 6, "dog": 6})
     expected = scan_folder(root, workers=1)
-    inspect = regraft.folder.inspect_photo
+    inspect = regraft.data.scan.inspect_photo
 
     def inspect_early_files_slowly(path):
         time.sleep(0.02 if path.name < "002" else 0)
         return inspect(path)
 
-    monkeypatch.setattr(regraft.folder, "inspect_photo", inspect_early_files_slowly)
+    monkeypatch.setattr(regraft.data.scan, "inspect_photo", inspect_early_files_slowly)
     assert scan_folder(root, workers=8) == expected
 
 
@@ -256,7 +256,7 @@ def refuse_to_inspect(path):
 def test_a_second_scan_reads_no_photo_again(photo_folder, tmp_path, monkeypatch):
     root, cache = photo_folder({"cat": 2, "dog": 2}), tmp_path / "new" / "scan.sqlite"
     first = scan_folder(root, cache=cache)
-    monkeypatch.setattr(regraft.folder, "inspect_photo", refuse_to_inspect)
+    monkeypatch.setattr(regraft.data.scan, "inspect_photo", refuse_to_inspect)
     assert scan_folder(root, cache=cache) == first
 
 

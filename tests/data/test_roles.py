@@ -10,11 +10,11 @@ from conftest import draw_photo
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from regraft.data.photos import inspect_photo
+from regraft.data.records import ImageFolder, Record
+from regraft.data.roles import DETAIL_BITS, NEAR_BITS, group_duplicates, hold_out, plan_roles
+from regraft.data.scan import scan_folder
 from regraft.errors import FolderError, UsageError
-from regraft.folder import scan_folder
-from regraft.photos import inspect_photo
-from regraft.records import ImageFolder, Record
-from regraft.split import DETAIL_BITS, NEAR_BITS, group_duplicates, hold_out, plan_roles
 
 
 def detailed_appearance(seed: int) -> np.ndarray:

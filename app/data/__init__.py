@@ -1,0 +1,1 @@
+"""Photos and labels: what a photo is, how a folder of them is scanned, parted and checked. Without TensorFlow."""
