@@ -187,9 +187,9 @@ def compare(
     The first arm, or the first value of each --vary, is what the others are measured against. Several --vary give
     every combination.
     """
-    from regraft.arms import make_arms
     from regraft.compare import Plan
     from regraft.compare import compare as run
+    from regraft.recipes.arms import make_arms
 
     arms = make_arms(varied, named)
     out, resume = options.pop("out"), options.pop("resume")
@@ -253,7 +253,7 @@ def ensemble(sources: tuple[str, ...], budget: str | None, photos: Path | None, 
 
 
 def _ensemble(sources: tuple[str, ...], budget: str | None, photos: Path | None, options: dict[str, Any]) -> Any:
-    from regraft.arms import make_variants
+    from regraft.recipes.arms import make_variants
 
     names = ("kind", "members", "combine", "soup", "rival", "jobs", "engine")
     choices = {name: options.pop(name) for name in names}
@@ -314,7 +314,7 @@ def augment_preview(
 ) -> None:
     """Draw a sheet of photos of FOLDER beside what training would make of them."""
     from regraft.models.backbones import find_backbone
-    from regraft.recipe import load_recipe, parse_edit
+    from regraft.recipes.recipe import load_recipe, parse_edit
 
     if out.exists() and not rest["force"]:
         raise UsageError(f"{out} exists already; choose another --out or add --force.")
@@ -671,7 +671,7 @@ def _show_training(summary: dict[str, Any], as_json: bool) -> None:
 
 
 def _request(source: str, *, recipe: str, edits: tuple[str, ...], **options: Any) -> Any:
-    from regraft.recipe import load_recipe, parse_edit
+    from regraft.recipes.recipe import load_recipe, parse_edit
     from regraft.session import Request
 
     keys = {

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from regraft.arms import Arm
 from regraft.curves import draw_accuracies, draw_curves, write_curves
 from regraft.errors import RegraftError, RunError, UsageError
 from regraft.history import read_history
@@ -23,7 +22,8 @@ from regraft.members import train_run
 from regraft.metrics import measure
 from regraft.paired import paired_difference, verdict
 from regraft.progress import Progress, Silent
-from regraft.recipe import Recipe, edit_recipe
+from regraft.recipes.arms import Arm
+from regraft.recipes.recipe import Recipe, edit_recipe
 from regraft.roster import read_roster
 from regraft.run import Run, new_run, read_json, write_json
 from regraft.session import Request, resolve

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from regraft.arms import Arm
 from regraft.bagging import augmented_features, bagged_heads
 from regraft.checkpoints import load_snapshot
 from regraft.combination import fit_shares, greedy_order, greedy_shares, greedy_soup
@@ -25,7 +24,8 @@ from regraft.models.classifier import HEAD, set_head
 from regraft.models.combine_members import Rule, average_weights, combine, cool
 from regraft.pipeline import steps_per_epoch
 from regraft.progress import Progress, Silent
-from regraft.recipe import Recipe, edit_recipe, make_recipe
+from regraft.recipes.arms import Arm
+from regraft.recipes.recipe import Recipe, edit_recipe, make_recipe
 from regraft.run import Run, read_json, resumable_run, write_json
 from regraft.session import Keeps, Request, Session, build_model, open_session
 from regraft.stages import judge_stage

@@ -30,7 +30,7 @@ from regraft.models.schedules import lower_rate, make_schedule
 from regraft.patience import EarlyStopping, PlateauDecay
 from regraft.pipeline import TrainingImages, steps_per_epoch, training_batches
 from regraft.progress import Progress, Silent, Ticker
-from regraft.recipe import Recipe
+from regraft.recipes.recipe import Recipe
 
 
 def schedule_of(recipe: Recipe, steps: int) -> LearningRateSchedule:

@@ -25,7 +25,7 @@ from regraft.errors import RegraftError, RunError, UsageError
 from regraft.machine import ray_cluster
 from regraft.machine.devices import start_tensorflow
 from regraft.progress import Progress, Ticker
-from regraft.recipe import make_recipe
+from regraft.recipes.recipe import make_recipe
 from regraft.run import Run
 from regraft.session import Request, open_session
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from regraft.errors import RunError
 from regraft.machine.files import write_text
-from regraft.recipe import Recipe, load_recipe
+from regraft.recipes.recipe import Recipe, load_recipe
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from regraft.models.backbones import BACKBONES, check_backbone, default_weights,
 from regraft.models.optimizer_table import OPTIMIZERS
 from regraft.progress import Progress, Silent
 from regraft.proof import Proof
-from regraft.recipe import FineTuneChoices, OptimizerChoices, Recipe
+from regraft.recipes.recipe import FineTuneChoices, OptimizerChoices, Recipe
 from regraft.run import Run, new_run, resumable_run
 
 if TYPE_CHECKING:

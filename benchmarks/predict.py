@@ -101,7 +101,7 @@ def keras_predict(run: Path, files: list[str], as_written: bool) -> float:
 def decode(run: Path, files: list[str]) -> float:
     from regraft.data.photo_view import read_view
     from regraft.machine.threads import map_ordered
-    from regraft.recipe import load_recipe
+    from regraft.recipes.recipe import load_recipe
 
     data = load_recipe(str(run / "recipe.toml")).data
 
@@ -115,7 +115,7 @@ def views_of(run: Path, files: list[str]):
     import numpy as np
 
     from regraft.data.photo_view import read_view
-    from regraft.recipe import load_recipe
+    from regraft.recipes.recipe import load_recipe
 
     data = load_recipe(str(run / "recipe.toml")).data
     return np.stack([read_view(Path(f).read_bytes(), data.image_size or 0, data.crop_fraction) for f in files])

@@ -6,7 +6,7 @@ import pytest
 from regraft.bagging import _AugmentedReader, bootstrap
 from regraft.data.sources import scan_remembered
 from regraft.progress import Silent
-from regraft.recipe import Recipe
+from regraft.recipes.recipe import Recipe
 
 
 def test_a_bootstrap_keeps_each_class_at_its_number_of_groups():

@@ -19,7 +19,7 @@ from scipy.special import softmax
 
 from regraft.checkpoints import load_snapshot
 from regraft.finetune import schedule_of
-from regraft.recipe import load_recipe
+from regraft.recipes.recipe import load_recipe
 from regraft.roster import read_roster
 from regraft.trained import open_trained
 

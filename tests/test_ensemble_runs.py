@@ -9,7 +9,7 @@ from conftest import FAST, TrainedRun, run_regraft
 from regraft.data.records import ImageFolder, Record
 from regraft.ensemble_runs import check_runs, common_roles
 from regraft.errors import UsageError
-from regraft.recipe import load_recipe
+from regraft.recipes.recipe import load_recipe
 from regraft.run import Run, write_json
 
 

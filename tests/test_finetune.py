@@ -21,7 +21,7 @@ from regraft.machine.devices import open_device
 from regraft.models.classifier import HEAD, backbone_of, build_classifier, set_trainable
 from regraft.pipeline import TrainingImages
 from regraft.progress import Silent
-from regraft.recipe import Recipe, load_recipe
+from regraft.recipes.recipe import Recipe, load_recipe
 
 EDITS = {"seed": 5, "finetune.epochs": 3, "finetune.batch_size": 4, "optimizer.learning_rate": 0.01}
 

@@ -17,7 +17,7 @@ from regraft import members as module
 from regraft.errors import RunError, UsageError
 from regraft.members import check_engine, from_order, to_order, train_runs
 from regraft.progress import Silent
-from regraft.recipe import Recipe, load_recipe
+from regraft.recipes.recipe import Recipe, load_recipe
 from regraft.session import Request
 from regraft.trained import open_trained
 

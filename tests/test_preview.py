@@ -10,7 +10,7 @@ from PIL import Image
 from regraft.data.sources import scan_remembered
 from regraft.preview import choose_photos, describe
 from regraft.progress import Silent
-from regraft.recipe import load_recipe
+from regraft.recipes.recipe import load_recipe
 
 
 def test_photos_are_chosen_in_turn_from_the_classes(mixed_photos: Path):

@@ -13,7 +13,7 @@ from conftest import draw_photo, parse_command
 
 from regraft.cli import regraft
 from regraft.models.backbones import BACKBONES
-from regraft.recipe import Recipe, load_recipe
+from regraft.recipes.recipe import Recipe, load_recipe
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")

@@ -6,7 +6,7 @@ from types import ModuleType
 import pytest
 
 from regraft.models.regularizers import REGULARIZERS, Option, Regularizer, active
-from regraft.recipe import Recipe, load_recipe
+from regraft.recipes.recipe import Recipe, load_recipe
 
 OFF = Recipe().regularize.values
 

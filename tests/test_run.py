@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from regraft.errors import RunError
-from regraft.recipe import load_recipe
+from regraft.recipes.recipe import load_recipe
 from regraft.run import Run, new_run, open_run, resumable_run, write_json
 
 RECIPE = load_recipe("quick", {"seed": 3})

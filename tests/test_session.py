@@ -9,7 +9,7 @@ from conftest import PhotoFolder, TrainedRun
 
 from regraft.errors import RegraftError, RunError, UsageError
 from regraft.machine.devices import open_device
-from regraft.recipe import Recipe, load_recipe
+from regraft.recipes.recipe import Recipe, load_recipe
 from regraft.session import Request, Stopwatch, build_model, open_session, resolve
 
 TINY = load_recipe("balanced", {"model.backbone": "tiny"})

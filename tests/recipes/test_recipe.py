@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from regraft.errors import ExportError, RegraftError, UsageError, did_you_mean
-from regraft.recipe import NAMED, Recipe, all_keys, edit_recipe, load_recipe, make_recipe, parse_edit
+from regraft.recipes.recipe import NAMED, Recipe, all_keys, edit_recipe, load_recipe, make_recipe, parse_edit
 
 
 def message_of(call, *arguments) -> str:

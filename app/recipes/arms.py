@@ -9,7 +9,7 @@ from itertools import product
 from typing import Any
 
 from regraft.errors import UsageError
-from regraft.recipe import parse_edit
+from regraft.recipes.recipe import parse_edit
 
 _OPENING, _CLOSING = "[{", "]}"
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError, create_model
 
-from regraft.options import fields_of, is_allowed
+from regraft.recipes.ranges import fields_of, is_allowed
 
 
 def value_of(default: Any, allowed: str, given: Any) -> Any:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from regraft.arms import Arm, make_arms
 from regraft.errors import UsageError
+from regraft.recipes.arms import Arm, make_arms
 
 
 def test_the_values_of_one_key_are_arms_of_their_names():

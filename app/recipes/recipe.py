@@ -15,7 +15,7 @@ from regraft.errors import UsageError, did_you_mean
 from regraft.models.optimizer_table import OPTIMIZERS
 from regraft.models.regularizers import REGULARIZERS
 from regraft.models.schedule_table import SCHEDULES, check_schedule
-from regraft.options import fields_of
+from regraft.recipes.ranges import fields_of
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Rate = Annotated[float, Field(ge=0, lt=1)]

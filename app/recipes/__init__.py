@@ -1,0 +1,1 @@
+"""Every choice of a run: sections and their ranges, named recipes, edits, arms."""
