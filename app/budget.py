@@ -35,7 +35,7 @@ from regraft.losses import losses_of
 from regraft.pipeline import steps_per_epoch
 from regraft.progress import Progress
 from regraft.recipes.recipe import edit_recipe
-from regraft.run import Run, read_json, write_json
+from regraft.runs.run import Run, read_json, write_json
 from regraft.session import Request, Session, open_session
 from regraft.train import graft, resumable
 from regraft.views import make_infer

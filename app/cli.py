@@ -283,7 +283,7 @@ def _ensemble(sources: tuple[str, ...], budget: str | None, photos: Path | None,
 
 def _are_runs(sources: tuple[str, ...]) -> bool:
     """Whether run directories are named, and not one folder of photos. Raises UsageError where it is neither."""
-    from regraft.run import Run
+    from regraft.runs.run import Run
 
     kinds = {Run(Path(source)).recipe_file.is_file() for source in sources}
     if kinds == {True}:
@@ -426,7 +426,7 @@ def evaluate(
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def export(run: Path, form: str, precision: str, force: bool, as_json: bool, **options: Any) -> None:
     """Write RUN for another runtime, and prove that it answers photos as the trained model does."""
-    from regraft.run import open_run
+    from regraft.runs.run import open_run
 
     open_run(run)
     from regraft.runtimes import check_format
@@ -641,7 +641,7 @@ def _fail(message: str, code: int) -> None:
 
 def _start_tensorflow_for(run: Path) -> None:
     """Imports TensorFlow, which takes seconds, once it is clear that there is a finished run to use it on."""
-    from regraft.run import open_run
+    from regraft.runs.run import open_run
 
     open_run(run)
     from regraft.machine.devices import start_tensorflow
@@ -656,7 +656,7 @@ def _progress() -> Any:
 
 
 def _print_json(values: Any) -> None:
-    from regraft.run import to_json
+    from regraft.runs.run import to_json
 
     click.echo(to_json(values))
 

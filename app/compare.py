@@ -15,7 +15,6 @@ import numpy as np
 
 from regraft.curves import draw_accuracies, draw_curves, write_curves
 from regraft.errors import RegraftError, RunError, UsageError
-from regraft.history import read_history
 from regraft.losses import losses_of
 from regraft.machine.files import write_text
 from regraft.members import train_run
@@ -24,8 +23,9 @@ from regraft.paired import paired_difference, verdict
 from regraft.progress import Progress, Silent
 from regraft.recipes.arms import Arm
 from regraft.recipes.recipe import Recipe, edit_recipe
-from regraft.roster import read_roster
-from regraft.run import Run, new_run, read_json, write_json
+from regraft.runs.history import read_history
+from regraft.runs.roster import read_roster
+from regraft.runs.run import Run, new_run, read_json, write_json
 from regraft.session import Request, resolve
 
 STAGES = ("last", "kept")

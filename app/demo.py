@@ -13,7 +13,7 @@ from PIL import Image
 
 from regraft.console import accuracy_words
 from regraft.errors import RegraftError
-from regraft.run import Run
+from regraft.runs.run import Run
 
 _SIDE_PX = 32
 _INK = 16  # the digits' grey levels go from 0 (paper) to 16 (ink)

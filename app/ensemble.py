@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from regraft.bagging import augmented_features, bagged_heads
-from regraft.checkpoints import load_snapshot
 from regraft.combination import fit_shares, greedy_order, greedy_shares, greedy_soup
 from regraft.data.sources import labels_of
 from regraft.ensemble_report import Answers, judge_ensemble, report_sections, write_ensemble
@@ -26,7 +25,8 @@ from regraft.pipeline import steps_per_epoch
 from regraft.progress import Progress, Silent
 from regraft.recipes.arms import Arm
 from regraft.recipes.recipe import Recipe, edit_recipe, make_recipe
-from regraft.run import Run, read_json, resumable_run, write_json
+from regraft.runs.checkpoints import load_snapshot
+from regraft.runs.run import Run, read_json, resumable_run, write_json
 from regraft.session import Keeps, Request, Session, build_model, open_session
 from regraft.stages import judge_stage
 from regraft.train import Candidate, features_of, finish, graft, resumable, solve, whole_batches

@@ -21,7 +21,7 @@ from regraft.metrics import expected_calibration_error
 from regraft.metrics import paired_difference as paired_accuracies
 from regraft.paired import Difference, paired_difference, verdict
 from regraft.report import ReportSection
-from regraft.run import Run
+from regraft.runs.run import Run
 from regraft.views import make_infer, softmax
 
 if TYPE_CHECKING:

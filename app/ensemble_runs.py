@@ -25,8 +25,8 @@ from regraft.errors import RunError, UsageError
 from regraft.evaluate import renumber
 from regraft.machine.devices import open_device
 from regraft.progress import Progress, Silent
-from regraft.roster import read_roster
-from regraft.run import Run, new_run, open_run, write_json
+from regraft.runs.roster import read_roster
+from regraft.runs.run import Run, new_run, open_run, write_json
 from regraft.session import Session, Stopwatch
 from regraft.train import resumable
 from regraft.trained import open_trained

@@ -15,8 +15,8 @@ from regraft.judge import logits_of, write_judgement
 from regraft.metrics import measure
 from regraft.progress import Progress
 from regraft.report import ReportData
-from regraft.roster import read_roster
-from regraft.run import Run, write_json
+from regraft.runs.roster import read_roster
+from regraft.runs.run import Run, write_json
 from regraft.trained import Look, TrainedModel, open_trained
 from regraft.views import softmax
 

@@ -27,8 +27,8 @@ from regraft.machine.devices import Device
 from regraft.models.classifier import answering_model, embedding_size
 from regraft.progress import Progress
 from regraft.proof import Proof
-from regraft.roster import read_roster
-from regraft.run import Run
+from regraft.runs.roster import read_roster
+from regraft.runs.run import Run
 from regraft.trained import TrainedModel, open_trained
 from regraft.views import softmax
 

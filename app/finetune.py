@@ -18,9 +18,7 @@ import keras
 from keras.optimizers.schedules import LearningRateSchedule
 
 from regraft.augment.policy import AugmentPolicy
-from regraft.checkpoints import Checkpoints
 from regraft.errors import UsageError
-from regraft.history import write_history
 from regraft.machine.devices import Device
 from regraft.models import optimizers
 from regraft.models.classifier import backbone_of
@@ -31,6 +29,8 @@ from regraft.patience import EarlyStopping, PlateauDecay
 from regraft.pipeline import TrainingImages, steps_per_epoch, training_batches
 from regraft.progress import Progress, Silent, Ticker
 from regraft.recipes.recipe import Recipe
+from regraft.runs.checkpoints import Checkpoints
+from regraft.runs.history import write_history
 
 
 def schedule_of(recipe: Recipe, steps: int) -> LearningRateSchedule:

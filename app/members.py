@@ -26,7 +26,7 @@ from regraft.machine import ray_cluster
 from regraft.machine.devices import start_tensorflow
 from regraft.progress import Progress, Ticker
 from regraft.recipes.recipe import make_recipe
-from regraft.run import Run
+from regraft.runs.run import Run
 from regraft.session import Request, open_session
 
 _MOST_RESTARTS = 3

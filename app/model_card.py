@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from regraft.exports import Export
-from regraft.run import Run
+from regraft.runs.run import Run
 
 _USES = {
     "litert": """from ai_edge_litert.interpreter import Interpreter

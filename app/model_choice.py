@@ -19,7 +19,7 @@ from regraft.exports import PRECISIONS, Export, find_exports, is_export, read_ex
 from regraft.machine.files import write_text
 from regraft.machine.threads import cores
 from regraft.progress import Progress
-from regraft.run import Run, open_run
+from regraft.runs.run import Run, open_run
 from regraft.runtimes import RUNTIMES, check_runtime, is_installed
 from regraft.trained import Look
 

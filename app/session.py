@@ -22,7 +22,7 @@ from regraft.models.optimizer_table import OPTIMIZERS
 from regraft.progress import Progress, Silent
 from regraft.proof import Proof
 from regraft.recipes.recipe import FineTuneChoices, OptimizerChoices, Recipe
-from regraft.run import Run, new_run, resumable_run
+from regraft.runs.run import Run, new_run, resumable_run
 
 if TYPE_CHECKING:
     import keras

@@ -23,7 +23,6 @@ from regraft.export import export_proven, tolerance_for
 from regraft.features import FeatureCache, extract_features, features_made_by
 from regraft.finetune import fine_tune
 from regraft.head import Head, choose_l2, solve_head
-from regraft.history import read_history
 from regraft.judge import logits_of, write_judgement
 from regraft.losses import losses_of
 from regraft.machine.cache import cache_folder
@@ -38,8 +37,9 @@ from regraft.pipeline import TrainingImages
 from regraft.progress import Silent
 from regraft.proof import Proof
 from regraft.report import ReportData, ReportSection, StageRow
-from regraft.roster import write_roster
-from regraft.run import write_json
+from regraft.runs.history import read_history
+from regraft.runs.roster import write_roster
+from regraft.runs.run import write_json
 from regraft.session import Session
 from regraft.stages import Stage, choose_stage, judge_stage
 from regraft.views import make_infer, softmax

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from regraft.augment.view_names import VIEWS
 from regraft.errors import RunError, UsageError
 from regraft.machine.devices import Device, open_device
-from regraft.run import Run, open_run
+from regraft.runs.run import Run, open_run
 
 if TYPE_CHECKING:
     import keras

@@ -22,7 +22,7 @@ MAY_SPEAK = {
 TESTED_ELSEWHERE = {
     "regraft.__main__": "test_cli",
     "regraft.answerer": "test_predict",
-    "regraft.checkpoints": "test_finetune",
+    "regraft.runs.checkpoints": "test_finetune",
     "regraft.errors": "test_recipe",
     "regraft.export_formats": "test_export_portable",
     "regraft.first_order": "test_head",

@@ -17,10 +17,10 @@ import pytest
 from conftest import TrainedRun, run_regraft
 from scipy.special import softmax
 
-from regraft.checkpoints import load_snapshot
 from regraft.finetune import schedule_of
 from regraft.recipes.recipe import load_recipe
-from regraft.roster import read_roster
+from regraft.runs.checkpoints import load_snapshot
+from regraft.runs.roster import read_roster
 from regraft.trained import open_trained
 
 HEADS = (

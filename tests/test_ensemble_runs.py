@@ -10,7 +10,7 @@ from regraft.data.records import ImageFolder, Record
 from regraft.ensemble_runs import check_runs, common_roles
 from regraft.errors import UsageError
 from regraft.recipes.recipe import load_recipe
-from regraft.run import Run, write_json
+from regraft.runs.run import Run, write_json
 
 
 def make_run(folder: Path, labels: list[str], roles: dict[str, str], *, stage: str = "fine-tuned", **edits) -> Run:

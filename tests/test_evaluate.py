@@ -10,8 +10,8 @@ from conftest import PhotoFolder, TrainedRun, draw_photo, run_regraft
 from regraft.errors import FolderError, RunError
 from regraft.evaluate import evaluate
 from regraft.progress import Silent
-from regraft.roster import read_roster
-from regraft.run import Run
+from regraft.runs.roster import read_roster
+from regraft.runs.run import Run
 
 MEASURED = (
     "images", "accuracy", "accuracy_low", "accuracy_high", "top_k_accuracy", "k", "balanced_accuracy", "macro_f1",

@@ -24,7 +24,7 @@ from regraft.models.backbones import build_backbone
 from regraft.models.classifier import build_classifier
 from regraft.progress import Silent
 from regraft.proof import Proof
-from regraft.roster import read_roster
+from regraft.runs.roster import read_roster
 from regraft.trained import open_trained
 from regraft.views import softmax
 

@@ -15,8 +15,8 @@ import pytest
 from conftest import FAST, TRAINING, PhotoFolder, TrainedRun, draw_photo, run_regraft
 
 import regraft.train
-from regraft.roster import read_roster
-from regraft.run import Run
+from regraft.runs.roster import read_roster
+from regraft.runs.run import Run
 from regraft.session import Session
 
 ROOT = Path(__file__).parents[1]

@@ -8,7 +8,7 @@ import pytest
 from regraft.data.records import Record
 from regraft.data.roles import Roles
 from regraft.errors import RunError
-from regraft.roster import RosterRow, read_roster, write_roster
+from regraft.runs.roster import RosterRow, read_roster, write_roster
 
 
 def record(path: str, class_index: int) -> Record:

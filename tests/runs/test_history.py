@@ -3,7 +3,7 @@
 import csv
 from pathlib import Path
 
-from regraft.history import HISTORY_COLUMNS, read_history, write_history
+from regraft.runs.history import HISTORY_COLUMNS, read_history, write_history
 
 
 def test_history_without_selection_has_empty_cells(tmp_path: Path):

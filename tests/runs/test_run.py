@@ -6,7 +6,7 @@ import pytest
 
 from regraft.errors import RunError
 from regraft.recipes.recipe import load_recipe
-from regraft.run import Run, new_run, open_run, resumable_run, write_json
+from regraft.runs.run import Run, new_run, open_run, resumable_run, write_json
 
 RECIPE = load_recipe("quick", {"seed": 3})
 CLASSES = ("ant", "bee")
@@ -113,7 +113,7 @@ def test_a_start_on_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch):
     def full(*arguments: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("regraft.run.write_json", full)
+    monkeypatch.setattr("regraft.runs.run.write_json", full)
     run = new_run(tmp_path / "run", "x")
     assert message_of(run.start, RECIPE, CLASSES, {}) == f"{run.folder} cannot be written: No space left on device."
     assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,1 @@
+"""A run directory: its files, its history, its checkpoints, which photo did what."""
