@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from regraft.conformal import UnknownRule
 from regraft.data.records import Prediction
 from regraft.errors import UsageError
+from regraft.evidence.conformal import UnknownRule
 
 TOP = 5
 _DOUBTS = ("entropy", "disagreement", "mutual_information")

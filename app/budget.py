@@ -30,8 +30,8 @@ from regraft.ensemble import (
     train_members,
 )
 from regraft.errors import UsageError
+from regraft.evidence.losses import losses_of
 from regraft.find_rate import make_step
-from regraft.losses import losses_of
 from regraft.pipeline import steps_per_epoch
 from regraft.progress import Progress
 from regraft.recipes.recipe import edit_recipe

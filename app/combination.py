@@ -14,7 +14,7 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import log_softmax, logsumexp, softmax
 
-from regraft.losses import losses_of
+from regraft.evidence.losses import losses_of
 
 _MOST_SUBSETS = 100
 _LEAST_SHARE = 0.01  # a member below it costs a network and says nothing

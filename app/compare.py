@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from regraft.curves import draw_accuracies, draw_curves, write_curves
 from regraft.errors import RegraftError, RunError, UsageError
-from regraft.losses import losses_of
+from regraft.evidence.curves import draw_accuracies, draw_curves, write_curves
+from regraft.evidence.losses import losses_of
+from regraft.evidence.metrics import measure
+from regraft.evidence.paired import paired_difference, verdict
 from regraft.machine.files import write_text
 from regraft.members import train_run
-from regraft.metrics import measure
-from regraft.paired import paired_difference, verdict
 from regraft.progress import Progress, Silent
 from regraft.recipes.arms import Arm
 from regraft.recipes.recipe import Recipe, edit_recipe

@@ -14,9 +14,9 @@ from regraft.combination import fit_shares, greedy_order, greedy_shares, greedy_
 from regraft.data.sources import labels_of
 from regraft.ensemble_report import Answers, judge_ensemble, report_sections, write_ensemble
 from regraft.errors import UsageError
+from regraft.evidence.losses import losses_of
 from regraft.head import Head
 from regraft.judge import logits_of
-from regraft.losses import losses_of
 from regraft.members import check_engine, train_runs
 from regraft.models.batch_norm import reestimate_batch_norm
 from regraft.models.classifier import HEAD, set_head

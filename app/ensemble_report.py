@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from regraft.combination import CurvePoint, accuracy_by_size, disagreement
-from regraft.curves import COLORS, legend_below, make_figure, plain_axes
-from regraft.losses import losses_of
+from regraft.evidence.curves import COLORS, legend_below, make_figure, plain_axes
+from regraft.evidence.losses import losses_of
+from regraft.evidence.metrics import expected_calibration_error
+from regraft.evidence.metrics import paired_difference as paired_accuracies
+from regraft.evidence.paired import Difference, paired_difference, verdict
+from regraft.evidence.report import ReportSection
 from regraft.machine.devices import Device
 from regraft.machine.files import atomic_file, write_text
-from regraft.metrics import expected_calibration_error
-from regraft.metrics import paired_difference as paired_accuracies
-from regraft.paired import Difference, paired_difference, verdict
-from regraft.report import ReportSection
 from regraft.runs.run import Run
 from regraft.views import make_infer, softmax
 

@@ -11,10 +11,10 @@ from typing import Any
 from regraft.data.records import ImageFolder, Record
 from regraft.data.sources import labels_of, scan_remembered
 from regraft.errors import FolderError, RunError, did_you_mean
+from regraft.evidence.metrics import measure
+from regraft.evidence.report import ReportData
 from regraft.judge import logits_of, write_judgement
-from regraft.metrics import measure
 from regraft.progress import Progress
-from regraft.report import ReportData
 from regraft.runs.roster import read_roster
 from regraft.runs.run import Run, write_json
 from regraft.trained import Look, TrainedModel, open_trained

@@ -18,7 +18,7 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax
 from sklearn.model_selection import StratifiedGroupKFold
 
-from regraft.losses import losses_of
+from regraft.evidence.losses import losses_of
 from regraft.models.optimizer_table import OPTIMIZERS
 
 

@@ -10,14 +10,14 @@ import numpy as np
 from regraft.data.photos import UnreadablePhoto
 from regraft.data.records import Record
 from regraft.errors import FolderError
-from regraft.progress import Progress
-from regraft.report import (
+from regraft.evidence.report import (
     ReportData,
     write_confusion_csv,
     write_confusion_png,
     write_predictions_csv,
     write_report,
 )
+from regraft.progress import Progress
 from regraft.views import Infer, ViewReader, infer_all
 
 

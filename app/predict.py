@@ -12,9 +12,9 @@ from typing import Any
 
 from regraft.answerer import Answerer, Wanted, answer_batches
 from regraft.answers import FORMATS, TOP, Columns, format_of
-from regraft.conformal import UNKNOWN, UnknownRule, calibrate, read_calibration
 from regraft.data.records import Prediction
 from regraft.errors import UsageError
+from regraft.evidence.conformal import UNKNOWN, UnknownRule, calibrate, read_calibration
 from regraft.inputs import Item, Reading, expand_inputs
 from regraft.item_bytes import ItemReader
 from regraft.job import (

@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 from scipy.ndimage import uniform_filter1d
 
-from regraft.curves import COLORS, make_figure, plain_axes
 from regraft.errors import UsageError
+from regraft.evidence.curves import COLORS, make_figure, plain_axes
 from regraft.machine.files import atomic_file, write_text
 
 _SMOOTHING = 0.9

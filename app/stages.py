@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from regraft.losses import losses_of
+from regraft.evidence.losses import losses_of
 
 _TEMPERATURE_PRIOR = 0.5  # standard deviation of log T: keeps a few, all correct, images from forcing T to 0
 

@@ -13,22 +13,23 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from regraft.conformal import write_calibration
 from regraft.data.photos import UnreadablePhoto
 from regraft.data.records import Record
 from regraft.data.roles import group_duplicates
 from regraft.data.sources import is_plain_jpeg, labels_of, tensorflow_path, upright_size
 from regraft.errors import FolderError, RunError, UsageError
+from regraft.evidence.conformal import write_calibration
+from regraft.evidence.losses import losses_of
+from regraft.evidence.metrics import Metrics, measure
+from regraft.evidence.report import ReportData, ReportSection, StageRow
 from regraft.export import export_proven, tolerance_for
 from regraft.features import FeatureCache, extract_features, features_made_by
 from regraft.finetune import fine_tune
 from regraft.head import Head, choose_l2, solve_head
 from regraft.judge import logits_of, write_judgement
-from regraft.losses import losses_of
 from regraft.machine.cache import cache_folder
 from regraft.machine.files import atomic_file
 from regraft.machine.threads import map_ordered
-from regraft.metrics import Metrics, measure
 from regraft.models.backbones import build_backbone
 from regraft.models.batch_norm import reestimate_batch_norm
 from regraft.models.classifier import backbone_of, feature_extractor, set_head, set_trainable
@@ -36,7 +37,6 @@ from regraft.models.combine_members import cool
 from regraft.pipeline import TrainingImages
 from regraft.progress import Silent
 from regraft.proof import Proof
-from regraft.report import ReportData, ReportSection, StageRow
 from regraft.runs.history import read_history
 from regraft.runs.roster import write_roster
 from regraft.runs.run import write_json

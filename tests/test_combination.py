@@ -13,7 +13,7 @@ from regraft.combination import (
     greedy_shares,
     greedy_soup,
 )
-from regraft.losses import losses_of
+from regraft.evidence.losses import losses_of
 
 LABELS = np.random.default_rng(0).integers(0, 3, 200)
 

@@ -9,10 +9,10 @@ import pytest
 from regraft.data.photos import UnreadablePhoto
 from regraft.data.records import Record
 from regraft.errors import FolderError
+from regraft.evidence.metrics import measure
+from regraft.evidence.report import ReportData
 from regraft.judge import logits_of, write_judgement
-from regraft.metrics import measure
 from regraft.progress import Silent
-from regraft.report import ReportData
 
 TRUTH = np.array([0, 1, 1])
 PROBABILITIES = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from regraft.metrics import (
+from regraft.evidence.metrics import (
     ClassMetrics,
     accuracy_interval,
     expected_calibration_error,

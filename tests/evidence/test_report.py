@@ -15,8 +15,8 @@ import pytest
 from PIL import Image
 
 from regraft.data.records import Record, SetAside
-from regraft.metrics import measure
-from regraft.report import (
+from regraft.evidence.metrics import measure
+from regraft.evidence.report import (
     ReportData,
     StageRow,
     write_confusion_csv,
@@ -151,7 +151,7 @@ def test_nothing_changes_matplotlibs_global_state(tmp_path: Path) -> None:
 def test_report_loads_matplotlib_only_to_draw_and_never_pyplot_or_tensorflow(tmp_path: Path) -> None:
     program = """if True:
         import sys, pathlib, numpy
-        from regraft.report import write_confusion_png
+        from regraft.evidence.report import write_confusion_png
         heavy = {"matplotlib", "sklearn", "scipy", "PIL.JpegImagePlugin", "tensorflow"}
         print(sorted(heavy & sys.modules.keys()))
         write_confusion_png(pathlib.Path(sys.argv[1]), numpy.eye(2, dtype=int), ("a", "b"))

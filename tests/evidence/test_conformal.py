@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from regraft.conformal import UnknownRule, calibrate, read_calibration, write_calibration
 from regraft.errors import RunError, UsageError
+from regraft.evidence.conformal import UnknownRule, calibrate, read_calibration, write_calibration
 
 
 def test_the_threshold_is_the_right_order_statistic():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import t as student
 
-from regraft.paired import Difference, paired_difference, verdict
+from regraft.evidence.paired import Difference, paired_difference, verdict
 
 
 def test_redrawn_splits_have_the_corrected_interval():

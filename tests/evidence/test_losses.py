@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from regraft.losses import losses_of
+from regraft.evidence.losses import losses_of
 
 
 def test_losses_are_minus_the_log_of_the_softmax():

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from regraft.curves import curve, draw_accuracies, draw_curves, write_curves
+from regraft.evidence.curves import curve, draw_accuracies, draw_curves, write_curves
 
 HISTORIES = {
     "plain": [

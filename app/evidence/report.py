@@ -22,9 +22,9 @@ import numpy as np
 
 from regraft.data.photos import UnreadablePhoto, read_upright_rgb
 from regraft.data.records import Record, SetAside
+from regraft.evidence.metrics import ClassMetrics, Metrics, accuracy_interval, reliability_bins
 from regraft.machine.files import atomic_file, write_text
 from regraft.machine.threads import map_ordered
-from regraft.metrics import ClassMetrics, Metrics, accuracy_interval, reliability_bins
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
