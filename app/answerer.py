@@ -14,11 +14,11 @@ from regraft.data.photos import Limits, UnreadablePhoto
 from regraft.data.records import Prediction
 from regraft.errors import UsageError
 from regraft.exports import Export
+from regraft.inference.trained import Look, open_trained
 from regraft.inputs import Item
 from regraft.item_bytes import ItemReader
 from regraft.machine.threads import cores, map_ordered
 from regraft.runtimes import RUNTIMES, Network, open_network
-from regraft.trained import Look, open_trained
 
 
 @dataclass(frozen=True)
@@ -192,7 +192,7 @@ def answerer_of_run(folder: Path, device: str, wanted: Wanted, *, workers: int |
         return trained.reader.read_encoded(encoded, max_pixels=limits.pixels)
 
     def compute(images: np.ndarray) -> Answers:
-        from regraft.views import softmax
+        from regraft.inference.views import softmax
 
         output = trained.infer(images)
         if wanted.embedding:

@@ -32,13 +32,13 @@ from regraft.ensemble import (
 from regraft.errors import UsageError
 from regraft.evidence.losses import losses_of
 from regraft.find_rate import make_step
+from regraft.inference.views import make_infer
 from regraft.pipeline import steps_per_epoch
 from regraft.progress import Progress
 from regraft.recipes.recipe import edit_recipe
 from regraft.runs.run import Run, read_json, write_json
 from regraft.session import Request, Session, open_session
 from regraft.train import graft, resumable
-from regraft.views import make_infer
 
 LONG = 3
 """Times the recipe's epochs: a single training that long comes before any ensemble."""

@@ -383,7 +383,7 @@ def evaluate(
     run: Path, folder: Path | None, out: Path | None, views: str, draws: int, device: str, as_json: bool
 ) -> None:
     """Measure RUN on the images it reports on, or on another labelled FOLDER."""
-    from regraft.trained import Look
+    from regraft.inference.trained import Look
 
     look = Look(views, draws)
     _start_tensorflow_for(run)
@@ -545,9 +545,9 @@ def _predict_options(**words: Any) -> Any:
     from regraft.answerer import Wanted
     from regraft.answers import FORMATS
     from regraft.data.photos import Limits
+    from regraft.inference.trained import Look
     from regraft.inputs import Reading
     from regraft.predict import Options
-    from regraft.trained import Look
 
     if words["form"] is not None and words["form"] not in FORMATS:
         raise UsageError(f'--format must be one of {", ".join(FORMATS)}; received "{words["form"]}".')

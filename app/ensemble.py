@@ -16,7 +16,9 @@ from regraft.ensemble_report import Answers, judge_ensemble, report_sections, wr
 from regraft.errors import UsageError
 from regraft.evidence.losses import losses_of
 from regraft.head import Head
-from regraft.judge import logits_of
+from regraft.inference.judge import logits_of
+from regraft.inference.trained import open_trained
+from regraft.inference.views import make_infer
 from regraft.members import check_engine, train_runs
 from regraft.models.batch_norm import reestimate_batch_norm
 from regraft.models.classifier import HEAD, set_head
@@ -30,8 +32,6 @@ from regraft.runs.run import Run, read_json, resumable_run, write_json
 from regraft.session import Keeps, Request, Session, build_model, open_session
 from regraft.stages import judge_stage
 from regraft.train import Candidate, features_of, finish, graft, resumable, solve, whole_batches
-from regraft.trained import open_trained
-from regraft.views import make_infer
 
 if TYPE_CHECKING:
     import keras

@@ -19,10 +19,10 @@ from regraft.evidence.metrics import expected_calibration_error
 from regraft.evidence.metrics import paired_difference as paired_accuracies
 from regraft.evidence.paired import Difference, paired_difference, verdict
 from regraft.evidence.report import ReportSection
+from regraft.inference.views import make_infer, softmax
 from regraft.machine.devices import Device
 from regraft.machine.files import atomic_file, write_text
 from regraft.runs.run import Run
-from regraft.views import make_infer, softmax
 
 if TYPE_CHECKING:
     import keras

@@ -23,13 +23,13 @@ from regraft.ensemble import (
 )
 from regraft.errors import RunError, UsageError
 from regraft.evaluate import renumber
+from regraft.inference.trained import open_trained
 from regraft.machine.devices import open_device
 from regraft.progress import Progress, Silent
 from regraft.runs.roster import read_roster
 from regraft.runs.run import Run, new_run, open_run, write_json
 from regraft.session import Session, Stopwatch
 from regraft.train import resumable
-from regraft.trained import open_trained
 
 KINDS = ("independent", "snapshot", "soup")
 

@@ -13,12 +13,12 @@ from regraft.data.sources import labels_of, scan_remembered
 from regraft.errors import FolderError, RunError, did_you_mean
 from regraft.evidence.metrics import measure
 from regraft.evidence.report import ReportData
-from regraft.judge import logits_of, write_judgement
+from regraft.inference.judge import logits_of, write_judgement
+from regraft.inference.trained import Look, TrainedModel, open_trained
+from regraft.inference.views import softmax
 from regraft.progress import Progress
 from regraft.runs.roster import read_roster
 from regraft.runs.run import Run, write_json
-from regraft.trained import Look, TrainedModel, open_trained
-from regraft.views import softmax
 
 
 def evaluate(

@@ -20,14 +20,14 @@ from regraft.errors import ExportError, UsageError
 from regraft.export import proof_records
 from regraft.export_formats import write_network
 from regraft.exports import Export
-from regraft.judge import logits_of
+from regraft.inference.judge import logits_of
+from regraft.inference.trained import TrainedModel, open_trained
+from regraft.inference.views import softmax
 from regraft.machine.files import write_text
 from regraft.model_card import model_card
 from regraft.models.classifier import answering_model, embedding_size
 from regraft.progress import Progress
 from regraft.runtimes import check_format
-from regraft.trained import TrainedModel, open_trained
-from regraft.views import softmax
 
 TOLERANCES = {"float32": 1e-4, "float16": 5e-2, "bfloat16": 1e-1}
 """Largest difference of a probability from the trained model's. int8 is held to its labels instead."""

@@ -17,9 +17,9 @@ from regraft.data.photos import UnreadablePhoto
 from regraft.data.records import ImageFolder, Record
 from regraft.data.sources import is_plain_jpeg, scan_remembered, tensorflow_path, upright_size
 from regraft.errors import FolderError
+from regraft.inference.views import ViewReader
 from regraft.machine.files import atomic_file
 from regraft.progress import Progress
-from regraft.views import ViewReader
 
 _SHOWN_PX, _GAP_PX, _NAME_PX, _TITLE_PX = 160, 8, 20, 44
 _INK, _GREY, _PAPER = "#111827", "#6b7280", "#ffffff"

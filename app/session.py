@@ -27,7 +27,7 @@ from regraft.runs.run import Run, new_run, resumable_run
 if TYPE_CHECKING:
     import keras
 
-    from regraft.views import ViewReader
+    from regraft.inference.views import ViewReader
 
 # The first layers find edges and colours, which photos share, and cost the most time to train.
 _UNFREEZE_PRETRAINED = 0.6
@@ -152,7 +152,7 @@ def open_session(request: Request, *, verb: str = "train", progress: Progress | 
             progress.say(f"Continuing {run.folder} with its own recipe.")
         else:
             run.start(recipe, folder.class_names, environment)
-        from regraft.views import ViewReader
+        from regraft.inference.views import ViewReader
 
         reader = ViewReader(model.input_shape[1], recipe.data.crop_fraction)
         yield Session(

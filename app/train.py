@@ -23,10 +23,11 @@ from regraft.evidence.losses import losses_of
 from regraft.evidence.metrics import Metrics, measure
 from regraft.evidence.report import ReportData, ReportSection, StageRow
 from regraft.export import export_proven, tolerance_for
-from regraft.features import FeatureCache, extract_features, features_made_by
 from regraft.finetune import fine_tune
 from regraft.head import Head, choose_l2, solve_head
-from regraft.judge import logits_of, write_judgement
+from regraft.inference.features import FeatureCache, extract_features, features_made_by
+from regraft.inference.judge import logits_of, write_judgement
+from regraft.inference.views import make_infer, softmax
 from regraft.machine.cache import cache_folder
 from regraft.machine.files import atomic_file
 from regraft.machine.threads import map_ordered
@@ -42,7 +43,6 @@ from regraft.runs.roster import write_roster
 from regraft.runs.run import write_json
 from regraft.session import Session
 from regraft.stages import Stage, choose_stage, judge_stage
-from regraft.views import make_infer, softmax
 
 if TYPE_CHECKING:
     import keras

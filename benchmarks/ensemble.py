@@ -102,7 +102,7 @@ def measure_seed(options: argparse.Namespace, passed: Sequence[str], seed: int) 
 
 def compare_speeds(folder: Path, single: Path) -> dict[str, dict[str, float]]:
     """Images a second from memory, in turns, and the share of the single model's, median with its range."""
-    from regraft.trained import Look, open_trained
+    from regraft.inference.trained import Look, open_trained
 
     rng = np.random.default_rng(0)
     opened = {

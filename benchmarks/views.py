@@ -27,10 +27,10 @@ DEVICE = open_device("cpu")
 import tensorflow as tf  # noqa: E402
 
 from regraft.augment.view import center_square, make_view  # noqa: E402
+from regraft.inference.views import Infer, infer_all, make_infer  # noqa: E402
 from regraft.models.backbones import BACKBONES  # noqa: E402
 from regraft.models.classifier import build_classifier, feature_extractor  # noqa: E402
 from regraft.models.weights import load_backbone  # noqa: E402
-from regraft.views import Infer, infer_all, make_infer  # noqa: E402
 
 View = Callable[[tf.Tensor], tf.Tensor]
 STRENGTHS = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0)

@@ -8,14 +8,14 @@ import keras
 import numpy as np
 import pytest
 
-from regraft.features import features_made_by
+from regraft.inference.features import features_made_by
+from regraft.inference.views import ViewReader
 from regraft.machine.devices import open_device
 from regraft.models.backbones import BACKBONES, build_backbone
 from regraft.models.classifier import build_classifier, feature_extractor
 from regraft.models.combine_members import combine
 from regraft.models.digest import network_digest
 from regraft.models.regularizers import REGULARIZERS, Option, Regularizer
-from regraft.views import ViewReader
 
 SIZE = 32
 

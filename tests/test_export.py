@@ -19,14 +19,14 @@ import regraft.proof
 from regraft.data.photos import read_upright_rgb
 from regraft.errors import ExportError, RunError
 from regraft.export import compare, export_proven, export_run, tolerance_for
+from regraft.inference.trained import open_trained
+from regraft.inference.views import softmax
 from regraft.machine.devices import open_device
 from regraft.models.backbones import build_backbone
 from regraft.models.classifier import build_classifier
 from regraft.progress import Silent
 from regraft.proof import Proof
 from regraft.runs.roster import read_roster
-from regraft.trained import open_trained
-from regraft.views import softmax
 
 NAMES = ("bee", "cat", "dog")
 

@@ -15,11 +15,11 @@ import pytest
 
 from regraft import members as module
 from regraft.errors import RunError, UsageError
+from regraft.inference.trained import open_trained
 from regraft.members import check_engine, from_order, to_order, train_runs
 from regraft.progress import Silent
 from regraft.recipes.recipe import Recipe, load_recipe
 from regraft.session import Request
-from regraft.trained import open_trained
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -11,9 +11,9 @@ from conftest import TrainedRun, run_regraft
 from regraft import model_choice
 from regraft.errors import UsageError
 from regraft.exports import read_export
+from regraft.inference.trained import Look
 from regraft.model_choice import FEW, ModelChoice, Source, choose, open_source
 from regraft.progress import Silent
-from regraft.trained import Look
 
 
 class Listening(Silent):

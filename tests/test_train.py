@@ -202,7 +202,12 @@ def raise_full_disk(*_: object, **__: object) -> None:
 
 @pytest.mark.parametrize(
     "step",
-    ["regraft.train.write_roster", "keras.Model.save", "regraft.judge.write_report", "regraft.train.write_json"],
+    [
+        "regraft.train.write_roster",
+        "keras.Model.save",
+        "regraft.inference.judge.write_report",
+        "regraft.train.write_json",
+    ],
 )
 def test_a_full_disk_leaves_a_run_that_does_not_load_and_can_be_resumed(
     photo_folder: PhotoFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, without_export, step: str

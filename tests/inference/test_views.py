@@ -11,9 +11,9 @@ from PIL import Image
 
 from regraft.data.photos import UnreadablePhoto, read_upright_rgb
 from regraft.errors import UsageError
+from regraft.inference.views import ViewReader, infer_all, make_infer, make_noisy_infer, over_views, softmax
 from regraft.machine.devices import open_device
 from regraft.models.backbones import build_backbone
-from regraft.views import ViewReader, infer_all, make_infer, make_noisy_infer, over_views, softmax
 
 SIZE = 16
 
@@ -63,7 +63,7 @@ def test_a_turned_jpeg_is_seen_upright(reader, tmp_path: Path):
 
 
 def test_a_photo_that_tensorflow_refuses_and_pillow_reads_is_read(reader, tmp_path: Path, monkeypatch):
-    monkeypatch.setattr("regraft.views.tensorflow_reads", lambda header: True)
+    monkeypatch.setattr("regraft.inference.views.tensorflow_reads", lambda header: True)
     path = photo(tmp_path / "a.tif")
     np.testing.assert_array_equal(reader.read(path), read_upright_rgb(path)[:, 4:20])
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from conftest import draw_photo
 
-import regraft.features
+import regraft.inference.features
 from regraft.data.records import Record
 from regraft.errors import FolderError
-from regraft.features import FeatureCache, extract_features
+from regraft.inference.features import FeatureCache, extract_features
+from regraft.inference.views import ViewReader
 from regraft.progress import Silent
-from regraft.views import ViewReader
 
 SIZE = 16
 
@@ -134,7 +134,7 @@ def test_a_cache_that_cannot_be_written_only_costs_time(records, tmp_path: Path)
 
 
 def test_a_long_extraction_is_kept_in_parts(records, cache, monkeypatch):
-    monkeypatch.setattr(regraft.features, "_SHARD_IMAGES", 2)
+    monkeypatch.setattr(regraft.inference.features, "_SHARD_IMAGES", 2)
     features = extract(records, cache)
     assert len(list(cache.folder.glob("*.npz"))) == 3
     np.testing.assert_array_equal(extract(records, cache), features)

@@ -17,8 +17,8 @@ from regraft.evidence.report import (
     write_predictions_csv,
     write_report,
 )
+from regraft.inference.views import Infer, ViewReader, infer_all
 from regraft.progress import Progress
-from regraft.views import Infer, ViewReader, infer_all
 
 
 def logits_of(

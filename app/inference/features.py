@@ -14,12 +14,12 @@ from regraft.augment.decode import JPEG_TRANSFORM
 from regraft.data.photos import UnreadablePhoto
 from regraft.data.records import Record
 from regraft.errors import FolderError
+from regraft.inference.views import Infer, infer_all
 from regraft.machine.devices import Device
 from regraft.machine.files import atomic_file
 from regraft.machine.versions import describe_versions
 from regraft.models.digest import network_digest
 from regraft.progress import Progress
-from regraft.views import Infer, infer_all
 
 if TYPE_CHECKING:
     import keras
@@ -28,7 +28,7 @@ _SHARD_IMAGES = 4096
 
 
 class ReadsViews(Protocol):
-    """What gives the views of files, such as `regraft.views.ViewReader`."""
+    """What gives the views of files, such as `regraft.inference.views.ViewReader`."""
 
     @property
     def settings(self) -> Mapping[str, object]:

@@ -14,7 +14,7 @@ from regraft.runs.run import Run, open_run
 if TYPE_CHECKING:
     import keras
 
-    from regraft.views import Infer, ViewReader
+    from regraft.inference.views import Infer, ViewReader
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,9 @@ def open_trained(
     opened = open_device(device)
     import keras
 
+    from regraft.inference.views import ViewReader, make_infer, make_noisy_infer, over_views
     from regraft.models.combine_members import is_ensemble, with_members
     from regraft.models.regularizers import register_layers
-    from regraft.views import ViewReader, make_infer, make_noisy_infer, over_views
 
     register_layers()
     try:

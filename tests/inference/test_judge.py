@@ -11,7 +11,7 @@ from regraft.data.records import Record
 from regraft.errors import FolderError
 from regraft.evidence.metrics import measure
 from regraft.evidence.report import ReportData
-from regraft.judge import logits_of, write_judgement
+from regraft.inference.judge import logits_of, write_judgement
 from regraft.progress import Silent
 
 TRUTH = np.array([0, 1, 1])
