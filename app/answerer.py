@@ -13,12 +13,12 @@ from regraft.data.photo_view import read_view
 from regraft.data.photos import Limits, UnreadablePhoto
 from regraft.data.records import Prediction
 from regraft.errors import UsageError
-from regraft.exports import Export
+from regraft.exports.export import Export
+from regraft.exports.runtimes import RUNTIMES, Network, open_network
 from regraft.inference.trained import Look, open_trained
 from regraft.inputs import Item
 from regraft.item_bytes import ItemReader
 from regraft.machine.threads import cores, map_ordered
-from regraft.runtimes import RUNTIMES, Network, open_network
 
 
 @dataclass(frozen=True)

@@ -429,16 +429,16 @@ def export(run: Path, form: str, precision: str, force: bool, as_json: bool, **o
     from regraft.runs.run import open_run
 
     open_run(run)
-    from regraft.runtimes import check_format
+    from regraft.exports.runtimes import check_format
 
     check_format(form, precision)
     _start_tensorflow_for(run)
     if form != "saved_model":
-        from regraft.export_portable import export_portable
+        from regraft.exports.portable import export_portable
 
         summary = export_portable(run, form, precision, _progress(), force=force, **options)
     else:
-        from regraft.export import export_run
+        from regraft.exports.saved_model import export_run
 
         summary = export_run(run, _progress(), **options)
     if as_json:

@@ -15,12 +15,12 @@ from regraft.data.roles import Roles, plan_roles
 from regraft.data.scan import require_trainable
 from regraft.data.sources import TFDS_PREFIX, data_fingerprint, load_source
 from regraft.errors import RunError, UsageError
+from regraft.exports.proof import Proof
 from regraft.machine.devices import Device, check_device, open_device
 from regraft.machine.versions import describe_versions
 from regraft.models.backbones import BACKBONES, check_backbone, default_weights, find_weights
 from regraft.models.optimizer_table import OPTIMIZERS
 from regraft.progress import Progress, Silent
-from regraft.proof import Proof
 from regraft.recipes.recipe import FineTuneChoices, OptimizerChoices, Recipe
 from regraft.runs.run import Run, new_run, resumable_run
 

@@ -22,7 +22,8 @@ from regraft.evidence.conformal import write_calibration
 from regraft.evidence.losses import losses_of
 from regraft.evidence.metrics import Metrics, measure
 from regraft.evidence.report import ReportData, ReportSection, StageRow
-from regraft.export import export_proven, tolerance_for
+from regraft.exports.proof import Proof
+from regraft.exports.saved_model import export_proven, tolerance_for
 from regraft.finetune import fine_tune
 from regraft.head import Head, choose_l2, solve_head
 from regraft.inference.features import FeatureCache, extract_features, features_made_by
@@ -37,7 +38,6 @@ from regraft.models.classifier import backbone_of, feature_extractor, set_head, 
 from regraft.models.combine_members import cool
 from regraft.pipeline import TrainingImages
 from regraft.progress import Silent
-from regraft.proof import Proof
 from regraft.runs.history import read_history
 from regraft.runs.roster import write_roster
 from regraft.runs.run import write_json

@@ -274,7 +274,7 @@ def work(order: dict) -> None:
 
 def precisions(words: argparse.Namespace) -> None:
     """Speed by turns; size, differences and accuracy as their proofs on the run's own photos found them."""
-    from regraft.exports import find_exports
+    from regraft.exports.export import find_exports
     from regraft.runs.run import open_run
 
     exports = find_exports(words.run / "exports", open_run(words.run).class_names)

@@ -10,7 +10,7 @@ from conftest import TrainedRun, run_regraft
 
 from regraft import model_choice
 from regraft.errors import UsageError
-from regraft.exports import read_export
+from regraft.exports.export import read_export
 from regraft.inference.trained import Look
 from regraft.model_choice import FEW, ModelChoice, Source, choose, open_source
 from regraft.progress import Silent

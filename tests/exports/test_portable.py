@@ -11,8 +11,8 @@ import pytest
 from conftest import TrainedRun, run_regraft
 
 from regraft.errors import ExportError
-from regraft.export_portable import answers_of, check_proof, export_portable
-from regraft.exports import FORMATS, Export, read_export
+from regraft.exports.export import FORMATS, Export, read_export
+from regraft.exports.portable import answers_of, check_proof, export_portable
 from regraft.progress import Silent
 
 EXPORTS = [  # every path of the code; the fixture is litert, float32
@@ -84,8 +84,8 @@ def test_nothing_is_left_of_an_export_that_answers_otherwise(
     def wrong(export: Export, paths: list[Path]) -> np.ndarray:
         return np.full((len(paths), 3), 1 / 3, np.float32)
 
-    monkeypatch.setattr("regraft.export_portable.answers_of", wrong)
-    monkeypatch.setattr("regraft.export_portable.write_network", lambda *_: None)
+    monkeypatch.setattr("regraft.exports.portable.answers_of", wrong)
+    monkeypatch.setattr("regraft.exports.portable.write_network", lambda *_: None)
     with pytest.raises(ExportError, match="it was removed"):
         export_portable(trained.folder, "litert", "float32", Silent(), out=tmp_path / "export")
     assert list(tmp_path.iterdir()) == []

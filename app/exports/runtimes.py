@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from regraft.errors import RunError, UsageError
-from regraft.exports import FORMATS, Export
+from regraft.exports.export import FORMATS, Export
 
 _ONNX = ("tf2onnx", "onnx", "onnxruntime")
 

@@ -14,7 +14,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from regraft.exports import Export
+from regraft.exports.export import Export
 
 Views = Callable[[], Iterable[np.ndarray]]
 """Views of training photos, float32 [S, S, 3] each, for finding the ranges of activations."""

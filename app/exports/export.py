@@ -20,7 +20,7 @@ class Format:
     """What an export's network may be.
 
     Attributes:
-        runtime: which runtime reads it, see `regraft.runtimes`.
+        runtime: which runtime reads it, see `regraft.exports.runtimes`.
         file: the network's file in the export's folder; "" where the folder itself is the network.
         precisions: the ones it can be written in.
     """
@@ -51,7 +51,7 @@ class Export:
         crop_fraction: the centre square of the view, as a part of the short side.
         embedding: how many numbers it gives beside the probabilities; 0 for none.
         model: digest of the trained model it was made of.
-        proof: what came out when it was compared with the trained model; see `regraft.export_portable.check_proof`.
+        proof: what came out when it was compared with the trained model; see `regraft.exports.portable.check_proof`.
     """
 
     folder: Path

@@ -15,17 +15,17 @@ import tensorflow as tf
 from conftest import PhotoFolder, TrainedRun, draw_photo, run_regraft
 from PIL import Image
 
-import regraft.proof
+import regraft.exports.proof
 from regraft.data.photos import read_upright_rgb
 from regraft.errors import ExportError, RunError
-from regraft.export import compare, export_proven, export_run, tolerance_for
+from regraft.exports.proof import Proof
+from regraft.exports.saved_model import compare, export_proven, export_run, tolerance_for
 from regraft.inference.trained import open_trained
 from regraft.inference.views import softmax
 from regraft.machine.devices import open_device
 from regraft.models.backbones import build_backbone
 from regraft.models.classifier import build_classifier
 from regraft.progress import Silent
-from regraft.proof import Proof
 from regraft.runs.roster import read_roster
 
 NAMES = ("bee", "cat", "dog")
@@ -130,7 +130,7 @@ def test_the_proof_imports_tensorflow_and_not_regraft(trained: TrainedRun, serve
     path = write_png(tmp_path / "photo.png", class_index=1)
     order = {"model": str(trained.folder / "saved_model/1"), "files": [[str(path)]], "scores": str(tmp_path / "s.npy")}
     finished = subprocess.run(
-        [sys.executable, "-I", "-c", WHAT_IT_IMPORTS, str(regraft.proof._SCRIPT)],
+        [sys.executable, "-I", "-c", WHAT_IT_IMPORTS, str(regraft.exports.proof._SCRIPT)],
         input=json.dumps(order) + "\n",
         capture_output=True,
         text=True,
@@ -265,7 +265,7 @@ def script(folder: Path, text: str) -> Path:
 
 def test_a_proof_that_fails_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     failing = "import sys\nsys.stdin.readline()\nprint('lots of noise', file=sys.stderr)\nsys.exit('no such model')"
-    monkeypatch.setattr(regraft.proof, "_SCRIPT", script(tmp_path, failing))
+    monkeypatch.setattr(regraft.exports.proof, "_SCRIPT", script(tmp_path, failing))
     with Proof() as proof, pytest.raises(ExportError, match="does not answer in a fresh process: no such model"):
         proof.scores(tmp_path, [])
 
@@ -276,7 +276,7 @@ def test_a_proof_gets_the_files_in_batches_and_their_order(tmp_path: Path, monke
         "np.save(order['scores'], [len(batch) for batch in order['files']])\n"
         "print(json.dumps([order['model'], *sum(order['files'], [])]))"
     )
-    monkeypatch.setattr(regraft.proof, "_SCRIPT", script(tmp_path, echo))
+    monkeypatch.setattr(regraft.exports.proof, "_SCRIPT", script(tmp_path, echo))
     paths = [tmp_path / f"ü{number}.jpg" for number in range(5)]
     with Proof() as proof:
         sizes, names = proof.scores(tmp_path, paths, batch_size=2)
@@ -285,9 +285,9 @@ def test_a_proof_gets_the_files_in_batches_and_their_order(tmp_path: Path, monke
 
 
 def test_a_proof_that_does_not_answer_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(regraft.proof, "_SCRIPT", script(tmp_path, "import time\ntime.sleep(60)"))
-    monkeypatch.setattr(regraft.proof, "_START_SECONDS", 0.1)
-    monkeypatch.setattr(regraft.proof, "_SECONDS_A_PHOTO", 0)
+    monkeypatch.setattr(regraft.exports.proof, "_SCRIPT", script(tmp_path, "import time\ntime.sleep(60)"))
+    monkeypatch.setattr(regraft.exports.proof, "_START_SECONDS", 0.1)
+    monkeypatch.setattr(regraft.exports.proof, "_SECONDS_A_PHOTO", 0)
     with Proof() as proof, pytest.raises(ExportError, match=r"did not answer 1 photos in 0\.1 seconds"):
         proof.scores(tmp_path, [tmp_path])
     assert proof._process.poll() is not None
@@ -296,14 +296,14 @@ def test_a_proof_that_does_not_answer_is_given_up(tmp_path: Path, monkeypatch: p
 def test_a_proof_on_the_cpu_sees_no_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     says = "import os, sys\nsys.stdin.readline()\nsys.exit(os.environ['CUDA_VISIBLE_DEVICES'])"
-    monkeypatch.setattr(regraft.proof, "_SCRIPT", script(tmp_path, says))
+    monkeypatch.setattr(regraft.exports.proof, "_SCRIPT", script(tmp_path, says))
     for use_gpus, seen in ((True, "0"), (False, "-1")):
         with Proof(use_gpus=use_gpus) as proof, pytest.raises(ExportError, match=f"process: {seen}$"):
             proof.scores(tmp_path, [])
 
 
 def test_a_proof_that_nobody_asks_ends_with_its_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(regraft.proof, "_SCRIPT", script(tmp_path, "import time\ntime.sleep(60)"))
+    monkeypatch.setattr(regraft.exports.proof, "_SCRIPT", script(tmp_path, "import time\ntime.sleep(60)"))
     with Proof() as proof:
         assert proof._process.poll() is None
     assert proof._process.poll() is not None

@@ -21,14 +21,14 @@ from regraft.augment.view import make_view
 from regraft.data.records import Record
 from regraft.data.sources import scan_remembered, tensorflow_path
 from regraft.errors import ExportError, RunError
-from regraft.exports import Export
+from regraft.exports.export import Export
+from regraft.exports.proof import Proof
 from regraft.inference.judge import logits_of
 from regraft.inference.trained import TrainedModel, open_trained
 from regraft.inference.views import softmax
 from regraft.machine.devices import Device
 from regraft.models.classifier import answering_model, embedding_size
 from regraft.progress import Progress
-from regraft.proof import Proof
 from regraft.runs.roster import read_roster
 from regraft.runs.run import Run
 

@@ -10,8 +10,8 @@ import pytest
 from conftest import TrainedRun, run_regraft
 
 from regraft.errors import RunError, UsageError
-from regraft.exports import FORMATS, PRECISIONS, Export, find_exports, read_export
-from regraft.runtimes import RUNTIMES, check_format, check_runtime, open_network
+from regraft.exports.export import FORMATS, PRECISIONS, Export, find_exports, read_export
+from regraft.exports.runtimes import RUNTIMES, check_format, check_runtime, open_network
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def test_a_converter_that_is_not_installed_names_its_extra(monkeypatch: pytest.M
 def test_every_extra_of_a_runtime_exists():
     import tomllib
 
-    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8"))["project"]
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8"))["project"]
     assert set(RUNTIMES) - {"tensorflow"} <= set(project["optional-dependencies"])
     assert {row.runtime for row in FORMATS.values()} == set(RUNTIMES)
     assert {name for row in FORMATS.values() for name in row.precisions} == set(PRECISIONS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from regraft.exports import Export
+from regraft.exports.export import Export
 from regraft.runs.run import Run
 
 _USES = {

@@ -17,17 +17,17 @@ import numpy as np
 
 from regraft.data.records import Record
 from regraft.errors import ExportError, UsageError
-from regraft.export import proof_records
-from regraft.export_formats import write_network
-from regraft.exports import Export
+from regraft.exports.card import model_card
+from regraft.exports.export import Export
+from regraft.exports.runtimes import check_format
+from regraft.exports.saved_model import proof_records
+from regraft.exports.writers import write_network
 from regraft.inference.judge import logits_of
 from regraft.inference.trained import TrainedModel, open_trained
 from regraft.inference.views import softmax
 from regraft.machine.files import write_text
-from regraft.model_card import model_card
 from regraft.models.classifier import answering_model, embedding_size
 from regraft.progress import Progress
-from regraft.runtimes import check_format
 
 TOLERANCES = {"float32": 1e-4, "float16": 5e-2, "bfloat16": 1e-1}
 """Largest difference of a probability from the trained model's. int8 is held to its labels instead."""
@@ -55,7 +55,7 @@ def export_portable(
     Args:
         folder: the run.
         form: "litert", "onnx" or "openvino".
-        precision: see `regraft.exports.FORMATS`.
+        precision: see `regraft.exports.export.FORMATS`.
         progress: who is told.
         photos: where the photos lie now, if they moved since training.
         out: the export's folder, by default one in the run's `exports`.
