@@ -49,8 +49,7 @@ class Options:
     """How to predict. What has no word here is as of `Wanted`, `Reading`, `Columns` and `choose`.
 
     Attributes:
-        format: of the tables in a folder, or on a pipe: a key of `regraft.answers.FORMATS`; None is that of the
-            suffix, or csv.
+        format: of the tables in a folder, or on a pipe: a key of `FORMATS`; None is that of the suffix, or csv.
         resume: go on with a job that was begun.
         force: begin anew, whatever is there.
         shard_rows: inputs a shard; a kill costs at most that many.

@@ -1,7 +1,6 @@
 """Run as a script in a fresh process: how many views a second a network answers here, from memory.
 
-Reads one line of JSON from stdin, the fields of `regraft.model_choice.ModelChoice` and `seconds`, and writes the rate
-to stdout.
+Reads one line of JSON from stdin, the fields of `ModelChoice` and `seconds`, and writes the rate to stdout.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Run as a script in a process of its own: trains the run of one line of JSON from stdin, see `regraft.members`."""
+"""Run as a script in a process of its own: trains the run that one line of JSON on stdin asks for."""
 
 import json
 import os
