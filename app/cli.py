@@ -522,8 +522,8 @@ def predict(run: Path, images: tuple[str, ...], out: Path | None, **words: Any) 
     INPUTS are photos, folders, patterns, .zip and .tar archives, .tfrecord shards, .csv, .tsv and .parquet tables of
     paths, or - for a list on stdin.
     """
-    from regraft.predict import predict as predict_file
-    from regraft.predict import predict_to_pipe
+    from regraft.prediction.predict import predict as predict_file
+    from regraft.prediction.predict import predict_to_pipe
 
     options, progress = _predict_options(**words), _progress()
     if out is None:
@@ -542,12 +542,12 @@ def _write_bytes(data: bytes) -> None:
 
 
 def _predict_options(**words: Any) -> Any:
-    from regraft.answerer import Wanted
-    from regraft.answers import FORMATS
     from regraft.data.photos import Limits
     from regraft.inference.trained import Look
-    from regraft.inputs import Reading
-    from regraft.predict import Options
+    from regraft.prediction.answerer import Wanted
+    from regraft.prediction.answers import FORMATS
+    from regraft.prediction.inputs import Reading
+    from regraft.prediction.predict import Options
 
     if words["form"] is not None and words["form"] not in FORMATS:
         raise UsageError(f'--format must be one of {", ".join(FORMATS)}; received "{words["form"]}".')

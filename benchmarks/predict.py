@@ -48,12 +48,12 @@ def seconds_of(work) -> float:
 
 def regraft(run: Path, files: list[str], runtime: str, precision: str | None = None) -> float:
     """Files to rows of a CSV, as the verb does it, once the network is open."""
-    from regraft.answerer import Wanted, answer_batches
-    from regraft.answers import FORMATS, Columns
     from regraft.data.photos import Limits
-    from regraft.inputs import Item
-    from regraft.item_bytes import ItemReader
-    from regraft.model_choice import choose, open_source
+    from regraft.prediction.answerer import Wanted, answer_batches
+    from regraft.prediction.answers import FORMATS, Columns
+    from regraft.prediction.inputs import Item
+    from regraft.prediction.item_bytes import ItemReader
+    from regraft.prediction.model_choice import choose, open_source
     from regraft.progress import Silent
 
     source = open_source(run)
@@ -135,8 +135,8 @@ def compute_only(run: Path, files: list[str], runtime: str) -> float:
     """The same runtime from memory as we run it: a photo at a time on one thread, on all cores at once."""
     from concurrent.futures import ThreadPoolExecutor
 
-    from regraft.answerer import Wanted
-    from regraft.model_choice import choose, open_source
+    from regraft.prediction.answerer import Wanted
+    from regraft.prediction.model_choice import choose, open_source
     from regraft.progress import Silent
 
     answerer = choose(open_source(run), runtime=runtime, progress=Silent()).open(Wanted())
@@ -340,9 +340,9 @@ def shrink(words: argparse.Namespace) -> None:
     import numpy as np
     from PIL import Image
 
-    from regraft.answerer import Wanted
-    from regraft.inputs import Item
-    from regraft.model_choice import choose, open_source
+    from regraft.prediction.answerer import Wanted
+    from regraft.prediction.inputs import Item
+    from regraft.prediction.model_choice import choose, open_source
     from regraft.progress import Silent
 
     source = open_source(words.run)

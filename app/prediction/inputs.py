@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 
 from regraft.data.scan import is_hidden, is_image_name
 from regraft.errors import UsageError, did_you_mean
-from regraft.tfrecord import record_places
+from regraft.prediction.tfrecord import record_places
 
 DAMAGED_ARCHIVE = (
     *(OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError),

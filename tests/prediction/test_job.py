@@ -15,10 +15,10 @@ import pyarrow.parquet
 import pytest
 from conftest import TrainedRun, draw_photo, run_regraft, write_broken_photos
 
-from regraft.answerer import Wanted
-from regraft.job import Job, Writer, check_out, read_journal
-from regraft.model_choice import choose, open_source
-from regraft.predict import Options, predict, predict_files
+from regraft.prediction.answerer import Wanted
+from regraft.prediction.job import Job, Writer, check_out, read_journal
+from regraft.prediction.model_choice import choose, open_source
+from regraft.prediction.predict import Options, predict, predict_files
 from regraft.progress import Silent
 
 
@@ -282,7 +282,7 @@ def test_a_header_of_ten_billion_pixels_is_too_large(litert: Path, tmp_path: Pat
 
 
 def test_a_shard_that_lost_its_file_counts_as_not_done(tmp_path: Path):
-    from regraft.answers import FORMATS, Columns
+    from regraft.prediction.answers import FORMATS, Columns
 
     job = Job(tmp_path, tmp_path, FORMATS["csv"], Columns(("a", "b")), 10)
     job.shard_file(1).touch()

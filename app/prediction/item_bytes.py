@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from regraft.data.photos import Limits, UnreadablePhoto, read_bytes, too_many_bytes
-from regraft.inputs import DAMAGED_ARCHIVE, Item
-from regraft.tfrecord import bytes_feature
+from regraft.prediction.inputs import DAMAGED_ARCHIVE, Item
+from regraft.prediction.tfrecord import bytes_feature
 
 
 class ItemReader:

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from conftest import TrainedRun, draw_photo, run_regraft, write_broken_photos
 
-from regraft.answerer import Answerer, Wanted
-from regraft.model_choice import choose, open_source
-from regraft.predict import predict_files
+from regraft.prediction.answerer import Answerer, Wanted
+from regraft.prediction.model_choice import choose, open_source
+from regraft.prediction.predict import predict_files
 from regraft.progress import Silent
 
 HEADER = ["path", "status", "reason", "label", "score", "label_2", "score_2", "label_3", "score_3"]

@@ -9,8 +9,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 if __name__ == "__main__":
-    from regraft.answerer import Wanted
-    from regraft.model_choice import ModelChoice
+    from regraft.prediction.answerer import Wanted
+    from regraft.prediction.model_choice import ModelChoice
 
     order = json.loads(sys.stdin.readline())
     seconds = order.pop("seconds")

@@ -16,8 +16,8 @@ from conftest import draw_photo
 
 from regraft.data.photos import Limits, UnreadablePhoto
 from regraft.errors import UsageError
-from regraft.inputs import Item, Reading, expand_inputs
-from regraft.item_bytes import ItemReader
+from regraft.prediction.inputs import Item, Reading, expand_inputs
+from regraft.prediction.item_bytes import ItemReader
 
 
 def names_of(inputs, stdin=(), **reading) -> list[str]:

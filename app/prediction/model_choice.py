@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from regraft.answerer import Answerer, Wanted, answerer_of_export, answerer_of_run
 from regraft.errors import UsageError
 from regraft.exports.export import PRECISIONS, Export, find_exports, is_export, read_export
 from regraft.exports.runtimes import RUNTIMES, check_runtime, is_installed
 from regraft.inference.trained import Look
 from regraft.machine.files import write_text
 from regraft.machine.threads import cores
+from regraft.prediction.answerer import Answerer, Wanted, answerer_of_export, answerer_of_run
 from regraft.progress import Progress
 from regraft.runs.run import Run, open_run
 

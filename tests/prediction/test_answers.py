@@ -9,10 +9,10 @@ from pathlib import Path
 import pyarrow.parquet
 import pytest
 
-from regraft.answers import FORMATS, Columns, format_of
 from regraft.data.records import Prediction
 from regraft.errors import UsageError
 from regraft.evidence.conformal import UnknownRule
+from regraft.prediction.answers import FORMATS, Columns, format_of
 
 NAMES = tuple(f"class {letter}" for letter in "abcdefg")
 SCORES = (0.01, 0.3, 0.02, 0.3, 0.25, 0.1, 0.02)

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any
 
-from regraft.answerer import Answerer, Wanted, answer_batches
 from regraft.errors import RegraftError, RunError
-from regraft.inputs import Item
-from regraft.item_bytes import ItemReader
-from regraft.job import Job, Shard, encode
 from regraft.machine.ray_cluster import import_ray, ray_cluster
-from regraft.model_choice import ModelChoice
+from regraft.prediction.answerer import Answerer, Wanted, answer_batches
+from regraft.prediction.inputs import Item
+from regraft.prediction.item_bytes import ItemReader
+from regraft.prediction.job import Job, Shard, encode
+from regraft.prediction.model_choice import ModelChoice
 
 _MOST_RESTARTS = 3
 Result = tuple[Shard, bytes, dict[str, int]]

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from conftest import TrainedRun, run_regraft
 
-from regraft import model_choice
 from regraft.errors import UsageError
 from regraft.exports.export import read_export
 from regraft.inference.trained import Look
-from regraft.model_choice import FEW, ModelChoice, Source, choose, open_source
+from regraft.prediction import model_choice
+from regraft.prediction.model_choice import FEW, ModelChoice, Source, choose, open_source
 from regraft.progress import Silent
 
 

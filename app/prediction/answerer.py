@@ -16,9 +16,9 @@ from regraft.errors import UsageError
 from regraft.exports.export import Export
 from regraft.exports.runtimes import RUNTIMES, Network, open_network
 from regraft.inference.trained import Look, open_trained
-from regraft.inputs import Item
-from regraft.item_bytes import ItemReader
 from regraft.machine.threads import cores, map_ordered
+from regraft.prediction.inputs import Item
+from regraft.prediction.item_bytes import ItemReader
 
 
 @dataclass(frozen=True)

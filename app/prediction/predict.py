@@ -10,14 +10,16 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from regraft.answerer import Answerer, Wanted, answer_batches
-from regraft.answers import FORMATS, TOP, Columns, format_of
 from regraft.data.records import Prediction
 from regraft.errors import UsageError
 from regraft.evidence.conformal import UNKNOWN, UnknownRule, calibrate, read_calibration
-from regraft.inputs import Item, Reading, expand_inputs
-from regraft.item_bytes import ItemReader
-from regraft.job import (
+from regraft.machine.ray_cluster import check_engine
+from regraft.machine.threads import cores
+from regraft.prediction.answerer import Answerer, Wanted, answer_batches
+from regraft.prediction.answers import FORMATS, TOP, Columns, format_of
+from regraft.prediction.inputs import Item, Reading, expand_inputs
+from regraft.prediction.item_bytes import ItemReader
+from regraft.prediction.job import (
     SHARD_ROWS,
     Job,
     Shard,
@@ -35,10 +37,8 @@ from regraft.job import (
     write_inputs,
     write_plan,
 )
-from regraft.machine.ray_cluster import check_engine
-from regraft.machine.threads import cores
-from regraft.model_choice import TOLERANCE, ModelChoice, Source, choose, open_source
-from regraft.predict_ray import answer_over_ray
+from regraft.prediction.model_choice import TOLERANCE, ModelChoice, Source, choose, open_source
+from regraft.prediction.over_ray import answer_over_ray
 from regraft.progress import Progress, Silent, Ticker
 
 _ROWS_AT_A_TIME = 64  # of what goes to a pipe
@@ -87,7 +87,7 @@ def predict(
 
     Args:
         source: a run, or an export.
-        inputs: see `regraft.inputs.expand_inputs`.
+        inputs: see `regraft.prediction.inputs.expand_inputs`.
         out: a file whose suffix names its format, or a folder of shards with a manifest.
         options: see there.
         stdin: the lines that "-" stands for.
