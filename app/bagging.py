@@ -15,14 +15,14 @@ from regraft.data.photos import UnreadablePhoto
 from regraft.data.records import Record
 from regraft.data.roles import group_duplicates
 from regraft.data.sources import is_plain_jpeg, labels_of, tensorflow_path, upright_size
-from regraft.head import Head
 from regraft.inference.features import FeatureCache, extract_features, features_made_by
 from regraft.inference.views import make_infer
 from regraft.machine.cache import cache_folder
 from regraft.machine.threads import map_ordered
 from regraft.models.classifier import feature_extractor
-from regraft.session import Session
-from regraft.train import solve
+from regraft.training.head import Head
+from regraft.training.session import Session
+from regraft.training.train import solve
 
 DRAWS = 2
 """Augmented views of each training photo, beside its plain one."""

@@ -33,12 +33,12 @@ from regraft.errors import UsageError
 from regraft.evidence.losses import losses_of
 from regraft.find_rate import make_step
 from regraft.inference.views import make_infer
-from regraft.pipeline import steps_per_epoch
 from regraft.progress import Progress
 from regraft.recipes.recipe import edit_recipe
 from regraft.runs.run import Run, read_json, write_json
-from regraft.session import Request, Session, open_session
-from regraft.train import graft, resumable
+from regraft.training.pipeline import steps_per_epoch
+from regraft.training.session import Request, Session, open_session
+from regraft.training.train import graft, resumable
 
 LONG = 3
 """Times the recipe's epochs: a single training that long comes before any ensemble."""

@@ -134,10 +134,10 @@ def train(source: str, as_json: bool, **options: Any) -> None:
     Recipes: quick solves a new head on the frozen backbone's features; balanced also fine-tunes the network;
     thorough does so for longer, with stronger augmentation.
     """
-    from regraft.session import open_session
+    from regraft.training.session import open_session
 
     with open_session(_request(source, **options), progress=_progress()) as session:
-        from regraft.train import train as run
+        from regraft.training.train import train as run
 
         _show_training(run(session), as_json)
 
@@ -149,10 +149,10 @@ def pretrain(source: str, as_json: bool, **options: Any) -> None:
 
     The run's backbone.weights.h5 then serves: regraft train ... --backbone tiny --weights RUN/backbone.weights.h5
     """
-    from regraft.session import open_session
+    from regraft.training.session import open_session
 
     with open_session(_request(source, **options), progress=_progress(), verb="pretrain") as session:
-        from regraft.train import pretrain as run
+        from regraft.training.train import pretrain as run
 
         _show_training(run(session), as_json)
 
@@ -672,7 +672,7 @@ def _show_training(summary: dict[str, Any], as_json: bool) -> None:
 
 def _request(source: str, *, recipe: str, edits: tuple[str, ...], **options: Any) -> Any:
     from regraft.recipes.recipe import load_recipe, parse_edit
-    from regraft.session import Request
+    from regraft.training.session import Request
 
     keys = {
         "seed": "seed", "val_fraction": "data.val_fraction", "image_size": "data.image_size",

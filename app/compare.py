@@ -19,14 +19,14 @@ from regraft.evidence.losses import losses_of
 from regraft.evidence.metrics import measure
 from regraft.evidence.paired import paired_difference, verdict
 from regraft.machine.files import write_text
-from regraft.members import train_run
 from regraft.progress import Progress, Silent
 from regraft.recipes.arms import Arm
 from regraft.recipes.recipe import Recipe, edit_recipe
 from regraft.runs.history import read_history
 from regraft.runs.roster import read_roster
 from regraft.runs.run import Run, new_run, read_json, write_json
-from regraft.session import Request, resolve
+from regraft.training.many_runs import train_run
+from regraft.training.session import Request, resolve
 
 STAGES = ("last", "kept")
 Show = Callable[[Sequence["ArmResult"]], None]

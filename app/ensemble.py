@@ -15,23 +15,23 @@ from regraft.data.sources import labels_of
 from regraft.ensemble_report import Answers, judge_ensemble, report_sections, write_ensemble
 from regraft.errors import UsageError
 from regraft.evidence.losses import losses_of
-from regraft.head import Head
 from regraft.inference.judge import logits_of
 from regraft.inference.trained import open_trained
 from regraft.inference.views import make_infer
-from regraft.members import check_engine, train_runs
 from regraft.models.batch_norm import reestimate_batch_norm
 from regraft.models.classifier import HEAD, set_head
 from regraft.models.combine_members import Rule, average_weights, combine, cool
-from regraft.pipeline import steps_per_epoch
 from regraft.progress import Progress, Silent
 from regraft.recipes.arms import Arm
 from regraft.recipes.recipe import Recipe, edit_recipe, make_recipe
 from regraft.runs.checkpoints import load_snapshot
 from regraft.runs.run import Run, read_json, resumable_run, write_json
-from regraft.session import Keeps, Request, Session, build_model, open_session
-from regraft.stages import judge_stage
-from regraft.train import Candidate, features_of, finish, graft, resumable, solve, whole_batches
+from regraft.training.head import Head
+from regraft.training.many_runs import check_engine, train_runs
+from regraft.training.pipeline import steps_per_epoch
+from regraft.training.session import Keeps, Request, Session, build_model, open_session
+from regraft.training.stages import judge_stage
+from regraft.training.train import Candidate, features_of, finish, graft, resumable, solve, whole_batches
 
 if TYPE_CHECKING:
     import keras
@@ -60,7 +60,7 @@ class Plan:
         variants: changes of the recipe that members take in turn, such as another backbone.
         rival: whether a single model of the same total budget is trained to compare with.
         calibrate: whether the answer's temperature is fitted where that helps.
-        jobs, engine: see `regraft.members.train_runs`.
+        jobs, engine: see `regraft.training.many_runs.train_runs`.
     """
 
     request: Request

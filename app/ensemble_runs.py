@@ -28,8 +28,8 @@ from regraft.machine.devices import open_device
 from regraft.progress import Progress, Silent
 from regraft.runs.roster import read_roster
 from regraft.runs.run import Run, new_run, open_run, write_json
-from regraft.session import Session, Stopwatch
-from regraft.train import resumable
+from regraft.training.session import Session, Stopwatch
+from regraft.training.train import resumable
 
 KINDS = ("independent", "snapshot", "soup")
 

@@ -13,7 +13,7 @@ from typing import Any
 from regraft.errors import RunError, UsageError
 from regraft.progress import Progress, Silent
 from regraft.rate_range import run_range, write_range
-from regraft.session import Request, Session, open_session
+from regraft.training.session import Request, Session, open_session
 
 
 def find_rate(
@@ -44,7 +44,7 @@ def find_rate(
             open_session(replace(request, out=scratch / "run", leaves="answers"), progress=progress)
         )
         ticker = stack.enter_context(progress.work("find-lr", steps, "steps"))
-        from regraft.train import graft
+        from regraft.training.train import graft
 
         graft(session)
         train_step = make_step(session, steps)
@@ -70,10 +70,10 @@ def find_rate(
 def make_step(session: Session, steps: int) -> Callable[[float], float]:
     """A function that trains on the next batch at a rate and returns the loss before it."""
     from regraft.augment.policy import AugmentPolicy
-    from regraft.finetune import make_trainer
     from regraft.models.schedules import Constant
-    from regraft.pipeline import steps_per_epoch, training_batches
-    from regraft.train import training_images, unfreeze
+    from regraft.training.finetune import make_trainer
+    from regraft.training.pipeline import steps_per_epoch, training_batches
+    from regraft.training.train import training_images, unfreeze
 
     unfreeze(session)
     images, recipe = training_images(session), session.recipe

@@ -14,7 +14,7 @@ import numpy as np
 from sklearn.model_selection import StratifiedKFold
 
 from regraft.evidence.losses import losses_of
-from regraft.head import choose_l2, solve_head
+from regraft.training.head import choose_l2, solve_head
 
 STRENGTHS = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0)
 

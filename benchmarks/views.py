@@ -18,9 +18,9 @@ from regraft.data.roles import group_duplicates
 from regraft.data.scan import scan_folder
 from regraft.data.sources import labels_of
 from regraft.errors import FolderError
-from regraft.head import choose_l2, solve_head
 from regraft.machine.devices import open_device
 from regraft.machine.threads import map_ordered
+from regraft.training.head import choose_l2, solve_head
 
 DEVICE = open_device("cpu")
 

@@ -150,7 +150,7 @@ def without_export(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("session", "train"):
         monkeypatch.setattr(f"regraft.{module}.Proof", lambda **_: nullcontext())
     found = {"images": 0, "largest_difference": 0.0}
-    monkeypatch.setattr("regraft.train.export_proven", lambda *_, **__: (Path("nowhere"), found))
+    monkeypatch.setattr("regraft.training.train.export_proven", lambda *_, **__: (Path("nowhere"), found))
 
 
 def write_odd_photos(folder: Path, photos: list[Image.Image]) -> None:

@@ -15,7 +15,7 @@ from conftest import FAST, Answer, draw_photo, parse_command, run_regraft
 from regraft.cli import regraft
 from regraft.errors import RegraftError
 from regraft.models.backbones import BACKBONES
-from regraft.session import Request
+from regraft.training.session import Request
 
 LAYOUT = "FOLDER/<class>/*.jpg or FOLDER/{train,val,test}/<class>/*.jpg"
 
@@ -296,7 +296,7 @@ def test_options_win_over_set_and_set_over_the_recipe(workplace: Path, monkeypat
         asked.append(request)
         raise RegraftError("stopped")
 
-    monkeypatch.setattr("regraft.session.open_session", stop)
+    monkeypatch.setattr("regraft.training.session.open_session", stop)
     sections = "[finetune]\nepochs = 5\nbatch_size = 4\n[optimizer]\nlearning_rate = 0.1\n"
     Path("ours.toml").write_text(f'recipe = "ours"\n{sections}')
     options = ["--set", "finetune.epochs=6", "--set", "finetune.batch_size=8", "--epochs", "7", "--seed", "9"]

@@ -17,11 +17,11 @@ import pytest
 from conftest import TrainedRun, run_regraft
 from scipy.special import softmax
 
-from regraft.finetune import schedule_of
 from regraft.inference.trained import open_trained
 from regraft.recipes.recipe import load_recipe
 from regraft.runs.checkpoints import load_snapshot
 from regraft.runs.roster import read_roster
+from regraft.training.finetune import schedule_of
 
 HEADS = (
     *("--backbone", "tiny", "--recipe", "quick", "--set", "head.l2=[0.1]"),

@@ -7,9 +7,9 @@ from scipy.special import log_softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold
 
-import regraft.head
-from regraft.head import _Problem, choose_l2, solve_head
+import regraft.training.head
 from regraft.models.optimizer_table import OPTIMIZERS
+from regraft.training.head import _Problem, choose_l2, solve_head
 
 CLASSES = 3
 
@@ -132,13 +132,13 @@ def test_duplicates_are_never_on_both_sides_of_a_fold(monkeypatch):
     features, labels = problem(images=30)
     features, labels, groups = np.tile(features, (3, 1)), np.tile(labels, 3), np.tile(np.arange(30), 3)
     seen: list[set[bytes]] = []
-    solve = regraft.head._regularization_path
+    solve = regraft.training.head._regularization_path
 
     def spy(kept: np.ndarray, *arguments):
         seen.append({row.tobytes() for row in kept})
         return solve(kept, *arguments)
 
-    monkeypatch.setattr(regraft.head, "_regularization_path", spy)
+    monkeypatch.setattr(regraft.training.head, "_regularization_path", spy)
     choose(features, labels, groups=groups, candidates=(0.1, 1.0))
     rows = {row.tobytes() for row in features}
     held = [rows - kept for kept in seen]  # one path for each of three folds

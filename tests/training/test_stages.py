@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from regraft.stages import Stage, choose_stage, fit_temperature, judge_stage
+from regraft.training.stages import Stage, choose_stage, fit_temperature, judge_stage
 
 
 def stage(name: str, losses: list[float]) -> Stage:

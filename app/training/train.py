@@ -24,8 +24,6 @@ from regraft.evidence.metrics import Metrics, measure
 from regraft.evidence.report import ReportData, ReportSection, StageRow
 from regraft.exports.proof import Proof
 from regraft.exports.saved_model import export_proven, tolerance_for
-from regraft.finetune import fine_tune
-from regraft.head import Head, choose_l2, solve_head
 from regraft.inference.features import FeatureCache, extract_features, features_made_by
 from regraft.inference.judge import logits_of, write_judgement
 from regraft.inference.views import make_infer, softmax
@@ -36,13 +34,15 @@ from regraft.models.backbones import build_backbone
 from regraft.models.batch_norm import reestimate_batch_norm
 from regraft.models.classifier import backbone_of, feature_extractor, set_head, set_trainable
 from regraft.models.combine_members import cool
-from regraft.pipeline import TrainingImages
 from regraft.progress import Silent
 from regraft.runs.history import read_history
 from regraft.runs.roster import write_roster
 from regraft.runs.run import write_json
-from regraft.session import Session
-from regraft.stages import Stage, choose_stage, judge_stage
+from regraft.training.finetune import fine_tune
+from regraft.training.head import Head, choose_l2, solve_head
+from regraft.training.pipeline import TrainingImages
+from regraft.training.session import Session
+from regraft.training.stages import Stage, choose_stage, judge_stage
 
 if TYPE_CHECKING:
     import keras

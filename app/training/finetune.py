@@ -25,12 +25,12 @@ from regraft.models.classifier import backbone_of
 from regraft.models.l2_sp import L2SPModel
 from regraft.models.optimizer_table import OPTIMIZERS
 from regraft.models.schedules import lower_rate, make_schedule
-from regraft.patience import EarlyStopping, PlateauDecay
-from regraft.pipeline import TrainingImages, steps_per_epoch, training_batches
 from regraft.progress import Progress, Silent, Ticker
 from regraft.recipes.recipe import Recipe
 from regraft.runs.checkpoints import Checkpoints
 from regraft.runs.history import write_history
+from regraft.training.patience import EarlyStopping, PlateauDecay
+from regraft.training.pipeline import TrainingImages, steps_per_epoch, training_batches
 
 
 def schedule_of(recipe: Recipe, steps: int) -> LearningRateSchedule:

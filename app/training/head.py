@@ -81,7 +81,7 @@ def solve_head(
     scaling = _Scaling.of(features)
     x = scaling.apply(features, np.float64)
     if solver in OPTIMIZERS:
-        from regraft.first_order import descend
+        from regraft.training.first_order import descend
 
         weights, iterations = descend(
             x, labels, class_count=class_count, l2=l2, optimizer=solver, learning_rate=learning_rate, epochs=epochs,

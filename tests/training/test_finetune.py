@@ -15,13 +15,13 @@ from keras import layers
 from test_pipeline import CLASSES, COUNT, SIZE, write_photos
 
 from regraft.errors import UsageError
-from regraft.finetune import fine_tune, make_optimizer, schedule_of
 from regraft.machine.devices import open_device
 from regraft.models.classifier import HEAD, backbone_of, build_classifier, set_trainable
-from regraft.pipeline import TrainingImages
 from regraft.progress import Silent
 from regraft.recipes.recipe import Recipe, load_recipe
 from regraft.runs.history import HISTORY_COLUMNS, read_history
+from regraft.training.finetune import fine_tune, make_optimizer, schedule_of
+from regraft.training.pipeline import TrainingImages
 
 EDITS = {"seed": 5, "finetune.epochs": 3, "finetune.batch_size": 4, "optimizer.learning_rate": 0.01}
 

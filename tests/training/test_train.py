@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 from conftest import FAST, TRAINING, PhotoFolder, TrainedRun, draw_photo, run_regraft
 
-import regraft.train
+import regraft.training.train
 from regraft.runs.roster import read_roster
 from regraft.runs.run import Run
-from regraft.session import Session
+from regraft.training.session import Session
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def documented_files() -> list[str]:
@@ -203,10 +203,10 @@ def raise_full_disk(*_: object, **__: object) -> None:
 @pytest.mark.parametrize(
     "step",
     [
-        "regraft.train.write_roster",
+        "regraft.training.train.write_roster",
         "keras.Model.save",
         "regraft.inference.judge.write_report",
-        "regraft.train.write_json",
+        "regraft.training.train.write_json",
     ],
 )
 def test_a_full_disk_leaves_a_run_that_does_not_load_and_can_be_resumed(
@@ -231,14 +231,14 @@ def test_a_photo_that_vanishes_during_training_ends_in_one_line_and_can_be_put_b
 ):
     photos, run = photo_folder({"ant": 4, "bee": 4}), tmp_path / "run"
     options = [*FAST, "--epochs", 1, "--set", "data.val_fraction=0.1"]
-    fine_tune = regraft.train._fine_tune
+    fine_tune = regraft.training.train._fine_tune
 
     def lose_a_photo_first(session: Session) -> None:
         session.roles.fit[0].path.rename(tmp_path / "lost.jpg")
         fine_tune(session)
 
     with monkeypatch.context() as losing:
-        losing.setattr("regraft.train._fine_tune", lose_a_photo_first)
+        losing.setattr("regraft.training.train._fine_tune", lose_a_photo_first)
         answer = run_regraft("train", photos, *options, "--out", run)
     assert (answer.code, answer.stdout) == (2, "")
     assert answer.stderr.startswith("regraft: A photo changed or vanished during training (")

@@ -13,13 +13,13 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 
-from regraft import members as module
 from regraft.errors import RunError, UsageError
 from regraft.inference.trained import open_trained
-from regraft.members import check_engine, from_order, to_order, train_runs
 from regraft.progress import Silent
 from regraft.recipes.recipe import Recipe, load_recipe
-from regraft.session import Request
+from regraft.training import many_runs as module
+from regraft.training.many_runs import check_engine, from_order, to_order, train_runs
+from regraft.training.session import Request
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -101,7 +101,7 @@ def test_ray_that_is_not_installed_is_named():
 
 
 def test_a_worker_ends_when_the_process_that_started_it_does():
-    process = subprocess.Popen([sys.executable, "-P", "-m", "regraft.train_member"], stdin=subprocess.PIPE)
+    process = subprocess.Popen([sys.executable, "-P", "-m", "regraft.training.worker"], stdin=subprocess.PIPE)
     process.stdin.close()
     assert process.wait(timeout=60) != 0
 

@@ -10,14 +10,14 @@ from conftest import PhotoFolder, TrainedRun
 from regraft.errors import RegraftError, RunError, UsageError
 from regraft.machine.devices import open_device
 from regraft.recipes.recipe import Recipe, load_recipe
-from regraft.session import Request, Stopwatch, build_model, open_session, resolve
+from regraft.training.session import Request, Stopwatch, build_model, open_session, resolve
 
 TINY = load_recipe("balanced", {"model.backbone": "tiny"})
 
 
 def test_a_stopwatch_adds_the_seconds_of_a_phase_up_in_the_order_of_first_use(monkeypatch: pytest.MonkeyPatch):
     times = iter([1.0, 3.0, 3.0, 3.5, 4.0, 8.0, 9.0])
-    monkeypatch.setattr("regraft.session.time.perf_counter", lambda: next(times))
+    monkeypatch.setattr("regraft.training.session.time.perf_counter", lambda: next(times))
     watch = Stopwatch(started=0.0)
     for name in ("scan", "judge", "scan"):
         with watch.phase(name):

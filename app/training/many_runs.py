@@ -27,11 +27,11 @@ from regraft.machine.devices import start_tensorflow
 from regraft.progress import Progress, Ticker
 from regraft.recipes.recipe import make_recipe
 from regraft.runs.run import Run
-from regraft.session import Request, open_session
+from regraft.training.session import Request, open_session
 
 _MOST_RESTARTS = 3
 _SECONDS_BETWEEN_LOOKS = 0.2
-_SCRIPT = "regraft.train_member"
+_SCRIPT = "regraft.training.worker"
 
 
 def train_run(request: Request, progress: Progress | None = None) -> None:
@@ -44,7 +44,7 @@ def train_run(request: Request, progress: Progress | None = None) -> None:
     run.folder.parent.mkdir(parents=True, exist_ok=True)
     start_tensorflow()
     with open_session(replace(request, resume=run.folder.exists()), progress=progress) as session:
-        from regraft.train import train
+        from regraft.training.train import train
 
         train(session)
     del session

@@ -3,7 +3,7 @@
 import keras
 import pytest
 
-from regraft.patience import EarlyStopping, PlateauDecay
+from regraft.training.patience import EarlyStopping, PlateauDecay
 
 LOSSES = [1.0, 0.8, 0.9, 0.8, 0.79995, 0.7, 0.71, 0.72, 0.73, 0.74, 0.6]
 

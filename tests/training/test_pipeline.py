@@ -9,9 +9,9 @@ import tensorflow as tf
 from conftest import draw_photo
 from PIL import Image
 
-from regraft import pipeline
 from regraft.augment.policy import AugmentPolicy
-from regraft.pipeline import TrainingImages, steps_per_epoch, training_batches
+from regraft.training import pipeline
+from regraft.training.pipeline import TrainingImages, steps_per_epoch, training_batches
 
 SIZE, CLASSES, COUNT = 16, 2, 10
 

@@ -31,8 +31,8 @@ if __name__ == "__main__":
     order = json.loads(line)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     from regraft.errors import RegraftError
-    from regraft.members import from_order, train_run
     from regraft.models.errors import BackboneError, WeightsError
+    from regraft.training.many_runs import from_order, train_run
 
     try:
         train_run(from_order(order))
