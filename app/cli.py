@@ -263,8 +263,8 @@ def _ensemble(sources: tuple[str, ...], budget: str | None, photos: Path | None,
             raise UsageError("--budget trains on a FOLDER of photos; runs that exist need none.")
         for run in sources:
             _start_tensorflow_for(Path(run))
-        from regraft.ensemble import Plan
-        from regraft.ensemble_runs import ensemble_runs
+        from regraft.ensembles.ensemble import Plan
+        from regraft.ensembles.from_runs import ensemble_runs
 
         plan = Plan(_request(sources[0], **options), **choices)
         return ensemble_runs([Path(run) for run in sources], plan, photos=photos, progress=_progress())
@@ -273,10 +273,10 @@ def _ensemble(sources: tuple[str, ...], budget: str | None, photos: Path | None,
 
     start_tensorflow()
     if budget:
-        from regraft.budget import ensemble_within
+        from regraft.ensembles.budget import ensemble_within
 
         return ensemble_within(request, budget, choices, _progress())
-    from regraft.ensemble import Plan, ensemble_photos
+    from regraft.ensembles.ensemble import Plan, ensemble_photos
 
     return ensemble_photos(Plan(request, **choices), _progress())
 

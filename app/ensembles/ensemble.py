@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from regraft.bagging import augmented_features, bagged_heads
-from regraft.combination import fit_shares, greedy_order, greedy_shares, greedy_soup
 from regraft.data.sources import labels_of
-from regraft.ensemble_report import Answers, judge_ensemble, report_sections, write_ensemble
+from regraft.ensembles.bagging import augmented_features, bagged_heads
+from regraft.ensembles.combination import fit_shares, greedy_order, greedy_shares, greedy_soup
+from regraft.ensembles.verdict import Answers, judge_ensemble, report_sections, write_ensemble
 from regraft.errors import UsageError
 from regraft.evidence.losses import losses_of
 from regraft.inference.judge import logits_of

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from regraft.bagging import _AugmentedReader, bootstrap
 from regraft.data.sources import scan_remembered
+from regraft.ensembles.bagging import _AugmentedReader, bootstrap
 from regraft.progress import Silent
 from regraft.recipes.recipe import Recipe
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from regraft.combination import combine_logits
 from regraft.data.sources import labels_of
-from regraft.ensemble import (
+from regraft.ensembles.combination import combine_logits
+from regraft.ensembles.ensemble import (
     DEFAULT_MEMBERS,
     Made,
     Member,

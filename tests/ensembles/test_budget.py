@@ -9,7 +9,7 @@ from unittest.mock import patch
 import pytest
 from conftest import run_regraft
 
-from regraft.budget import Pilot, choose_kind, parse_budget
+from regraft.ensembles.budget import Pilot, choose_kind, parse_budget
 from regraft.errors import UsageError
 
 

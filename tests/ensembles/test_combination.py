@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from regraft.combination import (
+from regraft.ensembles.combination import (
     accuracy_by_size,
     combine_logits,
     disagreement,

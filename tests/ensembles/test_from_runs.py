@@ -7,7 +7,7 @@ import pytest
 from conftest import FAST, TrainedRun, run_regraft
 
 from regraft.data.records import ImageFolder, Record
-from regraft.ensemble_runs import check_runs, common_roles
+from regraft.ensembles.from_runs import check_runs, common_roles
 from regraft.errors import UsageError
 from regraft.recipes.recipe import load_recipe
 from regraft.runs.run import Run, write_json

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from regraft.ensemble_report import SAME_BUDGET, Answers, gain_over, say_whether_worth
+from regraft.ensembles.verdict import SAME_BUDGET, Answers, gain_over, say_whether_worth
 from regraft.evidence.paired import Difference
 
 RIGHT, WRONG = [4.0, 0.0], [0.0, 4.0]  # the truth is always 0

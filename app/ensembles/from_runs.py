@@ -11,7 +11,7 @@ from regraft.data.records import ImageFolder
 from regraft.data.roles import Roles
 from regraft.data.scan import plural
 from regraft.data.sources import scan_remembered
-from regraft.ensemble import (
+from regraft.ensembles.ensemble import (
     Made,
     Member,
     Plan,
