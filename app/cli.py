@@ -187,8 +187,8 @@ def compare(
     The first arm, or the first value of each --vary, is what the others are measured against. Several --vary give
     every combination.
     """
-    from regraft.compare import Plan
-    from regraft.compare import compare as run
+    from regraft.experiments.compare import Plan
+    from regraft.experiments.compare import compare as run
     from regraft.recipes.arms import make_arms
 
     arms = make_arms(varied, named)
@@ -325,7 +325,7 @@ def augment_preview(
     from regraft.machine.devices import start_tensorflow
 
     start_tensorflow()
-    from regraft.preview import write_preview
+    from regraft.experiments.preview import write_preview
 
     summary = write_preview(
         folder,
@@ -356,7 +356,7 @@ def find_lr(
     source: str, low: float, high: float, steps: int, force: bool, as_json: bool, out: Path | None, **options: Any
 ) -> None:
     """Try rising learning rates on FOLDER for one short run, and suggest one. Leaves nothing but a plot and a CSV."""
-    from regraft.find_rate import find_rate
+    from regraft.experiments.find_rate import find_rate
 
     options["resume"] = False
     request = _request(source, out=None, **options)
@@ -387,7 +387,7 @@ def evaluate(
 
     look = Look(views, draws)
     _start_tensorflow_for(run)
-    from regraft.evaluate import evaluate as measure
+    from regraft.experiments.evaluate import evaluate as measure
 
     summary = measure(run, folder, _progress(), device=device, out=out, look=look)
     if as_json:

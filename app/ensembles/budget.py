@@ -31,7 +31,7 @@ from regraft.ensembles.ensemble import (
 )
 from regraft.errors import UsageError
 from regraft.evidence.losses import losses_of
-from regraft.find_rate import make_step
+from regraft.experiments.find_rate import make_step
 from regraft.inference.views import make_infer
 from regraft.progress import Progress
 from regraft.recipes.recipe import edit_recipe

@@ -22,7 +22,7 @@ from regraft.ensembles.ensemble import (
     snapshots,
 )
 from regraft.errors import RunError, UsageError
-from regraft.evaluate import renumber
+from regraft.experiments.evaluate import renumber
 from regraft.inference.trained import open_trained
 from regraft.machine.devices import open_device
 from regraft.progress import Progress, Silent

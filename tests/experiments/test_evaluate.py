@@ -8,7 +8,7 @@ import pytest
 from conftest import PhotoFolder, TrainedRun, draw_photo, run_regraft
 
 from regraft.errors import FolderError, RunError
-from regraft.evaluate import evaluate
+from regraft.experiments.evaluate import evaluate
 from regraft.progress import Silent
 from regraft.runs.roster import read_roster
 from regraft.runs.run import Run

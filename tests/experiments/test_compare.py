@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from conftest import PhotoFolder, run_regraft
 
-from regraft import compare as module
 from regraft.errors import FolderError
+from regraft.experiments import compare as module
 
 QUICK = ("--backbone", "tiny", "--recipe", "quick", "--set", "head.l2=[0.1]")
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from regraft.errors import UsageError
-from regraft.rate_range import run_range, smooth, suggest, write_range
+from regraft.experiments.rate_range import run_range, smooth, suggest, write_range
 
 
 def known_loss(rate: float) -> float:

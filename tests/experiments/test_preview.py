@@ -8,7 +8,7 @@ from conftest import PhotoFolder, run_regraft
 from PIL import Image
 
 from regraft.data.sources import scan_remembered
-from regraft.preview import choose_photos, describe
+from regraft.experiments.preview import choose_photos, describe
 from regraft.progress import Silent
 from regraft.recipes.recipe import load_recipe
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from regraft.errors import RunError, UsageError
+from regraft.experiments.rate_range import run_range, write_range
 from regraft.progress import Progress, Silent
-from regraft.rate_range import run_range, write_range
 from regraft.training.session import Request, Session, open_session
 
 
