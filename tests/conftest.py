@@ -74,7 +74,7 @@ class TrainedRun:
 
 def run_regraft(*words: object, stdin: str = "") -> Answer:
     """Runs `regraft` with these words in this process, as the console script would."""
-    from regraft.cli import main
+    from regraft.cli.main import main
 
     out, err = (
         io.TextIOWrapper(io.BytesIO(), "utf-8", errors=errors, newline="", write_through=True)
@@ -109,7 +109,7 @@ def draw_photo(class_index: int, *, seed: int, size: tuple[int, int] = (64, 48),
 
 def parse_command(line: str) -> click.Context:
     """Parses a command line such as `regraft check photos/` without running it. Raises click.UsageError."""
-    from regraft.cli import regraft
+    from regraft.cli.main import regraft
 
     program, *words = shlex.split(line, comments=True)
     assert program == "regraft"

@@ -13,14 +13,14 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FOLDERS = {"regraft": "app", "regraft.models": "models", "regraft.augment": "augment"}
 MAY_SPEAK = {
-    "regraft.cli",
-    "regraft.console",
+    "regraft.cli.main",
+    "regraft.cli.console",
     "regraft.exports.prove_export",
     "regraft.training.worker",
     "regraft.prediction.time_network",
 }  # run as scripts
 TESTED_ELSEWHERE = {
-    "regraft.__main__": "test_cli",
+    "regraft.__main__": "test_main",
     "regraft.prediction.answerer": "test_predict",
     "regraft.runs.checkpoints": "test_finetune",
     "regraft.errors": "test_recipe",
@@ -162,7 +162,7 @@ def test_every_package_is_listed_for_the_wheel():
 
 
 def test_the_command_line_starts_without_the_heavy_libraries():
-    code = f"import sys, regraft, regraft.cli; print(*(name for name in {HEAVY} if name in sys.modules))"
+    code = f"import sys, regraft, regraft.cli.main; print(*(name for name in {HEAVY} if name in sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
 

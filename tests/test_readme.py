@@ -11,7 +11,7 @@ import click
 import pytest
 from conftest import draw_photo, parse_command
 
-from regraft.cli import regraft
+from regraft.cli.main import regraft
 from regraft.models.backbones import BACKBONES
 from regraft.recipes.recipe import Recipe, load_recipe
 

@@ -101,7 +101,7 @@ def test_answering_without_tensorflow_does_not_import_it(litert: Path, trained: 
     photo = next(trained.photos.rglob("*.png"))
     sys_argv = ["regraft", "predict", str(litert), str(photo), "--out", str(tmp_path / "out.csv")]
     code = (
-        f"import sys; sys.argv = {sys_argv}; from regraft.cli import main; main(); "
+        f"import sys; sys.argv = {sys_argv}; from regraft.cli.main import main; main(); "
         "assert not {'tensorflow', 'keras', 'scipy', 'matplotlib'} & set(sys.modules), sorted(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

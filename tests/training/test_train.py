@@ -158,7 +158,7 @@ def test_the_same_seed_gives_the_same_weights_bit_for_bit(
 
 DIES_IN_THE_SECOND_EPOCH = """
 import os, signal
-from regraft import cli, finetune
+from regraft.cli import main as cli, finetune
 
 class Dying(finetune._Bookkeeping):
     def on_train_batch_end(self, batch, logs=None):

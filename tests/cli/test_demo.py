@@ -10,8 +10,8 @@ from conftest import parse_command, run_regraft
 from PIL import Image
 from sklearn.datasets import load_digits
 
-import regraft.demo
-from regraft.demo import run_demo, write_digits
+import regraft.cli.demo
+from regraft.cli.demo import run_demo, write_digits
 from regraft.errors import RegraftError
 
 
@@ -57,9 +57,9 @@ class Recorder:
 def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
     recorder = Recorder()
     summary = {"accuracy": 0.9722, "accuracy_low": 0.95, "accuracy_high": 0.984, "images": 360}
-    monkeypatch.setattr(regraft.demo, "Run", lambda folder: SimpleNamespace(metrics=summary))
-    monkeypatch.setattr(regraft.demo, "subprocess", recorder)
-    monkeypatch.setattr(regraft.demo, "write_digits", lambda folder: 1_797)
+    monkeypatch.setattr(regraft.cli.demo, "Run", lambda folder: SimpleNamespace(metrics=summary))
+    monkeypatch.setattr(regraft.cli.demo, "subprocess", recorder)
+    monkeypatch.setattr(regraft.cli.demo, "write_digits", lambda folder: 1_797)
     return recorder
 
 
@@ -98,4 +98,4 @@ def test_a_step_that_fails_stops_the_demo(recorder: Recorder):
 
 
 def test_the_commands_of_the_demo_are_processes_of_their_own():
-    assert regraft.demo.subprocess is subprocess
+    assert regraft.cli.demo.subprocess is subprocess

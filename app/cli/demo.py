@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from regraft.console import accuracy_words
+from regraft.cli.console import accuracy_words
 from regraft.errors import RegraftError
 from regraft.runs.run import Run
 

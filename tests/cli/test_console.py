@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from regraft.console import ConsoleProgress, accuracy_words, show_evaluation, show_training
+from regraft.cli.console import ConsoleProgress, accuracy_words, show_evaluation, show_training
 
 
 class Clock:
@@ -23,7 +23,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     hand_turned = Clock()
-    monkeypatch.setattr("regraft.console.time.perf_counter", hand_turned)
+    monkeypatch.setattr("regraft.cli.console.time.perf_counter", hand_turned)
     return hand_turned
 
 

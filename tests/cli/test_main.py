@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from conftest import FAST, Answer, draw_photo, parse_command, run_regraft
 
-from regraft.cli import regraft
+from regraft.cli.main import regraft
 from regraft.errors import RegraftError
 from regraft.models.backbones import BACKBONES
 from regraft.training.session import Request

@@ -119,7 +119,7 @@ def check(folder: Path, as_json: bool) -> None:
     if as_json:
         _print_json(report.as_dict())
     else:
-        from regraft.console import show
+        from regraft.cli.console import show
 
         show(render(report))
 
@@ -195,7 +195,7 @@ def compare(
     out, resume = options.pop("out"), options.pop("resume")
     request = _request(source, out=None, resume=False, **options)
     plan = Plan(request, arms, seeds=seeds, stage=stage, out=out, resume=resume)
-    from regraft.console import live_comparison, show_comparison
+    from regraft.cli.console import live_comparison, show_comparison
 
     with live_comparison() as show:
         summary = run(plan, _progress(), show)
@@ -247,7 +247,7 @@ def ensemble(sources: tuple[str, ...], budget: str | None, photos: Path | None, 
     if as_json:
         _print_json(summary)
     else:
-        from regraft.console import show_ensemble
+        from regraft.cli.console import show_ensemble
 
         show_ensemble(summary)
 
@@ -393,7 +393,7 @@ def evaluate(
     if as_json:
         _print_json(summary)
     else:
-        from regraft.console import show_evaluation
+        from regraft.cli.console import show_evaluation
 
         show_evaluation(summary)
 
@@ -444,7 +444,7 @@ def export(run: Path, form: str, precision: str, force: bool, as_json: bool, **o
     if as_json:
         _print_json(summary)
     else:
-        from regraft.console import show_export
+        from regraft.cli.console import show_export
 
         show_export(summary)
 
@@ -595,7 +595,7 @@ def backbones() -> None:
 )
 def demo(out: Path) -> None:
     """Run every verb on 1,797 scans of handwritten digits, as a user would."""
-    from regraft.demo import run_demo
+    from regraft.cli.demo import run_demo
 
     run_demo(out, click.echo)
 
@@ -650,7 +650,7 @@ def _start_tensorflow_for(run: Path) -> None:
 
 
 def _progress() -> Any:
-    from regraft.console import ConsoleProgress
+    from regraft.cli.console import ConsoleProgress
 
     return ConsoleProgress()
 
@@ -665,7 +665,7 @@ def _show_training(summary: dict[str, Any], as_json: bool) -> None:
     if as_json:
         _print_json(summary)
         return
-    from regraft.console import show_training
+    from regraft.cli.console import show_training
 
     show_training(summary)
 
