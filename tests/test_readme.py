@@ -9,7 +9,8 @@ from pathlib import Path
 
 import click
 import pytest
-from conftest import draw_photo, parse_command
+from command_line import parse_command
+from drawn_photos import draw_photo
 
 from regraft.cli.main import regraft
 from regraft.models.backbones import BACKBONES

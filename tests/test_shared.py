@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import TrainedRun, run_regraft
+from command_line import run_regraft
 from PIL import Image, ImageOps
+from trained_runs import TrainedRun
 
 pytestmark = pytest.mark.shared
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import parse_command, run_regraft
+from command_line import parse_command, run_regraft
 from PIL import Image
 from sklearn.datasets import load_digits
 

@@ -10,7 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import FAST, Answer, draw_photo, parse_command, run_regraft
+from command_line import Answer, parse_command, run_regraft
+from drawn_photos import draw_photo
+from trained_runs import FAST
 
 from regraft.cli.main import regraft
 from regraft.errors import RegraftError

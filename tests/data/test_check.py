@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import draw_photo
+from drawn_photos import draw_photo
 from PIL import Image
 from rich.console import Console
 

@@ -5,7 +5,7 @@ import io
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import STORED, draw_photo
+from drawn_photos import STORED, draw_photo
 from PIL import Image
 
 from regraft.augment.decode import decode_upright

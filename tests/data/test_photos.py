@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import STORED, draw_photo
+from drawn_photos import STORED, draw_photo
 from PIL import Image
 
 from regraft.data.photos import (

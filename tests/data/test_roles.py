@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import draw_photo
+from drawn_photos import draw_photo
 from PIL import Image
 from sklearn.datasets import load_digits
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import draw_photo
+from drawn_photos import draw_photo
 
 import regraft.data.scan
 from regraft.data.records import ImageFolder, Record, SetAside

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import draw_photo
+from drawn_photos import draw_photo
 from PIL import Image
 
 from regraft.data.photos import read_upright_rgb

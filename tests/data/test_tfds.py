@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import draw_photo
+from drawn_photos import draw_photo
 from PIL import Image
 
 from regraft.data.sources import load_source

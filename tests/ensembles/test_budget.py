@@ -7,7 +7,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 import pytest
-from conftest import run_regraft
+from command_line import run_regraft
 
 from regraft.ensembles.budget import Pilot, choose_kind, parse_budget
 from regraft.errors import UsageError

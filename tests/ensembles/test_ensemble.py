@@ -14,8 +14,9 @@ from unittest.mock import patch
 import keras
 import numpy as np
 import pytest
-from conftest import TrainedRun, run_regraft
+from command_line import run_regraft
 from scipy.special import softmax
+from trained_runs import TrainedRun
 
 from regraft.inference.trained import open_trained
 from regraft.recipes.recipe import load_recipe

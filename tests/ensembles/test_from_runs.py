@@ -4,7 +4,8 @@ import csv
 from pathlib import Path
 
 import pytest
-from conftest import FAST, TrainedRun, run_regraft
+from command_line import run_regraft
+from trained_runs import FAST, TrainedRun
 
 from regraft.data.records import ImageFolder, Record
 from regraft.ensembles.from_runs import check_runs, common_roles

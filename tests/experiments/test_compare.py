@@ -9,7 +9,8 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
-from conftest import PhotoFolder, run_regraft
+from command_line import run_regraft
+from drawn_photos import PhotoFolder
 
 from regraft.errors import FolderError
 from regraft.experiments import compare as module

@@ -5,7 +5,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import PhotoFolder, TrainedRun, draw_photo, run_regraft
+from command_line import run_regraft
+from drawn_photos import PhotoFolder, draw_photo
+from trained_runs import TrainedRun
 
 from regraft.errors import FolderError, RunError
 from regraft.experiments.evaluate import evaluate

@@ -4,7 +4,8 @@ import csv
 from pathlib import Path
 
 import pytest
-from conftest import PhotoFolder, run_regraft
+from command_line import run_regraft
+from drawn_photos import PhotoFolder
 
 SMALL = ("--backbone", "tiny", "--set", "head.l2=[0.1]", "--set", "finetune.batch_size=8")
 

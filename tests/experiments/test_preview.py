@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import PhotoFolder, run_regraft
+from command_line import run_regraft
+from drawn_photos import PhotoFolder
 from PIL import Image
 
 from regraft.data.sources import scan_remembered

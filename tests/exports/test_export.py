@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import TrainedRun, run_regraft
+from command_line import run_regraft
+from trained_runs import TrainedRun
 
 from regraft.errors import RunError, UsageError
 from regraft.exports.export import FORMATS, PRECISIONS, Export, find_exports, read_export

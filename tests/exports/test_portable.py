@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import TrainedRun, run_regraft
+from command_line import run_regraft
+from trained_runs import TrainedRun
 
 from regraft.errors import ExportError
 from regraft.exports.export import FORMATS, Export, read_export

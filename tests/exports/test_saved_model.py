@@ -12,8 +12,10 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import PhotoFolder, TrainedRun, draw_photo, run_regraft
+from command_line import run_regraft
+from drawn_photos import PhotoFolder, draw_photo
 from PIL import Image
+from trained_runs import TrainedRun
 
 import regraft.exports.proof
 from regraft.data.photos import read_upright_rgb

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import draw_photo
+from drawn_photos import draw_photo
 
 import regraft.inference.features
 from regraft.data.records import Record

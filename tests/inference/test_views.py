@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import draw_photo
+from drawn_photos import draw_photo
 from PIL import Image
 
 from regraft.data.photos import UnreadablePhoto, read_upright_rgb

@@ -12,7 +12,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 import tensorflow as tf
-from conftest import draw_photo
+from drawn_photos import draw_photo
 
 from regraft.data.photos import Limits, UnreadablePhoto
 from regraft.errors import UsageError

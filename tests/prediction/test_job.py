@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pyarrow.parquet
 import pytest
-from conftest import TrainedRun, draw_photo, run_regraft, write_broken_photos
+from command_line import run_regraft
+from drawn_photos import draw_photo, write_broken_photos
+from trained_runs import TrainedRun
 
 from regraft.prediction.answerer import Wanted
 from regraft.prediction.job import Job, Writer, check_out, read_journal

@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import TrainedRun, run_regraft
+from command_line import run_regraft
+from trained_runs import TrainedRun
 
 from regraft.errors import UsageError
 from regraft.exports.export import read_export

@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import TrainedRun, draw_photo, run_regraft, write_broken_photos
+from command_line import run_regraft
+from drawn_photos import draw_photo, write_broken_photos
+from trained_runs import TrainedRun
 
 from regraft.prediction.answerer import Answerer, Wanted
 from regraft.prediction.model_choice import choose, open_source

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import PhotoFolder, TrainedRun
+from drawn_photos import PhotoFolder
+from trained_runs import TrainedRun
 
 from regraft.errors import RegraftError, RunError, UsageError
 from regraft.machine.devices import open_device

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import FAST, TRAINING, PhotoFolder, TrainedRun, draw_photo, run_regraft
+from command_line import run_regraft
+from drawn_photos import PhotoFolder, draw_photo
+from trained_runs import FAST, TRAINING, TrainedRun
 
 import regraft.training.train
 from regraft.runs.roster import read_roster

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import STORED, draw_photo
+from drawn_photos import STORED, draw_photo
 from PIL import Image, ImageOps
 
 from regraft.augment.decode import decode_upright, exif_orientation, turn_upright

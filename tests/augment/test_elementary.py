@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import draw_photo
+from drawn_photos import draw_photo
 from PIL import Image, ImageEnhance, ImageOps
 
 from regraft.augment import elementary

@@ -2,7 +2,7 @@
 
 import numpy as np
 import tensorflow as tf
-from conftest import draw_photo
+from drawn_photos import draw_photo
 
 from regraft.augment import trivial_augment
 from regraft.augment.trivial_augment import make_trivial_augment, wide_ops

@@ -5,7 +5,7 @@ import io
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import draw_photo
+from drawn_photos import draw_photo
 
 from regraft.augment.crop import make_crop
 from regraft.augment.decode import decode_upright

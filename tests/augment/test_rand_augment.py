@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import draw_photo
+from drawn_photos import draw_photo
 
 from regraft.augment import rand_augment
 from regraft.augment.rand_augment import elementary_ops, make_rand_augment

@@ -5,7 +5,7 @@ import io
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import draw_photo
+from drawn_photos import draw_photo
 from PIL import Image
 
 from regraft.augment.crop import ASPECT_RATIOS, make_crop, random_box, random_square
