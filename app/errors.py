@@ -1,13 +1,15 @@
 """What can go wrong that a user can put right.
 
     RegraftError
-    ├── UsageError         an option, key or value that does not exist or does not fit
+    ├── UsageError         an argument, key or value that does not exist or does not fit
     ├── FolderError        a photo folder that cannot be used as it is
     ├── RunError           a run directory that is missing, unfinished, damaged or in the way
+    ├── BackboneError      a backbone that does not exist, or what it does not take
+    ├── WeightsError       a weights file that is missing, damaged or of another network
     └── ExportError        an export that does not do what the trained model does
 
-Every message is one line: what was expected, what came, what to do. The command line prints it and
-exits with code 2 (code 1 for `ExportError`, which is never the user's mistake).
+Every message is one line: what was expected, what came, what to do. It names arguments (`device`); the command line
+prints it with dashes (`--device`) and exits with code 2 (code 1 for `ExportError`, which is never the user's mistake).
 """
 
 from __future__ import annotations
@@ -15,15 +17,25 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from regraft.models.errors import BackboneError, RegraftError, WeightsError, as_keywords, as_options, option
 
-class RegraftError(Exception):
-    """Base of every error the command line answers with one line."""
-
-    exit_code = 2
+__all__ = [
+    "BackboneError",
+    "ExportError",
+    "FolderError",
+    "RegraftError",
+    "RunError",
+    "UsageError",
+    "WeightsError",
+    "as_keywords",
+    "as_options",
+    "did_you_mean",
+    "option",
+]
 
 
 class UsageError(RegraftError):
-    """An option, key or value that does not exist or does not fit."""
+    """An argument, key or value that does not exist or does not fit."""
 
 
 class FolderError(RegraftError):

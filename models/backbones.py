@@ -11,7 +11,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from regraft.models.errors import BackboneError, WeightsError
+from regraft.models.errors import BackboneError, WeightsError, option
 
 if TYPE_CHECKING:
     import keras
@@ -130,7 +130,8 @@ def find_weights(name: str, weights: str) -> Path | None:
     if weights == "none" or (weights == "imagenet" and not is_ours):
         return None
     if weights == "imagenet":
-        raise WeightsError(f"{name} has no ImageNet weights; leave --weights out for the ones it ships with.")
+        leave = option("weights")
+        raise WeightsError(f"{name} has no ImageNet weights; leave {leave} out for the ones it ships with.")
     if weights == "shipped" and is_ours:
         return Path(str(resources.files("regraft.models.pretrained") / f"{name}.weights.h5"))
     path = Path(weights).expanduser()

@@ -14,7 +14,7 @@ from pathlib import Path
 import keras
 
 from regraft.models.backbones import BACKBONES, build_backbone, check_backbone, find_weights
-from regraft.models.errors import WeightsError
+from regraft.models.errors import WeightsError, option
 
 
 def load_backbone(name: str, weights: str, *, image_size: int, alpha: float = 1.0, seed: int = 0) -> keras.Model:
@@ -117,5 +117,6 @@ def _how_to_get(error: Exception, name: str) -> str:
     folder = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "models"
     return (
         f"The ImageNet weights of {name} could not be downloaded from {url.group()}. "
-        f"Put {file_name} into {folder}, or name a file with --weights PATH, or use --backbone tiny."
+        f"Put {file_name} into {folder}, or name a file with {option('weights', 'PATH')}, or use "
+        f"{option('backbone', 'tiny')}."
     )

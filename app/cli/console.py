@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from regraft.errors import as_options
 from regraft.progress import Ticker
 
 _SECONDS_BETWEEN_LINES = 10.0
@@ -27,7 +28,7 @@ class ConsoleProgress:
 
     def say(self, text: str) -> None:
         """One line on stderr."""
-        print(text, file=sys.stderr)
+        print(as_options(text), file=sys.stderr)
 
 
 class _Lines:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +11,7 @@ from PIL import Image
 
 from regraft.cli.console import accuracy_words
 from regraft.errors import RegraftError
+from regraft.machine import processes
 from regraft.runs.run import Run
 
 _SIDE_PX = 32
@@ -64,6 +63,6 @@ def run_demo(out: Path, say: Callable[[str], None]) -> None:
 
 def _run(words: list[str], say: Callable[[str], None]) -> None:
     say(f"\n$ regraft {' '.join(words)}")
-    finished = subprocess.run([sys.executable, "-m", "regraft", *words], check=False)
+    finished = processes.run("regraft", *words)
     if finished.returncode:
         raise RegraftError(f"The demo stopped: regraft {words[0]} ended with exit code {finished.returncode}.")

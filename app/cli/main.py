@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from regraft import __version__
-from regraft.errors import RegraftError, UsageError, did_you_mean
+from regraft.errors import RegraftError, UsageError, as_options, did_you_mean
 
 _FOLDER = click.Path(path_type=Path)
 
@@ -622,12 +622,8 @@ def main() -> None:
 
 
 def _fail_or_raise(error: Exception) -> None:
-    from regraft.models.errors import BackboneError, WeightsError
-
     if isinstance(error, RegraftError):
-        _fail(str(error), error.exit_code)
-    if isinstance(error, BackboneError | WeightsError):
-        _fail(str(error), 2)
+        _fail(as_options(error.text), error.exit_code)
     if isinstance(error, OSError) and error.strerror:
         place = f"{error.filename}: " if error.filename else ""
         _fail(f"{place}{error.strerror}. Check the path, its permissions and the space on the disk.", 2)
@@ -656,7 +652,7 @@ def _progress() -> Any:
 
 
 def _print_json(values: Any) -> None:
-    from regraft.runs.run import to_json
+    from regraft.machine.files import to_json
 
     click.echo(to_json(values))
 

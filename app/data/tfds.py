@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 import numpy as np
 from PIL import Image
 
-from regraft.errors import FolderError, did_you_mean
+from regraft.errors import FolderError, did_you_mean, option
 from regraft.machine.cache import cache_folder
 from regraft.machine.devices import start_tensorflow
 from regraft.progress import Progress
@@ -71,7 +71,7 @@ def _open_builder(name: str, data_dir: Path | None) -> tfds.core.DatasetBuilder:
         known = [*(_prepared_names(data_dir) if data_dir else ()), *tfds.list_builders(with_community_datasets=False)]
         raise FolderError(
             f'tensorflow-datasets has no "{name}", and {data_dir or "its data folder"} holds none; '
-            f"--data-dir names the folder of datasets you built.{did_you_mean(name, known)}"
+            f"{option('data_dir')} names the folder of datasets you built.{did_you_mean(name, known)}"
         ) from None
     except Exception as error:  # raised by the dataset's own code, so it can be anything
         raise FolderError(f"tfds:{name} cannot be opened: {_one_line(error)}.") from error
@@ -102,7 +102,7 @@ def _prepare(builder: tfds.core.DatasetBuilder, name: str) -> None:
     except Exception as error:  # raised by the dataset's own code, so it can be anything
         raise FolderError(
             f"tfds:{name} cannot be prepared: {_one_line(error)}. "
-            "Prepare it on a machine that can, copy its data folder here and name that with --data-dir."
+            f"Prepare it on a machine that can, copy its data folder here and name that with {option('data_dir')}."
         ) from error
 
 

@@ -31,14 +31,14 @@ from regraft.ensembles.ensemble import (
 )
 from regraft.errors import UsageError
 from regraft.evidence.losses import losses_of
-from regraft.experiments.find_rate import make_step
 from regraft.inference.views import make_infer
+from regraft.machine.files import write_json
 from regraft.progress import Progress
 from regraft.recipes.recipe import edit_recipe
-from regraft.runs.run import Run, read_json, write_json
+from regraft.runs.run import Run, read_json
 from regraft.training.pipeline import steps_per_epoch
 from regraft.training.session import Request, Session, open_session
-from regraft.training.train import graft, resumable
+from regraft.training.train import graft, make_step, resumable
 
 LONG = 3
 """Times the recipe's epochs: a single training that long comes before any ensemble."""

@@ -15,9 +15,10 @@ from regraft.ensembles.combination import fit_shares, greedy_order, greedy_share
 from regraft.ensembles.verdict import Answers, judge_ensemble, report_sections, write_ensemble
 from regraft.errors import UsageError
 from regraft.evidence.losses import losses_of
-from regraft.inference.judge import logits_of
+from regraft.inference.outputs import logits_of
 from regraft.inference.trained import open_trained
 from regraft.inference.views import make_infer
+from regraft.machine.files import write_json
 from regraft.models.batch_norm import reestimate_batch_norm
 from regraft.models.classifier import HEAD, set_head
 from regraft.models.combine_members import Rule, average_weights, combine, cool
@@ -25,7 +26,7 @@ from regraft.progress import Progress, Silent
 from regraft.recipes.arms import Arm
 from regraft.recipes.recipe import Recipe, edit_recipe, make_recipe
 from regraft.runs.checkpoints import load_snapshot
-from regraft.runs.run import Run, read_json, resumable_run, write_json
+from regraft.runs.run import Run, read_json, resumable_run
 from regraft.training.head import Head
 from regraft.training.many_runs import check_engine, train_runs
 from regraft.training.pipeline import steps_per_epoch

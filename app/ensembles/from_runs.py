@@ -10,7 +10,6 @@ from typing import Any
 from regraft.data.records import ImageFolder
 from regraft.data.roles import Roles
 from regraft.data.scan import plural
-from regraft.data.sources import scan_remembered
 from regraft.ensembles.ensemble import (
     Made,
     Member,
@@ -21,13 +20,14 @@ from regraft.ensembles.ensemble import (
     open_member,
     snapshots,
 )
-from regraft.errors import RunError, UsageError
-from regraft.experiments.evaluate import renumber
+from regraft.errors import UsageError
 from regraft.inference.trained import open_trained
 from regraft.machine.devices import open_device
+from regraft.machine.files import write_json
 from regraft.progress import Progress, Silent
+from regraft.runs.photos_now import scan_photos
 from regraft.runs.roster import read_roster
-from regraft.runs.run import Run, new_run, open_run, write_json
+from regraft.runs.run import Run, new_run, open_run
 from regraft.training.session import Session, Stopwatch
 from regraft.training.train import resumable
 
@@ -57,7 +57,7 @@ def ensemble_runs(
     progress, watch = progress or Silent(), Stopwatch()
     target = new_run(plan.request.out, f"ensemble-{folders[0].name}")
     with watch.phase("scan"):
-        scanned = _scan(runs[0], photos, progress)
+        scanned = scan_photos(runs[0], photos, progress)
         roles = common_roles(runs, scanned)
     device = open_device(plan.request.device)
     first = open_trained(folders[0], device=plan.request.device)
@@ -148,13 +148,6 @@ def _unlearned(run: Run) -> tuple[set[str], set[str]]:
     learned_from_select = run.metrics.get("learned_from_select", run.metrics["stage"] == "head")
     selected = set() if learned_from_select else {row.fingerprint for row in rows if row.role == "select"}
     return reported, reported | selected
-
-
-def _scan(run: Run, photos: Path | None, progress: Progress) -> ImageFolder:
-    root = photos or Path(run.environment["root"])
-    if not root.is_dir():
-        raise RunError(f"The photos of {run.folder} are no longer in {root}; name their folder with --photos.")
-    return renumber(scan_remembered(root, progress), run.class_names)
 
 
 def _open(session: Session, runs: Sequence[Run], plan: Plan) -> Made:

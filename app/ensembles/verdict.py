@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +19,7 @@ from regraft.evidence.paired import Difference, paired_difference, verdict
 from regraft.evidence.report import ReportSection
 from regraft.inference.views import make_infer, softmax
 from regraft.machine.devices import Device
-from regraft.machine.files import atomic_file, write_text
+from regraft.machine.files import atomic_file, write_csv
 from regraft.runs.run import Run
 
 if TYPE_CHECKING:
@@ -248,7 +246,7 @@ def _mean_disagreement(matrix: np.ndarray) -> float | None:
 
 def write_ensemble(run: Run, found: Verdict, shares: np.ndarray, *, members: Sequence[str]) -> bytes:
     """Writes disagreement.csv and, where answers are combined, members_curve.csv and .png, which it returns."""
-    _write_rows(run.folder / "disagreement.csv", ["member", *members], [
+    write_csv(run.folder / "disagreement.csv", ["member", *members], [
         [name, *(f"{value:.6f}" for value in row)] for name, row in zip(members, found.disagreement, strict=True)
     ])  # fmt: skip
     if not found.curve:
@@ -258,7 +256,7 @@ def write_ensemble(run: Run, found: Verdict, shares: np.ndarray, *, members: Seq
         [vars(point)[name] if name in names[:2] else f"{vars(point)[name]:.6f}" for name in names]
         for point in found.curve
     ]
-    _write_rows(run.folder / "members_curve.csv", names, rows)
+    write_csv(run.folder / "members_curve.csv", names, rows)
     picture = draw_curve(found)
     with atomic_file(run.folder / "members_curve.png") as temporary:
         temporary.write_bytes(picture)
@@ -321,10 +319,3 @@ def _row(name: str, figures: Mapping[str, Any], share: float | None = None) -> l
         f"{figures['log_loss']:.3f}",
         f"{100 * figures['calibration_error']:.1f} %",
     ]
-
-
-def _write_rows(path: Path, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerows([header, *rows])
-    write_text(path, text.getvalue())

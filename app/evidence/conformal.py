@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from regraft.errors import RunError, UsageError
+from regraft.errors import RunError, UsageError, option
 from regraft.machine.files import atomic_file
 
 UNKNOWN = "unknown"
@@ -60,13 +60,14 @@ def calibrate(own: np.ndarray, error_rate: float) -> UnknownRule:
         UsageError: the rate is not in (0, 1), or too small for so few photos.
     """
     if not 0 < error_rate < 1:
-        raise UsageError(f"--unknown-at must be between 0 and 1, both excluded; received {error_rate:g}.")
+        raise UsageError(f"{option('unknown_at')} must be between 0 and 1, both excluded; received {error_rate:g}.")
     count = len(own)
     allowed = math.floor((count + 1) * error_rate + 1e-9)  # how many of these photos the rule may miss, plus one
     if allowed < 1:
+        asked, needed = option("unknown_at", f"{error_rate:g}"), math.ceil(1 / error_rate) - 1
         raise UsageError(
-            f"--unknown-at {error_rate:g} needs at least {math.ceil(1 / error_rate) - 1:,} photos that the model was "
-            f"neither trained nor chosen on; it has {count:,}, which can promise {1 / (count + 1):.2g} at best."
+            f"{asked} needs at least {needed:,} photos that the model was neither trained nor chosen on; it has "
+            f"{count:,}, which can promise {1 / (count + 1):.2g} at best."
         )
     return UnknownRule(error_rate, float(np.sort(own)[allowed - 1]), count)
 
@@ -83,4 +84,4 @@ def read_calibration(path: Path) -> np.ndarray:
         with path.open("rb") as file, np.load(file) as arrays:
             return arrays["own"]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise RunError(f"{path} is missing or damaged, which --unknown-at needs; train again.") from error
+        raise RunError(f"{path} is missing or damaged, which {option('unknown_at')} needs; train again.") from error

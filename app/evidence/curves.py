@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from regraft.machine.files import atomic_file, write_text
+from regraft.machine.files import atomic_file, write_csv
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,15 +24,13 @@ _SHOWN = (("loss", "training loss"), ("select_loss", "loss on the photos that de
 
 def write_curves(path: Path, histories: Histories) -> None:
     """One CSV row for each arm, epoch and quantity: mean, lowest and highest over the seeds."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["arm", "epoch", "quantity", "mean", "lowest", "highest", "seeds"])
+    rows: list[list[object]] = []
     for arm, runs in histories.items():
         for quantity, _ in _SHOWN:
             for epoch, values in enumerate(curve(runs, quantity), start=1):
                 spread = (f"{number:.6f}" for number in (np.mean(values), min(values), max(values)))
-                writer.writerow([arm, epoch, quantity, *spread, len(values)])
-    write_text(path, text.getvalue())
+                rows.append([arm, epoch, quantity, *spread, len(values)])
+    write_csv(path, ["arm", "epoch", "quantity", "mean", "lowest", "highest", "seeds"], rows)
 
 
 def curve(runs: Sequence[Sequence[Mapping[str, Any]]], quantity: str) -> list[list[float]]:

@@ -6,7 +6,6 @@ Every file is whole or not there. Matplotlib is used through `Figure` objects al
 from __future__ import annotations
 
 import base64
-import csv
 import html
 import io
 import json
@@ -23,7 +22,7 @@ import numpy as np
 from regraft.data.photos import UnreadablePhoto, read_upright_rgb
 from regraft.data.records import Record, SetAside
 from regraft.evidence.metrics import ClassMetrics, Metrics, accuracy_interval, reliability_bins
-from regraft.machine.files import atomic_file, write_text
+from regraft.machine.files import atomic_file, write_csv, write_text
 from regraft.machine.threads import map_ordered
 
 if TYPE_CHECKING:
@@ -122,7 +121,7 @@ class ReportData:
 def write_confusion_csv(path: Path, matrix: np.ndarray, class_names: Sequence[str]) -> None:
     """One row a true class, one column a predicted class, counts. `matrix` is int [C, C], rows = truth."""
     rows = ([name, *counts] for name, counts in zip(class_names, matrix.tolist(), strict=True))
-    _write_csv(path, ["truth", *class_names], rows)
+    write_csv(path, ["truth", *class_names], rows)
 
 
 def write_confusion_png(path: Path, matrix: np.ndarray, class_names: Sequence[str]) -> None:
@@ -158,7 +157,7 @@ def write_predictions_csv(
         _prediction_row(_relative(record.path, root), class_names[true], order, scores, class_names)
         for record, true, order, scores in zip(records, truth, best, probabilities, strict=True)
     )
-    _write_csv(path, header, rows)
+    write_csv(path, header, rows)
 
 
 def write_report(path: Path, data: ReportData) -> None:
@@ -180,6 +179,21 @@ def write_report(path: Path, data: ReportData) -> None:
     write_text(path, _PAGE.format(title=_escape(data.title), style=_STYLE, body=body))
 
 
+def write_judgement(folder: Path, data: ReportData) -> None:
+    """predictions.csv, confusion_matrix.csv and .png, and report.html into `folder`."""
+    write_predictions_csv(
+        folder / "predictions.csv",
+        data.records,
+        data.truth,
+        data.probabilities,
+        data.class_names,
+        root=data.root,
+    )
+    write_confusion_csv(folder / "confusion_matrix.csv", data.metrics.confusion, data.class_names)
+    write_confusion_png(folder / "confusion_matrix.png", data.metrics.confusion, data.class_names)
+    write_report(folder / "report.html", data)
+
+
 def _prediction_row(
     path: str, true: str, order: np.ndarray, scores: np.ndarray, class_names: Sequence[str]
 ) -> list[str]:
@@ -187,17 +201,6 @@ def _prediction_row(
     (label, score), others = answers[0], answers[1:]
     correct = "true" if label == true else "false"
     return [path, true, label, correct, score, *(value for answer in others for value in answer)]
-
-
-def _write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    # surrogateescape: a file name that is not valid UTF-8 keeps its bytes.
-    with (
-        atomic_file(path) as temporary,
-        temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
-    ):
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
 
 
 def _relative(path: Path, root: Path | None) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import statistics
 from collections.abc import Callable, Mapping, Sequence
@@ -18,13 +16,13 @@ from regraft.evidence.curves import draw_accuracies, draw_curves, write_curves
 from regraft.evidence.losses import losses_of
 from regraft.evidence.metrics import measure
 from regraft.evidence.paired import paired_difference, verdict
-from regraft.machine.files import write_text
+from regraft.machine.files import write_csv, write_json, write_text
 from regraft.progress import Progress, Silent
 from regraft.recipes.arms import Arm
 from regraft.recipes.recipe import Recipe, edit_recipe
 from regraft.runs.history import read_history
 from regraft.runs.roster import read_roster
-from regraft.runs.run import Run, new_run, read_json, write_json
+from regraft.runs.run import Run, new_run, read_json
 from regraft.training.many_runs import train_run
 from regraft.training.session import Request, resolve
 
@@ -310,24 +308,21 @@ def _draw(folder: Path, results: Sequence[ArmResult]) -> list[str]:
 
 
 def _write_trials(path: Path, results: Sequence[ArmResult]) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["arm", "seed", "stage", "accuracy", "log_loss", "calibration_error", "seconds", "kept"])
-    for result in results:
-        for trial in result.trials:
-            writer.writerow(
-                [
-                    result.arm.name,
-                    trial.seed,
-                    trial.stage,
-                    f"{trial.accuracy:.6f}",
-                    f"{trial.losses.mean():.6f}",
-                    f"{trial.calibration_error:.6f}",
-                    trial.metrics["seconds"],
-                    trial.metrics["stage"],
-                ]
-            )
-    write_text(path, text.getvalue())
+    rows = [
+        [
+            result.arm.name,
+            trial.seed,
+            trial.stage,
+            f"{trial.accuracy:.6f}",
+            f"{trial.losses.mean():.6f}",
+            f"{trial.calibration_error:.6f}",
+            trial.metrics["seconds"],
+            trial.metrics["stage"],
+        ]
+        for result in results
+        for trial in result.trials
+    ]
+    write_csv(path, ["arm", "seed", "stage", "accuracy", "log_loss", "calibration_error", "seconds", "kept"], rows)
 
 
 def markdown(summary: Mapping[str, Any]) -> str:

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from regraft.data.records import ImageFolder, Record
-from regraft.data.sources import labels_of, scan_remembered
-from regraft.errors import FolderError, RunError, did_you_mean
+from regraft.data.sources import labels_of
+from regraft.errors import FolderError, RunError
 from regraft.evidence.metrics import measure
-from regraft.evidence.report import ReportData
-from regraft.inference.judge import logits_of, write_judgement
+from regraft.evidence.report import ReportData, write_judgement
+from regraft.inference.outputs import logits_of
 from regraft.inference.trained import Look, TrainedModel, open_trained
 from regraft.inference.views import softmax
+from regraft.machine.files import write_json
 from regraft.progress import Progress
+from regraft.runs.photos_now import scan_photos
 from regraft.runs.roster import read_roster
-from regraft.runs.run import Run, write_json
+from regraft.runs.run import Run
 
 
 def evaluate(
@@ -48,8 +49,7 @@ def evaluate(
         RunError, FolderError: the run or the folder cannot be used.
     """
     trained = open_trained(folder, device=device, look=look)
-    scanned = scan_remembered(photos or _photo_root(trained.run), progress)
-    scanned = renumber(scanned, trained.run.class_names)
+    scanned = scan_photos(trained.run, photos, progress, advice="name their folder after the run")
     records, which = _choose(scanned, trained.run, of_the_run=photos is None)
     target = _new_folder(out or trained.run.folder / "evaluations" / f"{datetime.now():%Y%m%d-%H%M%S}")
     return _measure(trained, scanned, records, which, target, progress)
@@ -89,25 +89,6 @@ def _measure(
     }
     write_json(target / "metrics.json", summary)
     return summary
-
-
-def _photo_root(run: Run) -> Path:
-    root = Path(run.environment["root"])
-    if not root.is_dir():
-        raise RunError(f"The photos of {run.folder} are no longer in {root}; name their folder after the run.")
-    return root
-
-
-def renumber(folder: ImageFolder, class_names: Sequence[str]) -> ImageFolder:
-    """`folder` with the run's numbering of classes. Raises FolderError for a class the run does not know."""
-    for name in folder.class_names:
-        if name not in class_names:
-            raise FolderError(
-                f'{folder.root} has a class "{name}" that the run does not know.{did_you_mean(name, class_names)}'
-            )
-    numbers = [class_names.index(name) for name in folder.class_names]
-    records = tuple(replace(record, class_index=numbers[record.class_index]) for record in folder.records)
-    return replace(folder, class_names=tuple(class_names), records=records)
 
 
 def _choose(folder: ImageFolder, run: Run, *, of_the_run: bool) -> tuple[tuple[Record, ...], str]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 import tempfile
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +11,7 @@ from typing import Any
 from regraft.errors import RunError, UsageError
 from regraft.experiments.rate_range import run_range, write_range
 from regraft.progress import Progress, Silent
-from regraft.training.session import Request, Session, open_session
+from regraft.training.session import Request, open_session
 
 
 def find_rate(
@@ -44,7 +42,7 @@ def find_rate(
             open_session(replace(request, out=scratch / "run", leaves="answers"), progress=progress)
         )
         ticker = stack.enter_context(progress.work("find-lr", steps, "steps"))
-        from regraft.training.train import graft
+        from regraft.training.train import graft, make_step
 
         graft(session)
         train_step = make_step(session, steps)
@@ -65,37 +63,3 @@ def find_rate(
         "low": float(result.rates[0]),
         "high": float(result.rates[-1]),
     }
-
-
-def make_step(session: Session, steps: int) -> Callable[[float], float]:
-    """A function that trains on the next batch at a rate and returns the loss before it."""
-    from regraft.augment.policy import AugmentPolicy
-    from regraft.models.schedules import Constant
-    from regraft.training.finetune import make_trainer
-    from regraft.training.pipeline import steps_per_epoch, training_batches
-    from regraft.training.train import training_images, unfreeze
-
-    unfreeze(session)
-    images, recipe = training_images(session), session.recipe
-    batch_size = recipe.finetune.batch_size
-    batches = training_batches(
-        images,
-        class_count=session.class_count,
-        policy=AugmentPolicy(**recipe.augment.values),
-        image_size=session.reader.image_size,
-        batch_size=batch_size,
-        seed=recipe.seed,
-        first_epoch=0,
-        epochs=math.ceil(steps / steps_per_epoch(len(images.paths), batch_size)),
-    )
-    rate_now = Constant(0.0)
-    with session.device.strategy.scope():
-        trainer = make_trainer(session.model, recipe, rate_now, session.device)
-    shown = iter(batches)
-
-    def step(rate: float) -> float:
-        rate_now.rate.assign(rate)
-        trainer.reset_metrics()
-        return float(trainer.train_on_batch(*next(shown), return_dict=True)["loss"])
-
-    return step

@@ -6,8 +6,6 @@ that rise by a constant factor, as they are compared by their ratio.
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,7 +16,7 @@ from scipy.ndimage import uniform_filter1d
 
 from regraft.errors import UsageError
 from regraft.evidence.curves import COLORS, make_figure, plain_axes
-from regraft.machine.files import atomic_file, write_text
+from regraft.machine.files import atomic_file, write_csv
 
 _SMOOTHING = 0.9
 _DIVERGED = 4.0  # times the lowest smoothed loss
@@ -103,12 +101,9 @@ def suggest(rates: np.ndarray, smoothed: np.ndarray) -> tuple[float | None, str]
 
 def write_range(folder: Path, result: RangeTest) -> None:
     """learning_rate_range.csv and .png into `folder`."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["step", "learning_rate", "loss", "smoothed_loss"])
-    rows = zip(result.rates, result.losses, result.smoothed, strict=True)
-    writer.writerows([number, *(f"{value:.6g}" for value in row)] for number, row in enumerate(rows, start=1))
-    write_text(folder / "learning_rate_range.csv", text.getvalue())
+    steps = enumerate(zip(result.rates, result.losses, result.smoothed, strict=True), start=1)
+    rows = ([number, *(f"{value:.6g}" for value in row)] for number, row in steps)
+    write_csv(folder / "learning_rate_range.csv", ["step", "learning_rate", "loss", "smoothed_loss"], rows)
     _draw(folder / "learning_rate_range.png", result)
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -22,9 +20,10 @@ from regraft.exports.export import Export
 from regraft.exports.runtimes import check_format
 from regraft.exports.saved_model import proof_records
 from regraft.exports.writers import write_network
-from regraft.inference.judge import logits_of
+from regraft.inference.outputs import logits_of
 from regraft.inference.trained import TrainedModel, open_trained
 from regraft.inference.views import softmax
+from regraft.machine import processes
 from regraft.machine.files import write_text
 from regraft.models.classifier import answering_model, embedding_size
 from regraft.progress import Progress
@@ -138,13 +137,9 @@ def answers_of(export: Export, paths: Sequence[Path]) -> np.ndarray:
         out = Path(folder) / "answers.jsonl"
         words = ["predict", str(export.folder), "-", "--null", "--all-probabilities", "--no-shrink", "--out", str(out)]
         listed = b"".join(bytes(path.absolute()) + b"\0" for path in paths)
-        done = subprocess.run(
-            [sys.executable, "-m", "regraft", *words], input=listed, capture_output=True, timeout=_PROOF_SECONDS,
-            check=False,
-        )  # fmt: skip
+        done = processes.run("regraft", *words, input=listed, capture_output=True, timeout=_PROOF_SECONDS)
         if done.returncode:
-            last = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["no message"]
-            raise ExportError(f"The export does not answer in a fresh process: {last[0]}")
+            raise ExportError(f"The export does not answer in a fresh process: {processes.last_words(done.stderr)}")
         rows = [json.loads(line) for line in out.read_bytes().splitlines()]
     for row in rows:
         if row["status"] != "ok":

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from regraft.errors import ExportError
+from regraft.machine import processes
 
 _START_SECONDS, _SECONDS_A_PHOTO = 300, 10  # far more than any machine needs: the end of waiting, not a measure
-_SCRIPT = Path(__file__).with_name("prove_export.py")
 
 
 class Proof:
@@ -26,16 +24,10 @@ class Proof:
     """
 
     def __init__(self, *, use_gpus: bool = True) -> None:
-        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-        if not use_gpus:
-            environment["CUDA_VISIBLE_DEVICES"] = "-1"
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", str(_SCRIPT)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=environment,
+        pipe = subprocess.PIPE
+        environment = {"TF_CPP_MIN_LOG_LEVEL": "3"} | ({} if use_gpus else {"CUDA_VISIBLE_DEVICES": "-1"})
+        self._process = processes.start(
+            "prove_export", stdin=pipe, stdout=pipe, stderr=pipe, text=True, environment=environment
         )
 
     def __enter__(self) -> Proof:
@@ -65,6 +57,5 @@ class Proof:
             except subprocess.TimeoutExpired as error:
                 raise ExportError(f"The export did not answer {len(names)} photos in {patience} seconds.") from error
             if self._process.returncode:
-                last = errors.strip().splitlines()[-1:] or ["no message"]
-                raise ExportError(f"The export does not answer in a fresh process: {last[0]}")
+                raise ExportError(f"The export does not answer in a fresh process: {processes.last_words(errors)}")
             return np.load(answer), json.loads(labels)

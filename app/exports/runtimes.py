@@ -12,12 +12,12 @@ import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from regraft.errors import RunError, UsageError
 from regraft.exports.export import FORMATS, Export
+from regraft.machine.quiet import swallowed
 
 _ONNX = ("tf2onnx", "onnx", "onnxruntime")
 
@@ -112,7 +112,8 @@ def _open_tensorflow(export: Export) -> Network:
 
 def _open_litert(export: Export) -> Network:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with _quiet():
+    logging.getLogger("ai_edge_litert").setLevel(logging.ERROR)
+    with swallowed():
         from ai_edge_litert.interpreter import Interpreter
 
         interpreter = Interpreter(str(export.network), num_threads=1)
@@ -159,20 +160,6 @@ def _open_openvino(export: Export) -> Network:
 
 def _named(answer: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray | None]:
     return answer["probabilities"], answer.get("embedding")
-
-
-class _quiet:  # noqa: N801 - reads as a statement
-    """Swallows what a C++ library writes to stderr while it starts; Python's logging stays."""
-
-    def __enter__(self) -> None:
-        logging.getLogger("ai_edge_litert").setLevel(logging.ERROR)
-        self._stderr, self._nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-        os.dup2(self._nowhere, 2)
-
-    def __exit__(self, *_: Any) -> None:
-        os.dup2(self._stderr, 2)
-        os.close(self._stderr)
-        os.close(self._nowhere)
 
 
 RUNTIMES = {

@@ -20,16 +20,16 @@ from regraft.augment.decode import decode_upright
 from regraft.augment.view import make_view
 from regraft.data.records import Record
 from regraft.data.sources import scan_remembered, tensorflow_path
-from regraft.errors import ExportError, RunError
+from regraft.errors import ExportError, RunError, option
 from regraft.exports.export import Export
 from regraft.exports.proof import Proof
-from regraft.inference.judge import logits_of
+from regraft.inference.outputs import logits_of
 from regraft.inference.trained import TrainedModel, open_trained
 from regraft.inference.views import softmax
 from regraft.machine.devices import Device
 from regraft.models.classifier import answering_model, embedding_size
 from regraft.progress import Progress
-from regraft.runs.roster import read_roster
+from regraft.runs.photos_now import records_of
 from regraft.runs.run import Run
 
 TOLERANCE = 1e-5
@@ -254,11 +254,8 @@ def proof_records(run: Run, photos: Path | None, progress: Progress, *, role: st
         RunError: there are none.
     """
     root = photos or Path(run.environment["root"])
-    reported = {row.fingerprint for row in read_roster(run.roster_file) if row.role == role}
-    if root.is_dir():
-        folder = scan_remembered(root, progress)
-        if records := [record for record in folder.records if record.fingerprint in reported]:
-            return records
+    if root.is_dir() and (records := records_of(run, scan_remembered(root, progress), role)):
+        return records
     raise RunError(
-        f"None of the photos {run.folder} {_ROLES[role]} are in {root} to prove the export on; use --photos."
+        f"None of the photos {run.folder} {_ROLES[role]} are in {root} to prove the export on; use {option('photos')}."
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
-import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ import keras
 import numpy as np
 
 from regraft.exports.export import Export
+from regraft.machine.quiet import STDERR, STDOUT, swallowed
 
 Views = Callable[[], Iterable[np.ndarray]]
 """Views of training photos, float32 [S, S, 3] each, for finding the ranges of activations."""
@@ -116,13 +116,11 @@ def _write_openvino(model: keras.Model, export: Export, views: Views) -> None:
 def _silence() -> Iterator[None]:
     """Converters write pages to stdout and stderr, from Python and from C++."""
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    saved, nowhere = [os.dup(stream) for stream in (1, 2)], os.open(os.devnull, os.O_WRONLY)
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
-        for stream in (1, 2):
-            os.dup2(nowhere, stream)
         with (
+            swallowed(STDOUT, STDERR),
             contextlib.redirect_stdout(io.StringIO()),
             contextlib.redirect_stderr(io.StringIO()),
             warnings.catch_warnings(),
@@ -131,10 +129,6 @@ def _silence() -> Iterator[None]:
             yield
     finally:
         logging.disable(level)
-        for stream, original in zip((1, 2), saved, strict=True):
-            os.dup2(original, stream)
-            os.close(original)
-        os.close(nowhere)
 
 
 _WRITERS: dict[str, Callable[[keras.Model, Export, Views], None]] = {

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from regraft.augment.view_names import VIEWS
-from regraft.errors import RunError, UsageError
+from regraft.errors import RunError, UsageError, option
 from regraft.machine.devices import Device, open_device
 from regraft.runs.run import Run, open_run
 
@@ -33,11 +33,12 @@ class Look:
 
     def __post_init__(self) -> None:
         if self.views not in VIEWS:
-            raise UsageError(f'--views must be one of {", ".join(VIEWS)}; received "{self.views}".')
+            raise UsageError(f'{option("views")} must be one of {", ".join(VIEWS)}; received "{self.views}".')
         if self.draws < 0:
-            raise UsageError(f"--draws must be at least 0; received {self.draws}.")
+            raise UsageError(f"{option('draws')} must be at least 0; received {self.draws}.")
         if self.members and (self.draws or self.views != "one"):
-            raise UsageError("--uncertainty asks each member once; leave --views and --draws out.")
+            asked, views, draws = option("uncertainty"), option("views"), option("draws")
+            raise UsageError(f"{asked} asks each member once; leave {views} and {draws} out.")
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,7 @@ def _with_embedding(model: keras.Model, look: Look) -> keras.Model:
     from regraft.models.combine_members import is_ensemble
 
     if is_ensemble(model) or look != Look():
-        raise UsageError("--embeddings are those of one model for one look at each photo; this is an ensemble or more.")
+        asked = option("embeddings")
+        raise UsageError(f"{asked} are those of one model for one look at each photo; this is an ensemble or more.")
     as_float32 = keras.layers.Concatenate(dtype="float32")
     return keras.Model(model.input, as_float32([model.output, model.get_layer(HEAD).input]))

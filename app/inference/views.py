@@ -14,7 +14,7 @@ from regraft.augment.decode import decode_upright
 from regraft.augment.many_views import make_test_views
 from regraft.augment.view import make_view
 from regraft.data.photos import UnreadablePhoto, check_photo, read_bytes, read_upright_rgb, tensorflow_reads
-from regraft.errors import UsageError
+from regraft.errors import UsageError, option
 from regraft.machine.devices import Device
 from regraft.machine.threads import map_ordered
 from regraft.models.monte_carlo import marginalize
@@ -121,7 +121,7 @@ def make_noisy_infer(model: keras.Model, device: Device, *, draws: int, seed: in
             compiled=lambda call: tf.function(call, autograph=False, jit_compile=jit, reduce_retracing=True),
         )
     except ValueError as error:
-        raise UsageError(f"--draws: {error}") from None
+        raise UsageError(f"{option('draws')}: {error}") from None
     return lambda images: _log(np.asarray(probabilities(tf.constant(images))))
 
 

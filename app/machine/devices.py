@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from regraft.errors import UsageError
+from regraft.errors import UsageError, option
+from regraft.machine.quiet import swallowed
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -43,23 +43,18 @@ class Device:
 def check_device(name: str) -> None:
     """Raises UsageError unless `name` is auto, cpu, cpu:N, gpu or tpu. Does not start TensorFlow."""
     if name not in NAMES and not re.fullmatch(r"cpu:[1-9]\d?", name):
-        raise UsageError(f'--device must be auto, cpu, cpu:N (N virtual devices), gpu or tpu; received "{name}".')
+        known = "auto, cpu, cpu:N (N virtual devices), gpu or tpu"
+        raise UsageError(f'{option("device")} must be {known}; received "{name}".')
 
 
 def start_tensorflow() -> None:
     """Imports TensorFlow without the lines it writes to stderr while it starts."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    stderr = os.dup(2)
-    with tempfile.TemporaryFile() as swallowed:
-        os.dup2(swallowed.fileno(), 2)
-        try:
-            import tensorflow as tf
+    with swallowed():
+        import tensorflow as tf
 
-            tf.config.list_physical_devices()
-            tf.get_logger().setLevel("ERROR")
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
+        tf.config.list_physical_devices()
+        tf.get_logger().setLevel("ERROR")
 
 
 def open_device(name: str = "auto") -> Device:
@@ -89,10 +84,11 @@ def _open(name: str) -> Device:
         if tpu:
             return Device("tpu", tpu.num_replicas_in_sync, "mixed_bfloat16", "auto", tpu)
         if name == "tpu":
-            raise UsageError("--device tpu: no TPU answers here. Use --device auto.")
+            raise UsageError(f"{option('device', 'tpu')}: no TPU answers here. Use {option('device', 'auto')}.")
     gpus = tf.config.list_physical_devices("GPU")
     if name == "gpu" and not gpus:
-        raise UsageError("--device gpu: TensorFlow sees no GPU here. Install regraft[gpu] or use --device auto.")
+        gpu, auto = option("device", "gpu"), option("device", "auto")
+        raise UsageError(f"{gpu}: TensorFlow sees no GPU here. Install regraft[gpu] or use {auto}.")
     if gpus and not name.startswith("cpu"):
         return _open_gpus(gpus)
     return _open_cpu(int(name.partition(":")[2] or 1))

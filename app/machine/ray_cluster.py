@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from regraft.errors import UsageError
+from regraft.errors import UsageError, option
 from regraft.machine.threads import cores
 
 ENGINES = ("local", "ray")
@@ -16,7 +16,7 @@ ENGINES = ("local", "ray")
 def check_engine(name: str) -> None:
     """Raises UsageError where there is no such engine, or it is Ray and that is not installed."""
     if name not in ENGINES:
-        raise UsageError(f'--engine must be {" or ".join(ENGINES)}; received "{name}".')
+        raise UsageError(f'{option("engine")} must be {" or ".join(ENGINES)}; received "{name}".')
     if name == "ray":
         import_ray()
 
@@ -30,7 +30,8 @@ def import_ray() -> Any:
     try:
         import ray
     except ImportError:
-        raise UsageError('--engine ray needs Ray, which is not installed: pip install "regraft[ray]".') from None
+        needs = f'{option("engine", "ray")} needs Ray, which is not installed: pip install "regraft[ray]".'
+        raise UsageError(needs) from None
     return ray
 
 

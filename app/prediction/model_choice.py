@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -17,6 +15,7 @@ from regraft.errors import UsageError
 from regraft.exports.export import PRECISIONS, Export, find_exports, is_export, read_export
 from regraft.exports.runtimes import RUNTIMES, check_runtime, is_installed
 from regraft.inference.trained import Look
+from regraft.machine import processes
 from regraft.machine.files import write_text
 from regraft.machine.threads import cores
 from regraft.prediction.answerer import Answerer, Wanted, answerer_of_export, answerer_of_run
@@ -31,7 +30,6 @@ FEW = 500
 
 _PREFERRED = ("litert", "onnx", "openvino", "tensorflow")  # by how fast they start
 _SECONDS = 1.5
-_SCRIPT = Path(__file__).with_name("time_network.py")
 
 
 @dataclass(frozen=True)
@@ -231,12 +229,9 @@ def _measure(
 def _time(choice: ModelChoice) -> float:
     """Views a second, from memory; 0 where it does not run here."""
     order = json.dumps({**vars(choice), "seconds": _SECONDS})
-    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    options = {"input": order, "capture_output": True, "text": True, "timeout": 300, "check": True}
     try:
-        done = subprocess.run(
-            [sys.executable, "-P", str(_SCRIPT)],
-            input=order, capture_output=True, text=True, timeout=300, check=True, env=environment,
-        )  # fmt: skip
+        done = processes.run("time_network", environment={"TF_CPP_MIN_LOG_LEVEL": "3"}, **options)
         return float(done.stdout.strip().splitlines()[-1])
     except (subprocess.SubprocessError, ValueError, IndexError):
         return 0.0

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
-from regraft.errors import UsageError
+from regraft.errors import UsageError, option
 from regraft.recipes.recipe import parse_edit
 
 _OPENING, _CLOSING = "[{", "]}"
@@ -38,10 +38,12 @@ def make_arms(varied: Sequence[str], named: Sequence[str]) -> list[Arm]:
         UsageError: a text is malformed, both kinds or fewer than two arms are given, or two are the same.
     """
     if varied and named:
-        raise UsageError("--vary and --arm exclude each other; spell the combinations out with --arm.")
+        vary, arm = option("vary"), option("arm")
+        raise UsageError(f"{vary} and {arm} exclude each other; spell the combinations out with {arm}.")
     arms = [_named_arm(text) for text in named] or _grid([_varied_key(text) for text in varied])
     if len(arms) < 2:
-        raise UsageError("There is nothing to compare: name at least two values, as in --vary optimizer.name=sgd,adam.")
+        example = option("vary", "optimizer.name=sgd,adam")
+        raise UsageError(f"There is nothing to compare: name at least two values, as in {example}.")
     for kind, values in (("name", [arm.slug for arm in arms]), ("change", [repr(arm.edits) for arm in arms])):
         if twice := next((value for value in values if values.count(value) > 1), None):
             raise UsageError(f"Two arms have the same {kind}: {twice}.")
@@ -53,7 +55,7 @@ def make_variants(texts: Sequence[str]) -> list[Arm]:
     try:
         return [_named_arm(text) for text in texts]
     except UsageError as error:
-        raise UsageError(str(error).replace("--arm", "--member")) from None
+        raise UsageError(error.text.replace(option("arm"), option("member"))) from None
 
 
 def _grid(keys: Sequence[tuple[str, list[tuple[str, Any]]]]) -> list[Arm]:
@@ -70,14 +72,15 @@ def _varied_key(text: str) -> tuple[str, list[tuple[str, Any]]]:
     key, equals, values = text.partition("=")
     texts = list(_split(values))
     if not equals or not key.strip() or not all(texts):
-        raise UsageError(f'--vary expects KEY=value,value,...; received "{text}".')
+        raise UsageError(f'{option("vary")} expects KEY=value,value,...; received "{text}".')
     return key.strip(), [(value, parse_edit(f"{key}={value}")[1]) for value in texts]
 
 
 def _named_arm(text: str) -> Arm:
     name, _, edits = text.partition(":")
     if not name.strip() or (":" in text and not edits.strip()):
-        raise UsageError(f'--arm expects "NAME: KEY=VALUE, KEY=VALUE" or "NAME"; received "{text}".')
+        form = '"NAME: KEY=VALUE, KEY=VALUE" or "NAME"'
+        raise UsageError(f'{option("arm")} expects {form}; received "{text}".')
     return Arm(name.strip(), dict(parse_edit(edit) for edit in _split(edits) if edit))
 
 

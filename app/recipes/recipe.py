@@ -11,7 +11,7 @@ import tomli_w
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model, model_validator
 
 from regraft.augment.table import AUGMENTATIONS
-from regraft.errors import UsageError, did_you_mean
+from regraft.errors import UsageError, did_you_mean, option
 from regraft.models.optimizer_table import OPTIMIZERS
 from regraft.models.regularizers import REGULARIZERS
 from regraft.models.schedule_table import SCHEDULES, check_schedule
@@ -289,7 +289,7 @@ def parse_edit(text: str) -> tuple[str, Any]:
     """("finetune.epochs", 3) from "finetune.epochs=3". The value is TOML, or else a plain string."""
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
-        raise UsageError(f'--set expects section.key=value; received "{text}".')
+        raise UsageError(f'{option("set")} expects section.key=value; received "{text}".')
     try:
         return key.strip(), tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
 from typing import Any
 
-from regraft.machine.files import write_text
+from regraft.machine.files import read_csv, write_csv
 
 HISTORY_COLUMNS = (
     "phase",
@@ -24,19 +22,14 @@ HISTORY_COLUMNS = (
 
 def write_history(path: Path, history: list[dict[str, Any]]) -> None:
     """One CSV row an epoch."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, HISTORY_COLUMNS, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(history)
-    write_text(path, text.getvalue())
+    write_csv(path, HISTORY_COLUMNS, ([row.get(column, "") for column in HISTORY_COLUMNS] for row in history))
 
 
 def read_history(path: Path) -> list[dict[str, Any]]:
     """The rows of `write_history`, numbers as floats; empty where there is no such file."""
     if not path.is_file():
         return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return [{key: _number_or_text(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
+    return [{key: _number_or_text(value) for key, value in row.items() if value} for row in read_csv(path)]
 
 
 def _number_or_text(value: str) -> float | str:

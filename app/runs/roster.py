@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 from regraft.data.records import Record
 from regraft.data.roles import Roles
 from regraft.errors import RunError
-from regraft.machine.files import write_text
+from regraft.machine.files import read_csv, write_csv
 
 _COLUMNS = ("path", "class", "role", "fingerprint")
 
@@ -28,19 +27,14 @@ class RosterRow:
 
 def write_roster(path: Path, roles: Roles, class_names: Sequence[str]) -> None:
     """images.csv: one row an image that had a role."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_COLUMNS)
-    for role, records in (("fit", roles.fit), ("select", roles.select), ("report", roles.report)):
-        writer.writerows(_row(record, role, class_names) for record in records)
-    write_text(path, text.getvalue(), errors="surrogateescape")
+    parts = (("fit", roles.fit), ("select", roles.select), ("report", roles.report))
+    write_csv(path, _COLUMNS, (_row(record, role, class_names) for role, records in parts for record in records))
 
 
 def read_roster(path: Path) -> list[RosterRow]:
     """The rows of `write_roster`. Raises RunError where the file is missing or damaged."""
     try:
-        with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
-            return [RosterRow(Path(row["path"]), *(row[key] for key in _COLUMNS[1:])) for row in csv.DictReader(file)]
+        return [RosterRow(Path(row["path"]), *(row[key] for key in _COLUMNS[1:])) for row in read_csv(path)]
     except (OSError, KeyError, csv.Error) as error:
         raise RunError(
             f"{path} is missing or damaged, so nobody knows what the run was trained on; train again."

@@ -11,8 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from regraft.errors import RunError
-from regraft.machine.files import write_text
+from regraft.errors import RunError, option
+from regraft.machine.files import write_json, write_text
 from regraft.recipes.recipe import Recipe, load_recipe
 
 
@@ -207,17 +207,6 @@ def _read(path: Path, parse: Callable[[str], Any]) -> Any:
         raise RunError(f"{path} is missing or damaged; train again.") from error
 
 
-def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """`values` as indented strict JSON, whole or not at all."""
-    write_text(path, to_json(values, indent=2) + "\n")
-
-
-def to_json(values: Mapping[str, Any], *, indent: int | None = None) -> str:
-    """`values` as strict JSON. Bytes of a file name that are not UTF-8 are written as \\udcXX."""
-    text = json.dumps(values, indent=indent, ensure_ascii=False, allow_nan=False)
-    return text.encode("utf-8", "backslashreplace").decode()
-
-
 def _existing(folder: Path) -> Run:
     run = Run(folder)
     if not folder.is_dir():
@@ -229,8 +218,8 @@ def _existing(folder: Path) -> Run:
 
 def _in_the_way(folder: Path) -> str:
     unfinished = Run(folder).recipe_file.is_file() and not Run(folder).is_finished
-    advice = "continue it with --resume, or choose" if unfinished else "choose"
-    return f"{folder} exists already; {advice} another --out."
+    advice = f"continue it with {option('resume', True)}, or choose" if unfinished else "choose"
+    return f"{folder} exists already; {advice} another {option('out')}."
 
 
 def _unused(folder: Path) -> Path:

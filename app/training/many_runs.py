@@ -11,7 +11,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import time
 import tomllib
 from collections import deque
@@ -22,7 +21,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from regraft.errors import RegraftError, RunError, UsageError
-from regraft.machine import ray_cluster
+from regraft.machine import processes, ray_cluster
 from regraft.machine.devices import start_tensorflow
 from regraft.progress import Progress, Ticker
 from regraft.recipes.recipe import make_recipe
@@ -31,7 +30,6 @@ from regraft.training.session import Request, open_session
 
 _MOST_RESTARTS = 3
 _SECONDS_BETWEEN_LOOKS = 0.2
-_SCRIPT = "regraft.training.worker"
 
 
 def train_run(request: Request, progress: Progress | None = None) -> None:
@@ -146,13 +144,8 @@ class _Worker:
         """Starts the process. It ends by itself when this one does, as its stdin closes."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", _SCRIPT],
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=log,
-                env={"TF_FORCE_GPU_ALLOW_GROWTH": "true", **os.environ},
-            )
+            growth = {"TF_FORCE_GPU_ALLOW_GROWTH": os.environ.get("TF_FORCE_GPU_ALLOW_GROWTH", "true")}
+            self.process = processes.start("worker", stdin=subprocess.PIPE, stdout=log, stderr=log, environment=growth)
         pipe = cast("IO[bytes]", self.process.stdin)  # as it was asked for
         pipe.write(json.dumps(to_order(self.request)).encode() + b"\n")
         pipe.flush()

@@ -119,7 +119,7 @@ def open_session(request: Request, *, verb: str = "train", progress: Progress | 
         progress: who is told.
 
     Raises:
-        RegraftError, BackboneError, WeightsError: something does not fit; nothing has been written.
+        RegraftError: something does not fit; nothing has been written.
     """
     progress, watch = progress or Silent(), Stopwatch()
     run = _find_run(request)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 import re
 import shutil
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from regraft.augment.policy import AugmentPolicy
 from regraft.data.photos import UnreadablePhoto
 from regraft.data.records import Record
 from regraft.data.roles import group_duplicates
@@ -21,14 +23,14 @@ from regraft.errors import FolderError, RunError, UsageError
 from regraft.evidence.conformal import write_calibration
 from regraft.evidence.losses import losses_of
 from regraft.evidence.metrics import Metrics, measure
-from regraft.evidence.report import ReportData, ReportSection, StageRow
+from regraft.evidence.report import ReportData, ReportSection, StageRow, write_judgement
 from regraft.exports.proof import Proof
 from regraft.exports.saved_model import export_proven, tolerance_for
 from regraft.inference.features import FeatureCache, extract_features, features_made_by
-from regraft.inference.judge import logits_of, write_judgement
+from regraft.inference.outputs import logits_of
 from regraft.inference.views import make_infer, softmax
 from regraft.machine.cache import cache_folder
-from regraft.machine.files import atomic_file
+from regraft.machine.files import atomic_file, write_json
 from regraft.machine.threads import map_ordered
 from regraft.models.backbones import build_backbone
 from regraft.models.batch_norm import reestimate_batch_norm
@@ -37,10 +39,9 @@ from regraft.models.combine_members import cool
 from regraft.progress import Silent
 from regraft.runs.history import read_history
 from regraft.runs.roster import write_roster
-from regraft.runs.run import write_json
-from regraft.training.finetune import fine_tune
+from regraft.training.finetune import fine_tune, make_trainer
 from regraft.training.head import Head, choose_l2, solve_head
-from regraft.training.pipeline import TrainingImages
+from regraft.training.pipeline import TrainingImages, steps_per_epoch, training_batches
 from regraft.training.session import Session
 from regraft.training.stages import Stage, choose_stage, judge_stage
 
@@ -275,6 +276,36 @@ def training_images(session: Session) -> TrainingImages:
     plain = [is_plain_jpeg(record) for record in records]
     paths = [str(path) for path in map_ordered(tensorflow_path, records)]
     return TrainingImages(paths, labels_of(records), sizes[:, 0], sizes[:, 1], np.array(plain))
+
+
+def make_step(session: Session, steps: int) -> Callable[[float], float]:
+    """A function that trains on the next batch at a rate and returns the loss before it."""
+    from regraft.models.schedules import Constant
+
+    unfreeze(session)
+    images, recipe = training_images(session), session.recipe
+    batch_size = recipe.finetune.batch_size
+    batches = training_batches(
+        images,
+        class_count=session.class_count,
+        policy=AugmentPolicy(**recipe.augment.values),
+        image_size=session.reader.image_size,
+        batch_size=batch_size,
+        seed=recipe.seed,
+        first_epoch=0,
+        epochs=math.ceil(steps / steps_per_epoch(len(images.paths), batch_size)),
+    )
+    rate_now = Constant(0.0)
+    with session.device.strategy.scope():
+        trainer = make_trainer(session.model, recipe, rate_now, session.device)
+    shown = iter(batches)
+
+    def step(rate: float) -> float:
+        rate_now.rate.assign(rate)
+        trainer.reset_metrics()
+        return float(trainer.train_on_batch(*next(shown), return_dict=True)["loss"])
+
+    return step
 
 
 def judge_network(session: Session, name: str) -> Candidate:

@@ -31,11 +31,10 @@ if __name__ == "__main__":
     order = json.loads(line)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     from regraft.errors import RegraftError
-    from regraft.models.errors import BackboneError, WeightsError
     from regraft.training.many_runs import from_order, train_run
 
     try:
         train_run(from_order(order))
-    except (RegraftError, BackboneError, WeightsError) as error:
-        sys.stderr.write(f"{error}\n")
-        sys.exit(getattr(error, "exit_code", 2))
+    except RegraftError as error:
+        sys.stderr.write(f"{error.text}\n")
+        sys.exit(error.exit_code)

@@ -64,7 +64,7 @@ def tfds() -> Any:
 
 @pytest.fixture
 def make_dataset(tfds: Any, tmp_path: Path) -> MakeDataset:
-    """Builds a dataset "insects" as a user would and returns its --data-dir. Its code is not registered."""
+    """Builds a dataset "insects" as a user would and returns its data_dir. Its code is not registered."""
 
     def make(
         splits: Mapping[str, list[tuple[Any, Any]]],
@@ -285,7 +285,7 @@ def test_an_unknown_name_is_answered_with_the_nearest(make_dataset: MakeDataset,
         write(name, data_dir)
     assert str(caught.value) == (
         f'tensorflow-datasets has no "{name}", and {data_dir} holds none; '
-        f'--data-dir names the folder of datasets you built. Did you mean "{hint}"?'
+        f'data_dir names the folder of datasets you built. Did you mean "{hint}"?'
     )
 
 
@@ -312,7 +312,7 @@ def test_without_a_network_one_line_says_what_to_do(
     listener = Listener()
     message = (
         r"^tfds:mnist cannot be prepared: [\w.]+ cannot be reached\. "
-        r"Prepare it on a machine that can, copy its data folder here and name that with --data-dir\.$"
+        r"Prepare it on a machine that can, copy its data folder here and name that with data_dir\.$"
     )
     with pytest.raises(FolderError, match=message):
         write("mnist", tmp_path, listener)

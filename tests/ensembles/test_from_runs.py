@@ -10,8 +10,9 @@ from trained_runs import FAST, TrainedRun
 from regraft.data.records import ImageFolder, Record
 from regraft.ensembles.from_runs import check_runs, common_roles
 from regraft.errors import UsageError
+from regraft.machine.files import write_json
 from regraft.recipes.recipe import load_recipe
-from regraft.runs.run import Run, write_json
+from regraft.runs.run import Run
 
 
 def make_run(folder: Path, labels: list[str], roles: dict[str, str], *, stage: str = "fine-tuned", **edits) -> Run:

@@ -49,16 +49,14 @@ def test_the_error_rate_is_the_one_that_was_chosen(rate):
 
 
 def test_too_few_photos_promise_nothing():
-    with pytest.raises(
-        UsageError, match=r"^--unknown-at 0.01 needs at least 99 photos .*; it has 98, which can promise"
-    ):
+    with pytest.raises(UsageError, match=r"^unknown_at=0.01 needs at least 99 photos .*; it has 98, which can promise"):
         calibrate(np.full(98, 0.9), 0.01)
     assert calibrate(np.full(99, 0.9), 0.01).photos == 99
 
 
 @pytest.mark.parametrize("rate", [0.0, 1.0, -0.1, 1.5, float("nan")])
 def test_a_rate_outside_of_its_range_is_refused(rate):
-    with pytest.raises(UsageError, match=r"^--unknown-at must be between 0 and 1, both excluded; received "):
+    with pytest.raises(UsageError, match=r"^unknown_at must be between 0 and 1, both excluded; received "):
         calibrate(np.full(100, 0.9), rate)
 
 
@@ -73,7 +71,5 @@ def test_a_damaged_calibration_is_named(tmp_path, content):
     path = tmp_path / "calibration.npz"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(
-        RunError, match=r"calibration.npz is missing or damaged, which --unknown-at needs; train again.$"
-    ):
+    with pytest.raises(RunError, match=r"calibration.npz is missing or damaged, which unknown_at needs; train again.$"):
         read_calibration(path)

@@ -169,7 +169,7 @@ def test_several_views_of_a_photo_are_averaged_and_no_two_photos_are_mixed(tmp_p
 
 
 def test_draws_of_a_model_without_noise_are_refused_in_one_line():
-    with pytest.raises(UsageError, match=r"^--draws: the model has no noise to average out; train it with one of"):
+    with pytest.raises(UsageError, match=r"^draws: the model has no noise to average out; train it with one of"):
         make_noisy_infer(build_backbone("tiny", image_size=SIZE), open_device("cpu"), draws=3)
 
 

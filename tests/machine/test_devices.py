@@ -15,7 +15,7 @@ def test_a_known_device_passes(name):
 
 @pytest.mark.parametrize("name", ["", "CPU", "cpu:0", "cpu:-1", "cpu:100", "cpu:2x", "cuda", "gpu:0"])
 def test_an_unknown_device_is_refused_with_what_there_is(name):
-    expected = f'--device must be auto, cpu, cpu:N (N virtual devices), gpu or tpu; received "{name}".'
+    expected = f'device must be auto, cpu, cpu:N (N virtual devices), gpu or tpu; received "{name}".'
     with pytest.raises(UsageError) as caught:
         check_device(name)
     assert str(caught.value) == expected
@@ -31,7 +31,7 @@ def test_a_cpu_computes_in_float32_without_xla():
 @pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), reason="there is a GPU")
 def test_a_gpu_that_is_not_there_is_refused():
     with pytest.raises(
-        UsageError, match=r"--device gpu: TensorFlow sees no GPU here\. Install .* or use --device auto"
+        UsageError, match=r'device="gpu": TensorFlow sees no GPU here\. Install .* or use device="auto"'
     ):
         open_device("gpu")
 
@@ -43,7 +43,7 @@ def test_a_tpu_that_does_not_answer_is_refused(found, monkeypatch):
     if found:
         monkeypatch.setenv("TPU_NAME", found)
         monkeypatch.setattr("tensorflow.distribute.cluster_resolver.TPUClusterResolver", refuse)
-    with pytest.raises(UsageError, match=r"--device tpu: no TPU answers here\. Use --device auto\."):
+    with pytest.raises(UsageError, match=r'device="tpu": no TPU answers here\. Use device="auto"\.'):
         open_device("tpu")
 
 

@@ -39,14 +39,14 @@ def test_a_slug_is_a_folder_name():
 @pytest.mark.parametrize(
     ("varied", "named", "message"),
     [
-        ([], [], "There is nothing to compare: name at least two values, as in --vary optimizer.name=sgd,adam."),
-        (["a.b=1"], [], "There is nothing to compare: name at least two values, as in --vary optimizer.name=sgd,adam."),
-        (["a.b"], [], '--vary expects KEY=value,value,...; received "a.b".'),
-        (["a.b=1,,2"], [], '--vary expects KEY=value,value,...; received "a.b=1,,2".'),
+        ([], [], 'There is nothing to compare: name at least two values, as in vary="optimizer.name=sgd,adam".'),
+        (["a.b=1"], [], 'There is nothing to compare: name at least two values, as in vary="optimizer.name=sgd,adam".'),
+        (["a.b"], [], 'vary expects KEY=value,value,...; received "a.b".'),
+        (["a.b=1,,2"], [], 'vary expects KEY=value,value,...; received "a.b=1,,2".'),
         (["a.b=1,1"], [], "Two arms have the same name: 1."),
         ([], ["x: a.b=1", "y: a.b=1"], "Two arms have the same change: {'a.b': 1}."),
-        ([], [": a.b=1", "y"], '--arm expects "NAME: KEY=VALUE, KEY=VALUE" or "NAME"; received ": a.b=1".'),
-        (["a.b=1,2"], ["x"], "--vary and --arm exclude each other; spell the combinations out with --arm."),
+        ([], [": a.b=1", "y"], 'arm expects "NAME: KEY=VALUE, KEY=VALUE" or "NAME"; received ": a.b=1".'),
+        (["a.b=1,2"], ["x"], "vary and arm exclude each other; spell the combinations out with arm."),
     ],
 )
 def test_what_makes_no_arms_is_one_line(varied, named, message):

@@ -241,7 +241,7 @@ def test_an_edit_is_toml_or_else_a_plain_string(text, edit):
 
 @pytest.mark.parametrize("text", ["", "finetune.epochs", "=3", " = 3"])
 def test_an_edit_without_a_key_or_a_value_is_refused(text):
-    assert message_of(parse_edit, text) == f'--set expects section.key=value; received "{text}".'
+    assert message_of(parse_edit, text) == f'set expects section.key=value; received "{text}".'
 
 
 def test_only_a_failed_export_is_not_the_users_mistake():

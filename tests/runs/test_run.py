@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from regraft.errors import RunError
+from regraft.machine.files import write_json
 from regraft.recipes.recipe import load_recipe
-from regraft.runs.run import Run, new_run, open_run, resumable_run, write_json
+from regraft.runs.run import Run, new_run, open_run, resumable_run
 
 RECIPE = load_recipe("quick", {"seed": 3})
 CLASSES = ("ant", "bee")
@@ -68,18 +69,18 @@ def test_a_second_run_of_the_same_second_gets_its_own_folder(tmp_path: Path, mon
 
 
 def test_an_existing_folder_is_refused(tmp_path: Path):
-    assert message_of(new_run, tmp_path, "x") == f"{tmp_path} exists already; choose another --out."
+    assert message_of(new_run, tmp_path, "x") == f"{tmp_path} exists already; choose another out."
 
 
 def test_a_finished_run_is_not_overwritten(tmp_path: Path):
     folder = finished(tmp_path / "run").folder
-    assert message_of(new_run, folder, "x") == f"{folder} exists already; choose another --out."
+    assert message_of(new_run, folder, "x") == f"{folder} exists already; choose another out."
 
 
 def test_an_unfinished_run_can_be_continued_instead(tmp_path: Path):
     folder = started(tmp_path / "run").folder
     text = message_of(new_run, folder, "x")
-    assert text == f"{folder} exists already; continue it with --resume, or choose another --out."
+    assert text == f"{folder} exists already; continue it with resume=True, or choose another out."
 
 
 def test_a_link_to_nowhere_is_not_written_through(tmp_path: Path):

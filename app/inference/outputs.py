@@ -1,22 +1,14 @@
-"""What a model is worth on images it has not seen, as numbers, files and one page."""
+"""What a model gives to labelled photos."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
 from regraft.data.photos import UnreadablePhoto
 from regraft.data.records import Record
 from regraft.errors import FolderError
-from regraft.evidence.report import (
-    ReportData,
-    write_confusion_csv,
-    write_confusion_png,
-    write_predictions_csv,
-    write_report,
-)
 from regraft.inference.views import Infer, ViewReader, infer_all
 from regraft.progress import Progress
 
@@ -38,18 +30,3 @@ def logits_of(
             rows.append(row)
             ticker.advance()
     return np.stack(rows)
-
-
-def write_judgement(folder: Path, data: ReportData) -> None:
-    """predictions.csv, confusion_matrix.csv and .png, and report.html into `folder`."""
-    write_predictions_csv(
-        folder / "predictions.csv",
-        data.records,
-        data.truth,
-        data.probabilities,
-        data.class_names,
-        root=data.root,
-    )
-    write_confusion_csv(folder / "confusion_matrix.csv", data.metrics.confusion, data.class_names)
-    write_confusion_png(folder / "confusion_matrix.png", data.metrics.confusion, data.class_names)
-    write_report(folder / "report.html", data)

@@ -10,8 +10,8 @@ from regraft.data.photos import UnreadablePhoto
 from regraft.data.records import Record
 from regraft.errors import FolderError
 from regraft.evidence.metrics import measure
-from regraft.evidence.report import ReportData
-from regraft.inference.judge import logits_of, write_judgement
+from regraft.evidence.report import ReportData, write_judgement
+from regraft.inference.outputs import logits_of
 from regraft.progress import Silent
 
 TRUTH = np.array([0, 1, 1])

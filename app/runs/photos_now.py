@@ -1,0 +1,58 @@
+"""Where a run's photos are now, and which of them did what in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from regraft.data.records import ImageFolder, Record
+from regraft.data.sources import scan_remembered
+from regraft.errors import FolderError, RunError, did_you_mean, option
+from regraft.progress import Progress
+from regraft.runs.roster import read_roster
+from regraft.runs.run import Run
+
+
+def scan_photos(
+    run: Run, photos: Path | None, progress: Progress, *, advice: str = f"name their folder with {option('photos')}"
+) -> ImageFolder:
+    """The photos of `run` as they lie now, classes numbered as in the run.
+
+    Args:
+        run: finished.
+        photos: their folder, if they moved since training.
+        progress: who is told.
+        advice: what to do where they are gone.
+
+    Raises:
+        RunError: the folder that the run remembers is gone.
+        FolderError: `photos` is no folder of photos, or has a class that the run does not know.
+    """
+    root = photos or Path(run.environment["root"])
+    if photos is None and not root.is_dir():
+        raise RunError(f"The photos of {run.folder} are no longer in {root}; {advice}.")
+    return renumber(scan_remembered(root, progress), run.class_names)
+
+
+def renumber(folder: ImageFolder, class_names: Sequence[str]) -> ImageFolder:
+    """`folder` with the run's numbering of classes. Raises FolderError for a class the run does not know."""
+    for name in folder.class_names:
+        if name not in class_names:
+            raise FolderError(
+                f'{folder.root} has a class "{name}" that the run does not know.{did_you_mean(name, class_names)}'
+            )
+    numbers = [class_names.index(name) for name in folder.class_names]
+    records = tuple(replace(record, class_index=numbers[record.class_index]) for record in folder.records)
+    return replace(folder, class_names=tuple(class_names), records=records)
+
+
+def fingerprints_of(run: Run, *roles: str) -> set[str]:
+    """What the images of these roles ("fit", "select", "report") contain."""
+    return {row.fingerprint for row in read_roster(run.roster_file) if row.role in roles}
+
+
+def records_of(run: Run, folder: ImageFolder, role: str) -> list[Record]:
+    """The images in `folder` that had this role in `run`, wherever they lie."""
+    wanted = fingerprints_of(run, role)
+    return [record for record in folder.records if record.fingerprint in wanted]

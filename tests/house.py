@@ -1,0 +1,191 @@
+"""The rules of the house as functions of a checkout: each returns what breaks it, read from the syntax trees alone."""
+
+from __future__ import annotations
+
+import ast
+import graphlib
+import sys
+import tomllib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+FOLDERS = {"regraft": "app", "regraft.models": "models", "regraft.augment": "augment"}
+
+LAYERS = (
+    *("errors", "progress", "machine", "data", "recipes", "runs", "evidence", "inference", "exports", "prediction"),
+    *("training", "ensembles", "experiments", "curation", "serving", "api", "cli"),
+)
+"""The parts of the application in the order in which they stand on each other: imports only go up this list."""
+
+ENTRANCES = ("__init__", "__main__")
+"""What may import from any layer: the public names and `python -m regraft`."""
+
+STRANGERS = (("prediction", "training"),)
+"""Parts that do not know each other."""
+
+VERBS = frozenset(["train", "predict", "evaluate", "export", "compare", "ensemble", "check", "load", "serve", "review"])
+
+SCRIPTS = ("regraft.exports.prove_export", "regraft.training.worker", "regraft.prediction.time_network")
+"""What runs in a process of its own."""
+
+MAY_SPEAK = ("regraft.cli", "regraft.progress", *SCRIPTS)
+"""The command line prints; progress.py draws bars for whoever asks for them."""
+
+DRAWERS = frozenset(["utils", "util", "helpers", "helper", "common", "misc"])
+
+MOST_LINES = 400
+MOST_FUNCTION_LINES = 60
+MOST_PARAMETERS = 8
+MOST_ENTRIES = 20
+
+
+def source_files(root: Path) -> dict[str, Path]:
+    """Every module of the three packages, by its installed name."""
+    return {
+        ".".join((package, *path.relative_to(root / folder).with_suffix("").parts)): path
+        for package, folder in FOLDERS.items()
+        for path in sorted((root / folder).rglob("*.py"))
+    }
+
+
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text("utf-8"))
+
+
+def imported_names(path: Path) -> Iterator[str]:
+    """Dotted names of all imports of a file, also of those inside functions."""
+    for node in ast.walk(tree_of(path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{'.' * node.level}{node.module}.{alias.name}" for alias in node.names)
+
+
+def foreign_imports(root: Path, package: str, libraries: set[str]) -> list[str]:
+    """Imports of a package's modules from outside the standard library, `libraries` and the package itself."""
+    allowed = libraries | set(sys.stdlib_module_names)
+    return [
+        f"{path.name}: {name}"
+        for path in (root / FOLDERS[package]).rglob("*.py")
+        for name in imported_names(path)
+        if name.partition(".")[0] not in allowed and not f"{name}.".startswith(f"{package}.")
+    ]
+
+
+def imports_against_the_layers(root: Path) -> list[str]:
+    """Imports within the application that go down the list of layers, or between strangers."""
+    return [
+        f"{module} imports {name}"
+        for module, path in source_files(root).items()
+        if (mine := layer_of(module)) is not None
+        for name in imported_names(path)
+        if (theirs := layer_of(name)) is not None and not may_import(mine, theirs)
+    ]
+
+
+def layer_of(dotted: str) -> str | None:
+    """The layer of a module of the application; None for the entrances, the models, the augmentation and others."""
+    first, _, rest = dotted.partition(".")
+    part = rest.partition(".")[0]
+    apart = (*ENTRANCES, "__version__", "models", "augment")
+    return part if first == "regraft" and part and part not in apart else None
+
+
+def may_import(mine: str, theirs: str) -> bool:
+    if mine not in LAYERS or theirs not in LAYERS or tuple(sorted((mine, theirs))) in STRANGERS:
+        return False
+    return LAYERS.index(theirs) <= LAYERS.index(mine)
+
+
+def import_cycles(root: Path) -> list[str]:
+    names = source_files(root)
+    graph = {name: modules_among(names, set(imported_names(path))) for name, path in names.items()}
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def modules_among(modules: Iterable[str], wanted: set[str]) -> set[str]:
+    """The modules that are imported, whole or a name of theirs."""
+    return {module for module in modules if module in wanted or any(name.startswith(f"{module}.") for name in wanted)}
+
+
+def speakers(root: Path) -> list[str]:
+    """Where something prints, exits or reaches for a stream that may not."""
+    return [
+        f"{name}: {ast.unparse(node)}"
+        for name, path in source_files(root).items()
+        if not f"{name}.".startswith(tuple(f"{speaker}." for speaker in MAY_SPEAK))
+        for node in ast.walk(tree_of(path))
+        if speaks(node)
+    ]
+
+
+def speaks(node: ast.AST) -> bool:
+    if isinstance(node, ast.Name):
+        return node.id in ("print", "exit", "quit", "input", "SystemExit")
+    spoken = {"sys.stdout", "sys.stderr", "sys.__stdout__", "sys.__stderr__", "sys.exit", "os._exit"}
+    return isinstance(node, ast.Attribute) and ast.unparse(node) in spoken
+
+
+def process_starters(root: Path) -> list[str]:
+    """Modules outside machine/processes.py that start another process."""
+    starts = (
+        "subprocess.Popen",
+        "subprocess.run",
+        "subprocess.call",
+        "subprocess.check_output",
+        "os.system",
+        "os.fork",
+    )
+    return [
+        f"{name}: {ast.unparse(node.func)}"
+        for name, path in source_files(root).items()
+        if name != "regraft.machine.processes"
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in starts
+    ]
+
+
+def packages_missing_from_the_wheel(root: Path) -> list[str]:
+    """Folders with modules that `packages` in pyproject.toml does not name, and names without a folder."""
+    project = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))
+    listed = set(project["tool"]["setuptools"]["packages"])
+    there = {
+        ".".join((package, *path.parent.relative_to(root / folder).parts))
+        for package, folder in FOLDERS.items()
+        for path in (root / folder).rglob("*.py")
+    }
+    return sorted(listed ^ there)
+
+
+def names_of_verbs(root: Path) -> list[str]:
+    """Modules and packages directly in app/ that would overwrite a public function of the same name."""
+    return sorted(entry.stem for entry in (root / "app").iterdir() if entry.stem in VERBS)
+
+
+def too_large(root: Path) -> list[str]:
+    """Modules, functions and parameter lists beyond what a reader takes in at once, but for those with a reason."""
+    found = [
+        f"{name}: {lines} lines"
+        for name, path in source_files(root).items()
+        if (lines := len(path.read_text("utf-8").splitlines())) >= MOST_LINES
+    ]
+    for name, path in source_files(root).items():
+        for node in ast.walk(tree_of(path)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                found += [f"{name}.{node.name}: {what}" for what in excess(node)]
+    return found
+
+
+def excess(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[str]:
+    lines = (function.end_lineno or 0) - function.lineno + 1
+    if lines > MOST_FUNCTION_LINES:
+        yield f"{lines} lines"
+    arguments = function.args
+    own = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
+    count = len([each for each in own if each.arg not in ("self", "cls")])
+    if count > MOST_PARAMETERS:
+        yield f"{count} parameters"

@@ -1,0 +1,48 @@
+"""Where a run's photos are now: where they were, where the user says, or nowhere."""
+
+from pathlib import Path
+
+import pytest
+from drawn_photos import PhotoFolder
+from trained_runs import TrainedRun
+
+from regraft.data.scan import scan_folder
+from regraft.errors import FolderError, RunError, as_options
+from regraft.machine.files import write_json
+from regraft.progress import Silent
+from regraft.runs.photos_now import fingerprints_of, records_of, renumber, scan_photos
+from regraft.runs.run import Run
+
+
+def test_photos_are_found_where_the_run_remembers_them_with_its_numbering(trained: TrainedRun):
+    folder = scan_photos(Run(trained.folder), None, Silent())
+    assert folder.root == trained.photos
+    assert folder.class_names == Run(trained.folder).class_names
+
+
+def test_photos_that_moved_are_found_by_what_they_contain(trained: TrainedRun, tmp_path: Path):
+    moved = tmp_path / "elsewhere"
+    moved.symlink_to(trained.photos)
+    run = Run(trained.folder)
+    records = records_of(run, scan_photos(run, moved, Silent()), "report")
+    assert {record.fingerprint for record in records} == fingerprints_of(run, "report") != set()
+
+
+def test_photos_that_are_gone_are_one_line_with_advice(tmp_path: Path):
+    write_json(tmp_path / "environment.json", {"root": str(tmp_path / "gone")})
+    with pytest.raises(RunError) as caught:
+        scan_photos(Run(tmp_path), None, Silent())
+    assert as_options(caught.value.text).endswith(
+        "are no longer in " + f"{tmp_path}/gone; name their folder with --photos."
+    )
+
+
+def test_a_part_of_the_classes_keeps_their_numbers(photo_folder: PhotoFolder):
+    folder = renumber(scan_folder(photo_folder({"cat": 1, "dog": 1})), ("bee", "cat", "cow", "dog"))
+    assert [record.class_index for record in folder.records] == [1, 3]
+    assert folder.class_names == ("bee", "cat", "cow", "dog")
+
+
+def test_a_class_that_the_run_does_not_know_is_named_with_the_nearest(photo_folder: PhotoFolder):
+    with pytest.raises(FolderError, match=r'has a class "cats" that the run does not know. Did you mean "cat"\?'):
+        renumber(scan_folder(photo_folder({"cats": 1, "dog": 1})), ("cat", "dog"))
