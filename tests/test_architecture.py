@@ -14,7 +14,6 @@ TESTED_ELSEWHERE = {
     "regraft.errors": "test_errors",
     "regraft.machine.ray_cluster": "training/test_many_runs",
     "regraft.machine.versions": "training/test_session",
-    "regraft.data.records": "data/test_scan",
     "regraft.runs.checkpoints": "training/test_finetune",
     "regraft.inference.trained": "prediction/test_predict",
     "regraft.exports.card": "exports/test_portable",

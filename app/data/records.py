@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 SPLITS = ("train", "val", "test")
+TOP = 5
+"""How many labels an answer names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,7 @@ class ImageFolder:
         return tuple(name for name in SPLITS if name in present)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Prediction:
     """The answer for one input.
 
@@ -93,6 +96,7 @@ class Prediction:
         scores: float probabilities in label order; empty where status is not "ok".
         members: the same of each member of an ensemble, where they were asked for.
         embedding: float features of the photo, which the head answers by, where they were asked for.
+        class_names: in label order; one tuple that all predictions of a model share.
     """
 
     path: str
@@ -101,3 +105,43 @@ class Prediction:
     scores: tuple[float, ...] = ()
     members: tuple[tuple[float, ...], ...] = ()
     embedding: tuple[float, ...] = ()
+    class_names: tuple[str, ...] = field(default=(), compare=False)
+
+    # What follows is worked out when asked for: a job of millions of rows makes predictions and asks for none of it.
+
+    @property
+    def label(self) -> str:
+        """The most probable class, the first of equals; "" where there is no answer."""
+        return self._best(1)[0][0] if self.scores else ""
+
+    @property
+    def score(self) -> float:
+        """The probability of `label`, in [0, 1]; 0.0 where there is no answer."""
+        return max(self.scores, default=0.0)
+
+    @property
+    def top(self) -> tuple[tuple[str, float], ...]:
+        """Label and score of the five most probable classes, best first; fewer where there are fewer."""
+        return self._best(TOP)
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it as JSON values."""
+        return {
+            "path": self.path,
+            "status": self.status,
+            "reason": self.reason,
+            "label": self.label,
+            "score": self.score,
+            "top": [{"label": label, "score": score} for label, score in self.top],
+            "scores": list(self.scores),
+            "members": [list(scores) for scores in self.members],
+            "embedding": list(self.embedding),
+        }
+
+    def __repr__(self) -> str:
+        answer = f"label={self.label!r}, score={self.score:.4g}" if self.scores else f"reason={self.reason!r}"
+        return f"Prediction(path={self.path!r}, status={self.status!r}, {answer})"
+
+    def _best(self, count: int) -> tuple[tuple[str, float], ...]:
+        order = sorted(range(len(self.scores)), key=lambda index: -self.scores[index])[:count]
+        return tuple((self.class_names[index], self.scores[index]) for index in order)

@@ -62,7 +62,7 @@ class Answerer:
                 if not isinstance(view, UnreadablePhoto):
                     batch[place] = view
             answers = self.compute(batch)
-        return [_prediction(item, views[place], answers, place) for place, (item, _) in enumerate(photos)]
+        return [self._prediction(item, views[place], answers, place) for place, (item, _) in enumerate(photos)]
 
     def _view(self, photo: bytes | UnreadablePhoto) -> np.ndarray | UnreadablePhoto:
         if isinstance(photo, UnreadablePhoto):
@@ -72,19 +72,21 @@ class Answerer:
         except UnreadablePhoto as error:
             return error
 
-
-def _prediction(item: Item, view: np.ndarray | UnreadablePhoto, answers: Answers | None, place: int) -> Prediction:
-    if isinstance(view, UnreadablePhoto):
-        return Prediction(item.path, view.status, reason=str(view))
-    assert answers is not None
-    members, embedding = answers.members, answers.embedding
-    return Prediction(
-        item.path,
-        "ok",
-        scores=tuple(answers.probabilities[place].tolist()),
-        members=() if members is None else tuple(map(tuple, members[place].tolist())),
-        embedding=() if embedding is None else tuple(embedding[place].tolist()),
-    )
+    def _prediction(
+        self, item: Item, view: np.ndarray | UnreadablePhoto, answers: Answers | None, place: int
+    ) -> Prediction:
+        if isinstance(view, UnreadablePhoto):
+            return Prediction(item.path, view.status, reason=str(view))
+        assert answers is not None
+        members, embedding = answers.members, answers.embedding
+        return Prediction(
+            item.path,
+            "ok",
+            scores=tuple(answers.probabilities[place].tolist()),
+            members=() if members is None else tuple(map(tuple, members[place].tolist())),
+            embedding=() if embedding is None else tuple(embedding[place].tolist()),
+            class_names=self.class_names,
+        )
 
 
 def answer_batches(

@@ -13,11 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from regraft.data.records import Prediction
+from regraft.data.records import TOP, Prediction
 from regraft.errors import UsageError
 from regraft.evidence.conformal import UnknownRule
 
-TOP = 5
 _DOUBTS = ("entropy", "disagreement", "mutual_information")
 
 Cell = str | float | list[float] | None

@@ -10,13 +10,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from regraft.data.records import Prediction
+from regraft.data.records import TOP, Prediction
 from regraft.errors import UsageError
 from regraft.evidence.conformal import UNKNOWN, UnknownRule, calibrate, read_calibration
 from regraft.machine.ray_cluster import check_engine
 from regraft.machine.threads import cores
 from regraft.prediction.answerer import Answerer, Wanted, answer_batches
-from regraft.prediction.answers import FORMATS, TOP, Columns, format_of
+from regraft.prediction.answers import FORMATS, Columns, format_of
 from regraft.prediction.inputs import Item, Reading, expand_inputs
 from regraft.prediction.item_bytes import ItemReader
 from regraft.prediction.job import (

@@ -61,6 +61,7 @@ def test_scores_are_probabilities_in_label_order(model: Answerer, trained: Train
     (answer,) = predict_files([str(trained.photos / "dog/17_turned.jpg")], model)
     assert sum(answer.scores) == pytest.approx(1)
     assert answer.scores.index(max(answer.scores)) == model.class_names.index("dog")
+    assert (answer.label, answer.score) == answer.top[0] == ("dog", max(answer.scores))
 
 
 def test_a_name_too_long_for_the_system_is_missing(model: Answerer):
