@@ -51,9 +51,9 @@ def regraft(run: Path, files: list[str], runtime: str, precision: str | None = N
     from regraft.data.photos import Limits
     from regraft.prediction.answerer import Wanted, answer_batches
     from regraft.prediction.answers import FORMATS, Columns
-    from regraft.prediction.inputs import Item
-    from regraft.prediction.item_bytes import ItemReader
     from regraft.prediction.model_choice import choose, open_source
+    from regraft.prediction.sources.item import Item
+    from regraft.prediction.sources.reader import ItemReader
     from regraft.progress import Silent
 
     source = open_source(run)
@@ -64,7 +64,7 @@ def regraft(run: Path, files: list[str], runtime: str, precision: str | None = N
 
     def predict(some: list[Item]) -> None:
         batches = (some[start : start + size] for start in range(0, len(some), size))
-        with ItemReader(Limits(), feature="") as reader:
+        with ItemReader(Limits()) as reader:
             rows = [columns.row(row) for batch in answer_batches(answerer, batches, reader) for row in batch]
         FORMATS["csv"].encode(columns, rows)
 
@@ -341,8 +341,8 @@ def shrink(words: argparse.Namespace) -> None:
     from PIL import Image
 
     from regraft.prediction.answerer import Wanted
-    from regraft.prediction.inputs import Item
     from regraft.prediction.model_choice import choose, open_source
+    from regraft.prediction.sources.item import Item
     from regraft.progress import Silent
 
     source = open_source(words.run)

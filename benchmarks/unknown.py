@@ -26,9 +26,9 @@ from scipy.stats import betabinom, binom
 from regraft.data.roles import hold_out
 from regraft.data.sources import scan_remembered
 from regraft.prediction.answerer import Wanted
-from regraft.prediction.inputs import expand_inputs
 from regraft.prediction.model_choice import choose, open_source
 from regraft.prediction.predict import predict_files, unknown_rule
+from regraft.prediction.sources.expand import expand_inputs
 from regraft.progress import Silent
 
 RATES = (0.01, 0.05, 0.1)

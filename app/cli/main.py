@@ -546,8 +546,8 @@ def _predict_options(**words: Any) -> Any:
     from regraft.inference.trained import Look
     from regraft.prediction.answerer import Wanted
     from regraft.prediction.answers import FORMATS
-    from regraft.prediction.inputs import Reading
     from regraft.prediction.predict import Options
+    from regraft.prediction.sources.kind import Reading
 
     if words["form"] is not None and words["form"] not in FORMATS:
         raise UsageError(f'--format must be one of {", ".join(FORMATS)}; received "{words["form"]}".')

@@ -17,8 +17,8 @@ from regraft.exports.export import Export
 from regraft.exports.runtimes import RUNTIMES, Network, open_network
 from regraft.inference.trained import Look, open_trained
 from regraft.machine.threads import cores, map_ordered
-from regraft.prediction.inputs import Item
-from regraft.prediction.item_bytes import ItemReader
+from regraft.prediction.sources.item import Item
+from regraft.prediction.sources.reader import ItemReader
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from regraft.data.records import Prediction
 from regraft.errors import UsageError
 from regraft.machine.files import atomic_file, write_text
 from regraft.prediction.answers import Columns, TableFormat
-from regraft.prediction.inputs import Item
+from regraft.prediction.sources.item import Item
 
 SHARD_ROWS = 1024
 _WORKING = ("plan.json", "inputs.jsonl", "journal.jsonl")  # in this order: without its plan, a job is none

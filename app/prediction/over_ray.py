@@ -10,17 +10,18 @@ from typing import Any
 from regraft.errors import RegraftError, RunError
 from regraft.machine.ray_cluster import import_ray, ray_cluster
 from regraft.prediction.answerer import Answerer, Wanted, answer_batches
-from regraft.prediction.inputs import Item
-from regraft.prediction.item_bytes import ItemReader
 from regraft.prediction.job import Job, Shard, encode
 from regraft.prediction.model_choice import ModelChoice
+from regraft.prediction.sources.item import Item
+from regraft.prediction.sources.kind import Reading
+from regraft.prediction.sources.reader import ItemReader
 
 _MOST_RESTARTS = 3
 Result = tuple[Shard, bytes, dict[str, int]]
 
 
 def answer_over_ray(
-    job: Job, model: ModelChoice, wanted: Wanted, feature: str, shards: Iterable[Shard], jobs: int
+    job: Job, model: ModelChoice, wanted: Wanted, reading: Reading, shards: Iterable[Shard], jobs: int
 ) -> Iterator[Result]:
     """Each shard with its encoded rows and their statuses, in the order in which they are done.
 
@@ -38,7 +39,7 @@ def answer_over_ray(
         workers = max(int(ray.cluster_resources().get("CPU", jobs)), 1)
         while True:
             while len(waiting) < 2 * workers and (shard := next(rest, None)):
-                waiting[task.remote(job, model, wanted, feature, shard.items(job.inputs_file))] = shard
+                waiting[task.remote(job, model, wanted, reading, shard.items(job.inputs_file))] = shard
             if not waiting:
                 return
             for reference in ray.wait(list(waiting))[0]:
@@ -47,12 +48,12 @@ def answer_over_ray(
 
 
 def _answer_shard(
-    job: Job, model: ModelChoice, wanted: Wanted, feature: str, items: list[Item]
+    job: Job, model: ModelChoice, wanted: Wanted, reading: Reading, items: list[Item]
 ) -> tuple[bytes, dict[str, int]]:
     answerer = _opened(model, wanted)
     size = answerer.batch_size
     batches = (items[start : start + size] for start in range(0, len(items), size))
-    with ItemReader(wanted.limits, feature=feature) as reader:
+    with ItemReader(wanted.limits, reading) as reader:
         rows = [row for batch in answer_batches(answerer, batches, reader) for row in batch]
     return encode(job, rows), dict(Counter(row.status for row in rows))
 
@@ -67,7 +68,7 @@ def _collect(ray: Any, reference: Any, shard: Shard) -> tuple[bytes, dict[str, i
         return ray.get(reference)
     except ray.exceptions.RayTaskError as error:
         if isinstance(error.cause, RegraftError):
-            raise type(error.cause)(str(error.cause)) from None
+            raise type(error.cause)(error.cause.text) from None
         raise
     except ray.exceptions.RayError as error:
         reason = str(error).strip().splitlines()[0]

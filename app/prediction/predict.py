@@ -17,8 +17,6 @@ from regraft.machine.ray_cluster import check_engine
 from regraft.machine.threads import cores
 from regraft.prediction.answerer import Answerer, Wanted, answer_batches
 from regraft.prediction.answers import FORMATS, Columns, format_of
-from regraft.prediction.inputs import Item, Reading, expand_inputs
-from regraft.prediction.item_bytes import ItemReader
 from regraft.prediction.job import (
     SHARD_ROWS,
     Job,
@@ -39,6 +37,10 @@ from regraft.prediction.job import (
 )
 from regraft.prediction.model_choice import TOLERANCE, ModelChoice, Source, choose, open_source
 from regraft.prediction.over_ray import answer_over_ray
+from regraft.prediction.sources.expand import Inputs, expand_inputs, names_of
+from regraft.prediction.sources.item import Item
+from regraft.prediction.sources.kind import Reading
+from regraft.prediction.sources.reader import ItemReader
 from regraft.progress import Progress, Silent, Ticker
 
 _ROWS_AT_A_TIME = 64  # of what goes to a pipe
@@ -76,7 +78,7 @@ class Options:
 
 def predict(
     source: Path | str,
-    inputs: Sequence[str],
+    inputs: Inputs,
     out: Path | str,
     options: Options | None = None,
     *,
@@ -87,7 +89,7 @@ def predict(
 
     Args:
         source: a run, or an export.
-        inputs: see `regraft.prediction.inputs.expand_inputs`.
+        inputs: see `regraft.prediction.sources.expand.expand_inputs`.
         out: a file whose suffix names its format, or a folder of shards with a manifest.
         options: see there.
         stdin: the lines that "-" stands for.
@@ -96,7 +98,7 @@ def predict(
     Raises:
         UsageError, RunError: the source, the inputs, `out` or the options are not as they must be.
     """
-    options, progress, out = options or Options(), progress or Silent(), Path(out)
+    options, progress, out, inputs = options or Options(), progress or Silent(), Path(out), names_of(inputs)
     opened, columns = _begin(Path(source), options)
     job = _job(out, columns, options)
     if check_out(out, is_file=job.is_file, resume=options.resume, force=options.force):
@@ -110,7 +112,7 @@ def predict(
 
 def predict_to_pipe(
     source: Path | str,
-    inputs: Sequence[str],
+    inputs: Inputs,
     write: Callable[[bytes], object],
     options: Options | None = None,
     *,
@@ -137,12 +139,12 @@ def predict_to_pipe(
     return dict(counts)
 
 
-def predict_files(files: Sequence[str], answerer: Answerer, options: Options | None = None) -> Iterator[Prediction]:
+def predict_files(files: Inputs, answerer: Answerer, options: Options | None = None) -> Iterator[Prediction]:
     """The answer for each file, in order; one that cannot be read gets a status and a reason instead of scores."""
-    options = options or Options()
+    options, files = options or Options(), names_of(files)
     size = answerer.batch_size
     batches = ([Item(file, file) for file in files[start : start + size]] for start in range(0, len(files), size))
-    with ItemReader(options.wanted.limits, feature=options.reading.feature) as reader:
+    with ItemReader(options.wanted.limits, options.reading) as reader:
         for predictions in answer_batches(answerer, batches, reader):
             yield from predictions
 
@@ -161,7 +163,7 @@ def answer_shards(
                 yield items[start : start + answerer.batch_size]
 
     done: list[Prediction] = []
-    with ItemReader(options.wanted.limits, feature=options.reading.feature) as reader:
+    with ItemReader(options.wanted.limits, options.reading) as reader:
         for predictions in answer_batches(answerer, batches(), reader):
             done += predictions
             ticker.advance(len(predictions))
@@ -277,8 +279,8 @@ def _answer(job: Job, model: ModelChoice, options: Options, progress: Progress) 
         return
     with Writer(job) as writer, progress.work("predict", total - finished, "images") as ticker:
         if options.engine == "ray":
-            feature, jobs = options.reading.feature, options.jobs or cores()
-            for shard, data, counts in answer_over_ray(job, model, options.wanted, feature, shards, jobs):
+            jobs = options.jobs or cores()
+            for shard, data, counts in answer_over_ray(job, model, options.wanted, options.reading, shards, jobs):
                 writer.write_encoded(shard, data, counts)
                 ticker.advance(shard.rows)
             return

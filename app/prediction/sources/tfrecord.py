@@ -1,4 +1,4 @@
-"""TFRecord shards without TensorFlow: where each record lies, and the photo in its `tf.train.Example`.
+"""A TFRecord shard, without TensorFlow: where each record lies, and the photo in its `tf.train.Example`.
 
 Sources: "TFRecord and tf.train.Example" of the TensorFlow guide (framing: length, its checksum, data, its checksum);
 "Encoding" of the Protocol Buffers guide (wire types, field = key >> 3).
@@ -6,16 +6,55 @@ Sources: "TFRecord and tf.train.Example" of the TensorFlow guide (framing: lengt
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
+from typing import IO
+
+from regraft.data.photos import UnreadablePhoto
+from regraft.prediction.sources.item import Item
+from regraft.prediction.sources.kind import InputKind, Reading
 
 _HEADER, _FOOTER = 12, 4
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _CASTAGNOLI = 0x82F63B78
 
 
-def record_places(file: Path) -> Iterator[tuple[int, int] | str]:
+def _is_shard(given: str) -> bool:
+    """Also one of many, such as train.tfrecord-00000-of-00010."""
+    return ".tfrecord" in PurePath(given).name.lower() and os.path.isfile(given)  # noqa: PTH113 - never raises
+
+
+def _examples(file: str, reading: Reading) -> Iterator[Item]:
+    """Items whose `offset` and `size` are those of the example."""
+    for number, place in enumerate(_record_places(Path(file))):
+        path = f"{file}::{number}"
+        if isinstance(place, str):
+            yield Item(path, kind="broken", reason=place, status="truncated")
+        else:
+            yield Item(path, file, "tfrecord", *place)
+
+
+def _open(file: str) -> IO[bytes]:
+    return Path(file).open("rb")
+
+
+def _read(stream: IO[bytes], item: Item, reading: Reading) -> bytes:
+    stream.seek(item.offset)
+    example = stream.read(item.size)
+    if len(example) < item.size:
+        raise UnreadablePhoto("its archive breaks off in it", "truncated")
+    try:
+        return _bytes_feature(example, reading.feature)
+    except ValueError as error:
+        raise UnreadablePhoto(str(error)) from error
+
+
+# --- the format ---
+
+
+def _record_places(file: Path) -> Iterator[tuple[int, int] | str]:
     """Offset and size of the data of each record; a reason where the file breaks off or is damaged, which ends it."""
     end = file.stat().st_size
     with file.open("rb") as stream:
@@ -36,7 +75,7 @@ def record_places(file: Path) -> Iterator[tuple[int, int] | str]:
             stream.seek(after)
 
 
-def bytes_feature(example: bytes, name: str) -> bytes:
+def _bytes_feature(example: bytes, name: str) -> bytes:
     """The first value of the bytes feature `name` of a serialized `tf.train.Example`.
 
     Raises:
@@ -100,3 +139,6 @@ def _crc32c(data: bytes) -> int:
 
 def _masked(checksum: int) -> int:
     return (((checksum >> 15) | (checksum << 17)) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+KIND = InputKind(recognizes=_is_shard, expand=_examples, open=_open, read=_read)
