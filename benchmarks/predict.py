@@ -50,10 +50,11 @@ def regraft(run: Path, files: list[str], runtime: str, precision: str | None = N
     """Files to rows of a CSV, as the verb does it, once the network is open."""
     from regraft.data.photos import Limits
     from regraft.prediction.answerer import Wanted, answer_batches
-    from regraft.prediction.answers import FORMATS, Columns
     from regraft.prediction.model_choice import choose, open_source
     from regraft.prediction.sources.item import Item
     from regraft.prediction.sources.reader import ItemReader
+    from regraft.prediction.tables.columns import Columns
+    from regraft.prediction.tables.table import find_format
     from regraft.progress import Silent
 
     source = open_source(run)
@@ -66,7 +67,7 @@ def regraft(run: Path, files: list[str], runtime: str, precision: str | None = N
         batches = (some[start : start + size] for start in range(0, len(some), size))
         with ItemReader(Limits()) as reader:
             rows = [columns.row(row) for batch in answer_batches(answerer, batches, reader) for row in batch]
-        FORMATS["csv"].encode(columns, rows)
+        find_format("csv").encode(columns, rows)
 
     predict(items[:64])
     return len(files) / seconds_of(lambda: predict(items))

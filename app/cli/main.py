@@ -13,6 +13,7 @@ import click
 
 from regraft import __version__
 from regraft.errors import RegraftError, UsageError, as_options, did_you_mean
+from regraft.prediction.tables.table import TABLE_FORMATS
 
 _FOLDER = click.Path(path_type=Path)
 
@@ -484,7 +485,7 @@ def _job_options(function: Callable[..., None]) -> Callable[..., None]:
     options = (
         click.option("--resume", is_flag=True, help="Go on with an --out that was begun."),
         click.option("--force", is_flag=True, help="Begin --out anew, whatever is there."),
-        click.option("--format", "form", metavar="csv|jsonl|parquet", help="Of a folder's shards, or of stdout."),
+        click.option("--format", "form", metavar="|".join(TABLE_FORMATS), help="Of a folder's shards, or of stdout."),
         click.option("--shard-rows", type=click.IntRange(1), default=1024, show_default=True, help="Inputs a shard."),
         click.option(
             "--runtime", default="auto", show_default=True, metavar="auto|tensorflow|litert|onnx|openvino",
@@ -528,12 +529,12 @@ def predict(run: Path, images: tuple[str, ...], out: Path | None, **words: Any) 
     options, progress = _predict_options(**words), _progress()
     if out is None:
         sys.stdout.flush()
-        counts = predict_to_pipe(run, images, _write_bytes, options, stdin=sys.stdin, progress=progress)
+        summary = predict_to_pipe(run, images, _write_bytes, options, stdin=sys.stdin, progress=progress)
     else:
-        counts = predict_file(run, images, out, options, stdin=sys.stdin, progress=progress)
-    if counts:
+        summary = predict_file(run, images, out, options, stdin=sys.stdin, progress=progress)
+    if not summary.already_finished:
         where = f" in {out}" if out else ""
-        click.echo(f"{', '.join(f'{count:,} {status}' for status, count in counts.items())}{where}", err=True)
+        click.echo(f"{', '.join(f'{count:,} {status}' for status, count in summary.counts.items())}{where}", err=True)
 
 
 def _write_bytes(data: bytes) -> None:
@@ -545,12 +546,9 @@ def _predict_options(**words: Any) -> Any:
     from regraft.data.photos import Limits
     from regraft.inference.trained import Look
     from regraft.prediction.answerer import Wanted
-    from regraft.prediction.answers import FORMATS
     from regraft.prediction.predict import Options
     from regraft.prediction.sources.kind import Reading
 
-    if words["form"] is not None and words["form"] not in FORMATS:
-        raise UsageError(f'--format must be one of {", ".join(FORMATS)}; received "{words["form"]}".')
     look = Look(words["views"], words["draws"], members=words["uncertainty"])
     limits = Limits(words["max_pixels"], words["max_bytes"])
     kept = (

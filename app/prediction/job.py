@@ -20,12 +20,14 @@ from pathlib import Path
 from typing import Any
 
 from regraft.data.records import Prediction
-from regraft.errors import UsageError
+from regraft.errors import UsageError, option
 from regraft.machine.files import atomic_file, write_text
-from regraft.prediction.answers import Columns, TableFormat
 from regraft.prediction.sources.item import Item
+from regraft.prediction.tables.columns import Columns
+from regraft.prediction.tables.format import TableFormat
 
 SHARD_ROWS = 1024
+_OUT, _RESUME, _FORCE = option("out"), option("resume", True), option("force", True)
 _WORKING = ("plan.json", "inputs.jsonl", "journal.jsonl")  # in this order: without its plan, a job is none
 
 
@@ -107,12 +109,12 @@ def check_out(out: Path, *, is_file: bool, resume: bool, force: bool) -> bool:
         _remove_leftovers(folder, is_file=is_file)
         return True
     if is_job(folder):
-        raise UsageError(f"{out} was begun and not finished: go on with --resume, or begin anew with --force.")
+        raise UsageError(f"{out} was begun and not finished: go on with {_RESUME}, or begin anew with {_FORCE}.")
     if out.exists() and (is_file or any(out.iterdir())):
         if not is_file and not is_finished:
-            raise UsageError(f"--out must be a new folder or one of shards; {out} is a folder with other files in it.")
+            raise UsageError(f"{_OUT} must be a new folder or one of shards; {out} is a folder with other files in it.")
         if not force:
-            raise UsageError(f"{out} exists already; choose another --out or add --force.")
+            raise UsageError(f"{out} exists already; choose another {_OUT} or add {_FORCE}.")
     return False
 
 
@@ -138,9 +140,9 @@ def _on_its_way_out(folder: Path) -> Path:
 
 def _check_place(out: Path, *, is_file: bool) -> None:
     if is_file and out.is_dir():
-        raise UsageError(f"--out must be a file to write; {out} is a folder.")
+        raise UsageError(f"{_OUT} must be a file to write; {out} is a folder.")
     if not is_file and out.exists() and not out.is_dir():
-        raise UsageError(f"--out must be a folder to write to; {out} is a file.")
+        raise UsageError(f"{_OUT} must be a folder to write to; {out} is a file.")
     parent = out.parent
     if not parent.is_dir():
         reason = "Not a directory" if parent.exists() or parent.parent.is_file() else "No such file or directory"
@@ -174,7 +176,7 @@ def read_plan(folder: Path) -> dict[str, Any]:
     try:
         return json.loads((folder / "plan.json").read_text("utf-8"))
     except (OSError, ValueError):
-        raise UsageError(f"{folder}/plan.json is damaged; begin anew with --force.") from None
+        raise UsageError(f"{folder}/plan.json is damaged; begin anew with {_FORCE}.") from None
 
 
 def check_same(plan: Mapping[str, Any], asked: Mapping[str, Any], out: Path) -> None:
@@ -182,8 +184,8 @@ def check_same(plan: Mapping[str, Any], asked: Mapping[str, Any], out: Path) -> 
     for key, value in asked.items():
         if plan.get(key) != value:
             raise UsageError(
-                f"--resume: {out} was begun with another {key} ({_short(plan.get(key))}, now {_short(value)}); ask as "
-                "before, or begin anew with --force."
+                f"{_RESUME}: {out} was begun with another {key} ({_short(plan.get(key))}, now {_short(value)}); ask as "
+                f"before, or begin anew with {_FORCE}."
             )
 
 

@@ -5,18 +5,17 @@ from __future__ import annotations
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from regraft.data.records import TOP, Prediction
-from regraft.errors import UsageError
+from regraft.errors import UsageError, option
 from regraft.evidence.conformal import UNKNOWN, UnknownRule, calibrate, read_calibration
 from regraft.machine.ray_cluster import check_engine
 from regraft.machine.threads import cores
 from regraft.prediction.answerer import Answerer, Wanted, answer_batches
-from regraft.prediction.answers import FORMATS, Columns, format_of
 from regraft.prediction.job import (
     SHARD_ROWS,
     Job,
@@ -41,6 +40,8 @@ from regraft.prediction.sources.expand import Inputs, expand_inputs, names_of
 from regraft.prediction.sources.item import Item
 from regraft.prediction.sources.kind import Reading
 from regraft.prediction.sources.reader import ItemReader
+from regraft.prediction.tables.columns import Columns
+from regraft.prediction.tables.table import TABLE_FORMATS, find_format, format_of, is_table_name
 from regraft.progress import Progress, Silent, Ticker
 
 _ROWS_AT_A_TIME = 64  # of what goes to a pipe
@@ -51,7 +52,7 @@ class Options:
     """How to predict. What has no word here is as of `Wanted`, `Reading`, `Columns` and `choose`.
 
     Attributes:
-        format: of the tables in a folder, or on a pipe: a key of `FORMATS`; None is that of the suffix, or csv.
+        format: of the tables in a folder, or on a pipe: a key of `TABLE_FORMATS`; None is that of the suffix, or csv.
         resume: go on with a job that was begun.
         force: begin anew, whatever is there.
         shard_rows: inputs a shard; a kill costs at most that many.
@@ -76,6 +77,27 @@ class Options:
     jobs: int = 0
 
 
+@dataclass(frozen=True)
+class PredictionSummary:
+    """What became of a job.
+
+    Attributes:
+        out: the file or folder that was written; None where the rows went to a pipe.
+        rows: how many there are; 0 where the job was finished already and nothing was done.
+        counts: how many rows have each status.
+        already_finished: whether what was to be resumed was finished already.
+    """
+
+    out: Path | None
+    rows: int
+    counts: Mapping[str, int]
+    already_finished: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it as JSON values."""
+        return {**vars(self), "out": None if self.out is None else str(self.out), "counts": dict(self.counts)}
+
+
 def predict(
     source: Path | str,
     inputs: Inputs,
@@ -84,12 +106,12 @@ def predict(
     *,
     stdin: Iterable[str] = (),
     progress: Progress | None = None,
-) -> dict[str, int]:
+) -> PredictionSummary:
     """Writes one row for each input to `out` and returns how many rows have each status.
 
     Args:
         source: a run, or an export.
-        inputs: see `regraft.prediction.sources.expand.expand_inputs`.
+        inputs: one or several; see `regraft.prediction.sources.expand.expand_inputs`.
         out: a file whose suffix names its format, or a folder of shards with a manifest.
         options: see there.
         stdin: the lines that "-" stands for.
@@ -103,11 +125,12 @@ def predict(
     job = _job(out, columns, options)
     if check_out(out, is_file=job.is_file, resume=options.resume, force=options.force):
         progress.say(f"{out} is finished already.")
-        return {}
+        return PredictionSummary(out, 0, {}, already_finished=True)
     with locked(job):
         model = _plan(job, opened, inputs, stdin, options, progress)
         _answer(job, model, options, progress)
-        return finish(job)
+        counts = finish(job)
+    return PredictionSummary(out, sum(counts.values()), counts)
 
 
 def predict_to_pipe(
@@ -118,15 +141,15 @@ def predict_to_pipe(
     *,
     stdin: Iterable[str] = (),
     progress: Progress | None = None,
-) -> dict[str, int]:
-    """As `predict`, but gives CSV or JSON Lines to `write`, piece by piece; this cannot be resumed."""
+) -> PredictionSummary:
+    """As `predict`, but gives the table to `write`, piece by piece; this cannot be resumed."""
     options, progress = options or Options(), progress or Silent()
-    if options.resume or options.engine != "local" or options.format == "parquet":
-        raise UsageError("--resume, --engine and --format parquet need --out, a file or folder to write to.")
+    form = find_format(options.format or "csv")
+    if options.resume or options.engine != "local" or not form.streams:
+        raise UsageError(f"{_only_to_a_file()} need {option('out')}, a file or folder to write to.")
     opened, columns = _begin(Path(source), options)
     counts: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as folder:
-        form = FORMATS[options.format or "csv"]
         job = Job(Path(folder), Path(folder), form, columns, _ROWS_AT_A_TIME)
         count = write_inputs(job, expand_inputs(inputs, stdin, options.reading))
         answerer = _choose(opened, options, count, progress).open(options.wanted)
@@ -136,7 +159,7 @@ def predict_to_pipe(
             for _, predictions in answer_shards(answerer, job, shards_of(job), options, ticker):
                 counts.update(prediction.status for prediction in predictions)
                 write(encode(job, predictions)[len(header) :])
-    return dict(counts)
+    return PredictionSummary(None, counts.total(), dict(counts))
 
 
 def predict_files(files: Inputs, answerer: Answerer, options: Options | None = None) -> Iterator[Prediction]:
@@ -181,7 +204,7 @@ def unknown_rule(source: Source, error_rate: float) -> UnknownRule:
     """
     if UNKNOWN in source.class_names:
         raise UsageError(
-            f'--unknown-at would be mistaken for the class "{UNKNOWN}" of {source.folder}; rename that class.'
+            f'{option("unknown_at")} would be mistaken for the class "{UNKNOWN}" of {source.folder}; rename that class.'
         )
     return calibrate(read_calibration(source.calibration_file), error_rate)
 
@@ -189,11 +212,21 @@ def unknown_rule(source: Source, error_rate: float) -> UnknownRule:
 # --- steps ---
 
 
+def _only_to_a_file() -> str:
+    """What a pipe does not take, as words of a message."""
+    names = [name for name in TABLE_FORMATS if not find_format(name).streams]
+    *most, last = [option("resume", True), option("engine"), *(option("format", name) for name in names)]
+    return f"{', '.join(most)} and {last}"
+
+
 def _begin(folder: Path, options: Options) -> tuple[Source, Columns]:
     """The source, and the columns of what comes out."""
+    if options.format is not None:
+        find_format(options.format)
     look = options.wanted.look
     if options.unknown_at is not None and (look.views != "one" or look.draws):
-        raise UsageError("--unknown-at is calibrated for one look at each photo; leave --views and --draws out.")
+        unknown_at, views, draws = option("unknown_at"), option("views"), option("draws")
+        raise UsageError(f"{unknown_at} is calibrated for one look at each photo; leave {views} and {draws} out.")
     check_engine(options.engine)
     source = open_source(folder)
     columns = Columns(
@@ -208,12 +241,12 @@ def _begin(folder: Path, options: Options) -> tuple[Source, Columns]:
 
 
 def _job(out: Path, columns: Columns, options: Options) -> Job:
-    form = FORMATS[options.format or "csv"]
-    is_file = out.suffix.lower() in [row.suffix for row in FORMATS.values()] or bool(out.suffix and not options.format)
+    form = find_format(options.format or "csv")
+    is_file = is_table_name(out) or bool(out.suffix and not options.format)
     if is_file:
         form = format_of(out)
-        if options.format and form is not FORMATS[options.format]:
-            raise UsageError(f"--format {options.format} does not go with {out}; leave one of both out.")
+        if options.format and form is not find_format(options.format):
+            raise UsageError(f"{option('format', options.format)} does not go with {out}; leave one of both out.")
     return Job(out, job_folder(out, is_file=is_file), form, columns, options.shard_rows)
 
 

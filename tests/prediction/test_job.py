@@ -20,7 +20,9 @@ from trained_runs import TrainedRun
 from regraft.prediction.answerer import Wanted
 from regraft.prediction.job import Job, Writer, check_out, read_journal
 from regraft.prediction.model_choice import choose, open_source
-from regraft.prediction.predict import Options, predict, predict_files
+from regraft.prediction.predict import Options, PredictionSummary, predict, predict_files
+from regraft.prediction.tables.columns import Columns
+from regraft.prediction.tables.table import find_format
 from regraft.progress import Silent
 
 
@@ -106,7 +108,7 @@ def test_a_job_that_stopped_goes_on_with_the_shards_that_are_missing(
         journal.write(b'{"shard": 3, "ro')  # as a kill in the middle of a line leaves it
     (folder / ".writing-half").write_bytes(b"half")
     monkeypatch.setattr(Writer, "write", lambda self, *shard: (written.append(shard[0].number), write(self, *shard)))
-    assert predict(litert, photos, out, Options(shard_rows=10, resume=True))["ok"] == 40
+    assert predict(litert, photos, out, Options(shard_rows=10, resume=True)).counts["ok"] == 40
     assert written == [0, 1, 2, 3, 4]
     assert out.read_bytes() == (tmp_path / f"whole{suffix}").read_bytes()
     assert not folder.exists()
@@ -125,7 +127,7 @@ def test_a_kill_between_the_last_name_and_the_last_removal_loses_nothing(
             predict(litert, photos, out)
     whole = out.read_bytes()
     assert (tmp_path / "out.csv.partial").is_dir()
-    assert predict(litert, photos, out, Options(resume=True))["ok"] == 40
+    assert predict(litert, photos, out, Options(resume=True)).counts["ok"] == 40
     assert out.read_bytes() == whole
     assert [path.name for path in tmp_path.iterdir()] == ["out.csv"]
 
@@ -147,17 +149,19 @@ def test_failures_at_random_places_shift_no_row(
 
 
 def test_a_folder_of_shards_has_a_manifest_and_is_the_file_in_pieces(litert: Path, photos: list[str], tmp_path: Path):
-    counts = predict(litert, photos, tmp_path / "out", Options(shard_rows=20))
+    summary = predict(litert, photos, tmp_path / "out", Options(shard_rows=20))
     predict(litert, photos, tmp_path / "out.csv")
     manifest = json.loads((tmp_path / "out/manifest.json").read_text())
     names = [f"part-{number:06d}.csv" for number in range(3)]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["manifest.json", *names]
     assert [shard["file"] for shard in manifest["shards"]] == names
     assert [shard["rows"] for shard in manifest["shards"]] == [20, 20, 7]
-    assert manifest["counts"] == counts == {"ok": 40, "missing": 1, "truncated": 2, "unreadable": 4}
+    assert manifest["counts"] == summary.counts == {"ok": 40, "missing": 1, "truncated": 2, "unreadable": 4}
     pieces = [(tmp_path / "out" / name).read_text().splitlines() for name in names]
     assert [line for piece in pieces for line in piece[1:]] == (tmp_path / "out.csv").read_text().splitlines()[1:]
-    assert predict(litert, photos, tmp_path / "out", Options(shard_rows=20, resume=True)) == {}
+    assert summary == PredictionSummary(tmp_path / "out", 47, manifest["counts"])
+    again = predict(litert, photos, tmp_path / "out", Options(shard_rows=20, resume=True))
+    assert again.as_dict() == {"out": f"{tmp_path}/out", "rows": 0, "counts": {}, "already_finished": True}
 
 
 def test_force_removes_shards_and_no_file_of_anybody_else(litert: Path, photos: list[str], tmp_path: Path):
@@ -284,9 +288,7 @@ def test_a_header_of_ten_billion_pixels_is_too_large(litert: Path, tmp_path: Pat
 
 
 def test_a_shard_that_lost_its_file_counts_as_not_done(tmp_path: Path):
-    from regraft.prediction.answers import FORMATS, Columns
-
-    job = Job(tmp_path, tmp_path, FORMATS["csv"], Columns(("a", "b")), 10)
+    job = Job(tmp_path, tmp_path, find_format("csv"), Columns(("a", "b")), 10)
     job.shard_file(1).touch()
     job.journal_file.write_text('{"shard": 0, "rows": 1}\n{"shard": 1, "rows": 1}\n[]\n{"shard": 2')
     assert list(read_journal(job)) == [1]

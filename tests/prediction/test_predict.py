@@ -12,9 +12,10 @@ from command_line import run_regraft
 from drawn_photos import draw_photo, write_broken_photos
 from trained_runs import TrainedRun
 
+from regraft.errors import UsageError
 from regraft.prediction.answerer import Answerer, Wanted
 from regraft.prediction.model_choice import choose, open_source
-from regraft.prediction.predict import predict_files
+from regraft.prediction.predict import Options, PredictionSummary, predict, predict_files, predict_to_pipe
 from regraft.progress import Silent
 
 HEADER = ["path", "status", "reason", "label", "score", "label_2", "score_2", "label_3", "score_3"]
@@ -74,6 +75,27 @@ def test_a_list_that_is_separated_by_null_bytes_is_one_missing_file(model: Answe
     name = "a.jpg\0b.jpg\0"
     (answer,) = predict_files([name], model)
     assert (answer.path, answer.status, answer.reason) == (name, "missing", "embedded null byte")
+
+
+def test_a_single_text_is_one_input_and_never_its_letters(trained: TrainedRun, model: Answerer, tmp_path: Path):
+    (photo,) = write_photos(tmp_path, "a.png")
+    assert [answer.path for answer in predict_files(photo, model)] == [photo]
+    summary = predict(trained.folder, Path(photo), tmp_path / "out.csv")
+    assert summary == PredictionSummary(tmp_path / "out.csv", 1, {"ok": 1})
+    pieces: list[bytes] = []
+    assert predict_to_pipe(trained.folder, photo, pieces.append) == PredictionSummary(None, 1, {"ok": 1})
+    assert b"".join(pieces) == (tmp_path / "out.csv").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [Options(resume=True), Options(engine="ray"), Options(format="parquet")],
+    ids=["resume", "ray", "parquet"],
+)
+def test_what_a_pipe_does_not_take_is_refused(trained: TrainedRun, options: Options):
+    complaint = 'resume=True, engine and format="parquet" need out, a file or folder to write to.'
+    with pytest.raises(UsageError, match=f"^{complaint}$"):
+        predict_to_pipe(trained.folder, "a.png", lambda _: None, options)
 
 
 def test_the_command_answers_every_file_and_ends_with_exit_0(trained: TrainedRun):

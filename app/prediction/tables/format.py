@@ -1,0 +1,41 @@
+"""What there is to say of a format of tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from regraft.prediction.tables.columns import Cell, Columns
+
+
+@dataclass(frozen=True)
+class TableFormat:
+    """A way to write tables.
+
+    Attributes:
+        suffix: of its files.
+        encode: a whole file of these columns and rows.
+        join: writes one file of many, in order. None where a file without rows is a header and the rows of all files
+            may follow one after the other, so that they can also go to a pipe.
+    """
+
+    suffix: str
+    encode: Callable[[Columns, Iterable[Sequence[Cell]]], bytes]
+    join: Callable[[Iterable[Path], Path], None] | None = None
+
+    @property
+    def streams(self) -> bool:
+        """Whether rows can be written as they come."""
+        return self.join is None
+
+    def merge(self, columns: Columns, parts: Iterable[Path], out: Path) -> None:
+        """Writes one file of many that `encode` made, in order."""
+        if self.join:
+            self.join(parts, out)
+            return
+        header = self.encode(columns, [])
+        with out.open("wb") as file:
+            file.write(header)
+            for part in parts:
+                file.write(part.read_bytes()[len(header) :])
