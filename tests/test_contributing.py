@@ -1,18 +1,25 @@
-"""What CONTRIBUTING says of adding a regularizer and an augmentation is done to a copy of the package that trains."""
+"""What CONTRIBUTING says of adding things is done to a copy of the package that trains and predicts."""
 
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
-from drawn_photos import PhotoFolder
+from drawn_photos import PhotoFolder, draw_photo
 
 ROOT = Path(__file__).parents[1]
 BLOCKS = re.findall(r"^```python\n# (.+?)\n(.*?)^```", (ROOT / "CONTRIBUTING.md").read_text("utf-8"), re.M | re.S)
-TABLES = {"REGULARIZERS": "models/regularizers.py", "AUGMENTATIONS": "augment/table.py"}
+TABLES = {
+    "REGULARIZERS": "models/regularizers.py",
+    "AUGMENTATIONS": "augment/table.py",
+    "INPUT_KINDS": "prediction/sources/table.py",
+    "TABLE_FORMATS": "prediction/tables/table.py",
+}
 
 
 @pytest.fixture
@@ -26,7 +33,7 @@ def package(tmp_path: Path) -> Path:
     for title, code in BLOCKS:
         table = TABLES.get(title.removeprefix("a row of "))
         if table is None:
-            (root / title).write_text(code, "utf-8")
+            (root / title.removeprefix("app/")).write_text(code, "utf-8")
             continue
         text = (root / table).read_text("utf-8")
         end = text.index('\n}\n"""Every ') + 1
@@ -40,12 +47,16 @@ def run(package: Path, *words: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
-def test_there_are_two_files_and_two_rows():
+def test_every_file_has_its_row():
     assert [title for title, _ in BLOCKS] == [
         "models/gaussian_noise.py",
         "a row of REGULARIZERS",
         "augment/grayscale.py",
         "a row of AUGMENTATIONS",
+        "app/prediction/sources/sqlite.py",
+        "a row of INPUT_KINDS",
+        "app/prediction/tables/tsv.py",
+        "a row of TABLE_FORMATS",
     ]
 
 
@@ -65,3 +76,27 @@ def test_what_was_added_has_a_key_a_range_and_an_effect(package: Path, photo_fol
         assert done.returncode == 0, done.stderr
         histories.append((tmp_path / name / "history.csv").read_text().splitlines()[1].split(",")[3])
     assert len(set(histories)) == 3
+
+
+@pytest.mark.slow
+def test_photos_of_the_added_input_kind_are_written_in_the_added_format(package: Path, litert: Path, tmp_path: Path):
+    photos = [draw_photo(seed % 3, seed=seed, size=(40, 32), classes=3) for seed in range(6)]
+    encoded: list[bytes | None] = [None]
+    with closing(sqlite3.connect(tmp_path / "photos.sqlite")) as database:
+        for seed, photo in enumerate(photos):
+            photo.save(tmp_path / f"{seed}.png")
+            encoded.append((tmp_path / f"{seed}.png").read_bytes())
+        database.execute("CREATE TABLE photos (image BLOB)")
+        database.executemany("INSERT INTO photos VALUES (?)", [[image] for image in encoded])
+        database.commit()
+    out = ("--out", tmp_path / "answers.tsv", "--shard-rows", 4)
+    done = run(package, "predict", litert, tmp_path / "photos.sqlite", *out)
+    assert (done.returncode, done.stderr) == (0, f"6 ok, 1 unreadable in {tmp_path}/answers.tsv\n")
+    header, empty, *rows = (tmp_path / "answers.tsv").read_text().splitlines()
+    assert header.split("\t")[:5] == ["path", "status", "reason", "label", "score"]
+    assert empty.split("\t")[:4] == [f"{tmp_path}/photos.sqlite::1", "unreadable", "empty file", ""]
+    usual = run(package, "predict", litert, f"{tmp_path}/?.png").stdout.splitlines()[1:]
+    assert [row.split("\t")[1:] for row in rows] == [row.split(",")[1:] for row in usual]
+    piped = run(package, "predict", litert, tmp_path / "photos.sqlite", "--format", "tsv")
+    assert piped.stdout == (tmp_path / "answers.tsv").read_text()
+    assert "--format csv|jsonl|parquet|tsv" in run(package, "predict", "--help").stdout
