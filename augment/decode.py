@@ -88,7 +88,7 @@ def _orientation_of_jpeg(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def _orientation_of_tiff(tiff: tf.Tensor) -> tf.Tensor:
-    """Reads tag 0x0112 of the first directory of `tiff` (int32 [N], one value a byte); 1 where it has none."""
+    """Reads tag 0x0112 of the first directory of `tiff` (int32 [N], one value per byte); 1 where it has none."""
     tiff = tf.concat([tiff, [0]], 0)  # what lies behind the end reads as 0
     last = tf.size(tiff) - 1
     little_endian = tf.equal(tiff[0], ord("I"))

@@ -85,7 +85,7 @@ def make_rotate(most_degrees: float) -> Elementary:
 
 
 def make_shear(most: float, *, rows: bool) -> Elementary:
-    """An op that shears rows (or else columns) by `most` * strength pixels a pixel."""
+    """An op that shears rows (or else columns) by `most` * strength pixels per pixel."""
     return lambda image, strength: affine.warp(
         image, affine.shear(most * strength, 0.0) if rows else affine.shear(0.0, most * strength)
     )

@@ -1,7 +1,7 @@
 """What each regularization layer costs on an accelerator, and how fast the networks are beside timm's.
 
 Inference and fine-tuning step of three backbones in mixed bfloat16 on synthetic images, with and without each
-regularizer of `regraft.models.regularizers`: images a second, share of the device's peak, and the ratio to the plain
+regularizer of `regraft.models.regularizers`: images per second, share of the device's peak, and the ratio to the plain
 network, all variants taking turns. Needs no TensorFlow: Keras runs on JAX, each step one XLA program. Where torch and
 timm are installed, the same networks follow under `torch.compile`, channels-last and autocast. Without an accelerator
 everything runs small on the CPU, which says whether it works and nothing about speed.

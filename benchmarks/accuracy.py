@@ -2,7 +2,7 @@
 
 Each run is a process of its own with an empty cache, so that the time holds everything: start-up, scan, features,
 training, report, export and its proof. Configurations alternate within a seed. Finished runs are kept in --out (one
-JSON object a line) and not repeated, so the script can be stopped and started again.
+JSON object per line) and not repeated, so the script can be stopped and started again.
 
     python benchmarks/accuracy.py trashnet6/ --backbone mobilenet_v2 \
         --weights mobilenet_v2_notop.weights.h5 --weights none --recipe quick --recipe balanced --seeds 3 \

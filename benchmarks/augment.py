@@ -1,4 +1,4 @@
-"""How many photos a second the input pipeline augments, and what each augmentation costs beside Keras's layer.
+"""How many photos per second the input pipeline augments, and what each augmentation costs beside Keras's layer.
 
     python benchmarks/augment.py                       # on 240 generated JPEGs of 500x375 pixels
     python benchmarks/augment.py hymenoptera/train     # on the JPEGs of a folder
@@ -32,7 +32,7 @@ BATCH, GENERATED, IN_MEMORY = 32, 240, 256
 
 @dataclass(frozen=True)
 class Photos:
-    """Bytes of JPEGs of EXIF orientation 1, and their pixels, one entry a photo."""
+    """Bytes of JPEGs of EXIF orientation 1, and their pixels, one entry per photo."""
 
     encoded: list[bytes]
     heights: list[int]
@@ -96,7 +96,7 @@ def read_photos(folder: str) -> Photos:
 
 
 def print_pipelines(photos: Photos, options: argparse.Namespace) -> None:
-    """Images a second from bytes to batches."""
+    """Images per second from bytes to batches."""
     import keras
     import tensorflow as tf
 

@@ -1,4 +1,4 @@
-"""Ensembles beside single models of the same budget: accuracy, calibration, seconds of training, images a second.
+"""Ensembles beside single models of the same budget: accuracy, calibration, seconds of training, images per second.
 
     python benchmarks/ensemble.py flowers5_128/ --backbone mobilenet --weights V1_025.h5 --set model.alpha=0.25 \
         --image-size 128 --epochs 4 --members 5 --heads 10 --seeds 3 --out flowers_ensembles
@@ -101,7 +101,7 @@ def measure_seed(options: argparse.Namespace, passed: Sequence[str], seed: int) 
 
 
 def compare_speeds(folder: Path, single: Path) -> dict[str, dict[str, float]]:
-    """Images a second from memory, in turns, and the share of the single model's, median with its range."""
+    """Images per second from memory, in turns, and the share of the single model's, median with its range."""
     from regraft.inference.trained import Look, open_trained
 
     rng = np.random.default_rng(0)

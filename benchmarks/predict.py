@@ -43,7 +43,7 @@ def seconds_of(work) -> float:
     return time.perf_counter() - started
 
 
-# --- contenders: each returns images a second ---
+# --- contenders: each returns images per second ---
 
 
 def regraft(run: Path, files: list[str], runtime: str, precision: str | None = None) -> float:

@@ -2,7 +2,7 @@
 
     python benchmarks/views.py hymenoptera/ --backbone mobilenet_v2 --weights mobilenet_v2_notop.weights.h5
 
-Prints one row a rule: cross-validated loss on the training split (what one may choose by) and accuracy on val.
+Prints one row per rule: cross-validated loss on the training split (what one may choose by) and accuracy on val.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Keras's optimizers with decoupled weight decay, clipping, accumulation, averaged weights and a rate a layer."""
+"""Keras's optimizers with decoupled weight decay, clipping, accumulation, averaged weights and a rate per layer."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ def make_schedule(
     Args:
         name: a key of the table.
         learning_rate: the highest rate.
-        steps_per_epoch: batches an epoch.
+        steps_per_epoch: batches in an epoch.
         epochs: length of the training.
         warmup_epochs: length of the linear rise; at least one batch. one_cycle and cyclic have none.
         cycles: of cyclic: Huang et al. 2017, "Snapshot ensembles", arXiv:1704.00109, eq. 2.

@@ -57,7 +57,7 @@ def test_the_table_of_verbs_lists_them_all():
 
 
 def test_the_verbs_said_to_answer_a_program_do():
-    sentence = re.search(r"explains itself with `--help`; (.*?) answer a program with `--json`", README)
+    sentence = re.search(r"explains itself with `--help`; (.*?) answer a program with `--json`", README, re.DOTALL)
     assert sentence
     can = [name for name, verb in regraft.commands.items() if any("--json" in option.opts for option in verb.params)]
     assert re.findall(r"`([\w-]+)`", sentence[1]) == can

@@ -1,1 +1,1 @@
-"""Photos and labels: what a photo is, how a folder of them is scanned, parted and checked. Without TensorFlow."""
+"""Photos and labels, without TensorFlow: what a photo is, scanning and checking a folder, the role of each photo."""

@@ -248,7 +248,7 @@ def read_bytes(path: Path, *, max_bytes: int | None = None) -> bytes:
 
 
 def too_many_bytes(size: int, limit: int) -> UnreadablePhoto:
-    """What there is to say of a file of `size` bytes."""
+    """The error for a file of `size` bytes, which is not read: "3,000 bytes, the limit is 2,000"."""
     return UnreadablePhoto(f"{size:,} bytes, the limit is {limit:,}", "too_large")
 
 

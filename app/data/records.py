@@ -56,7 +56,7 @@ class ImageFolder:
 
     Attributes:
         root: the folder that was scanned.
-        class_names: one name a class, sorted, in the order of `Record.class_index`.
+        class_names: one name per class, sorted, in the order of `Record.class_index`.
         records: every readable image, sorted by path.
         unreadable: image files that cannot be decoded, with the reason.
         not_images: files whose names do not end like an image's.

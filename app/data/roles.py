@@ -1,4 +1,4 @@
-"""Who learns, who chooses, who judges: parting the images so that no number flatters itself."""
+"""The role of each image: who is trained on, who chooses, who is reported on, so that no number flatters itself."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Roles:
 
     Attributes:
         fit: the images that weights are trained on.
-        select: the images that choose between stages; empty where none are needed.
+        select: the selection photos, which choose between stages; empty where none are needed.
         report: the images behind the reported numbers, which nothing else sees.
         report_name: "test" or "val".
         notes: plain sentences, which images are behind which number, what was left out, what is missing.
@@ -57,8 +57,8 @@ def plan_roles(
     """The roles of the images of `folder`.
 
     A test split is reported on where there is one, else val, else `val_fraction` of the images, which do
-    not depend on `needs_selection`. Choices are made on val where it is not reported on, else, if needed,
-    on `select_fraction` of the training images.
+    not depend on `needs_selection`. The selection photos are val where it is not reported on, else, if
+    they are needed, `select_fraction` of the training images.
 
     Raises:
         UsageError: a fraction is not in (0, 1).
@@ -138,7 +138,7 @@ def _detail(bits: np.ndarray) -> np.ndarray:
 
 
 def _equal_pairs(values: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Pairs of positions with equal values, in batches; at most `_MOST_NEIGHBOURS` pairs a position."""
+    """Pairs of positions with equal values, in batches; at most `_MOST_NEIGHBOURS` pairs per position."""
     order = np.argsort(values, kind="stable")
     ordered = values[order]
     for offset in range(1, min(_MOST_NEIGHBOURS + 1, len(values))):

@@ -1,4 +1,4 @@
-"""A folder of photos, one sub-folder a class: what is in it, found without TensorFlow or touching a file."""
+"""A folder of photos, one sub-folder per class: what is in it, found without TensorFlow or touching a file."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def scan_folder(
 
     Class folders are searched to any depth, through links too. Splits are recognised, in upper or lower
     case, by a train or training folder that holds folders. A class folder without a file names a class too,
-    except in val and test. Records come in path order, whatever the `workers` (threads; default one a core).
+    except in val and test. Records come in path order, whatever the `workers` (threads; by default one per core).
 
     `cache` is a file that remembers readable photos by path, size and time of change, so that the next scan
     need not decode them; where it cannot be used, the scan does without.

@@ -1,4 +1,4 @@
-"""A dataset of tensorflow-datasets as a folder of photos, one sub-folder a class.
+"""A dataset of tensorflow-datasets as a folder of photos, one sub-folder per class.
 
 It is written out once, with the bytes of its images as they are; from then on everything that works on a folder
 works on it: check, duplicates, fingerprints, orientation, caches.

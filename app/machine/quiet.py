@@ -26,7 +26,10 @@ def swallowed(*descriptors: int) -> Iterator[None]:
 
 
 class _Swallower:
-    """One descriptor. Threads that overlap would otherwise put back each other's."""
+    """Sends one descriptor nowhere from the first thread's entrance to the last one's exit.
+
+    Without the count, threads that overlap would restore the descriptor while others still need it swallowed.
+    """
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor

@@ -23,7 +23,7 @@ class Arm:
 
     @property
     def slug(self) -> str:
-        """The name as a folder is called."""
+        """The name of the arm's folder: the arm's own, with "_" for whatever is awkward in a file name."""
         return re.sub(r"[^A-Za-z0-9._=+-]+", "_", self.name).strip("_.") or "arm"
 
 

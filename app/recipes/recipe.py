@@ -31,8 +31,8 @@ class DataChoices(_Section):
     """Which pixels and which images.
 
     `image_size` (pixels a side) is the backbone's own where it is left out. `crop_fraction` of the short side is
-    what a deterministic view keeps. `select_fraction` of the training images decides between the stages where
-    the folder has no images to spare for that. `split_seed` parts the images; left out, the recipe's seed does.
+    what a deterministic view keeps. `select_fraction` of the training images become selection photos where the
+    folder has no split to spare for that. `split_seed` draws the roles; left out, the recipe's seed does.
     """
 
     image_size: Annotated[int, Field(ge=8, le=2048)] | None = None
@@ -173,8 +173,8 @@ class FineTuneChoices(_Section):
     weights. `batch_norm` "frozen" keeps statistics and scales, "adaptive" trains both, "reestimated" keeps them while
     training and then computes the statistics anew on the training photos; "auto" is frozen for pretrained weights and
     adaptive for fresh ones, whose statistics mean nothing yet. `l2_sp` pulls the backbone towards the weights it began
-    with. `patience` epochs without a lower loss on the images that decide between the stages end the training, and
-    the weights of the best epoch are kept; 0 trains to the end. `snapshots` keeps the weights at the end of each of the
+    with. `patience` epochs without a lower loss on the selection photos end the training, and the weights of the best
+    epoch are kept; 0 trains to the end. `snapshots` keeps the weights at the end of each of the
     last so many cycles, where the schedule is cyclic, or epochs.
     """
 
