@@ -13,6 +13,8 @@ from command_line import run_regraft
 from drawn_photos import PhotoFolder, draw_photo, write_broken_photos, write_odd_photos
 from trained_runs import TRAINING, TrainedRun
 
+from regraft.exports.export import Export
+
 
 @pytest.fixture
 def photo_folder(tmp_path: Path) -> PhotoFolder:
@@ -46,7 +48,8 @@ def without_export(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("session", "train"):
         monkeypatch.setattr(f"regraft.training.{module}.Proof", lambda **_: nullcontext())
     found = {"images": 0, "largest_difference": 0.0}
-    monkeypatch.setattr("regraft.training.train.export_proven", lambda *_, **__: (Path("nowhere"), found))
+    export = Export(Path("nowhere"), "saved_model", "float32", (), 0, 1.0, 0, "", found)
+    monkeypatch.setattr("regraft.training.train.export_proven", lambda *_, **__: export)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -13,6 +13,7 @@ import click
 
 from regraft import __version__
 from regraft.errors import RegraftError, UsageError, as_options, did_you_mean
+from regraft.exports import table
 from regraft.prediction.tables.table import TABLE_FORMATS
 
 _FOLDER = click.Path(path_type=Path)
@@ -406,14 +407,14 @@ def evaluate(
     "form",
     default="saved_model",
     show_default=True,
-    metavar="saved_model|litert|onnx|openvino",
+    metavar="|".join(table.FORMATS),
     help="What reads it: TensorFlow (Serving), LiteRT, ONNX Runtime or OpenVINO.",
 )
 @click.option(
     "--precision",
     default="float32",
     show_default=True,
-    metavar="float32|float16|bfloat16|int8",
+    metavar="|".join(table.PRECISIONS),
     help="int8 looks at training photos to find its ranges.",
 )
 @click.option("--photos", type=_FOLDER, help="Where the photos lie now, if they moved.")
@@ -427,21 +428,10 @@ def evaluate(
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def export(run: Path, form: str, precision: str, force: bool, as_json: bool, **options: Any) -> None:
     """Write RUN for another runtime, and prove that it answers photos as the trained model does."""
-    from regraft.runs.run import open_run
+    from regraft.exports.exporting import export_run
 
-    open_run(run)
-    from regraft.exports.runtimes import check_format
-
-    check_format(form, precision)
-    _start_tensorflow_for(run)
-    if form != "saved_model":
-        from regraft.exports.portable import export_portable
-
-        summary = export_portable(run, form, precision, _progress(), force=force, **options)
-    else:
-        from regraft.exports.saved_model import export_run
-
-        summary = export_run(run, _progress(), **options)
+    made = export_run(run, form, precision=precision, force=force, progress=_progress(), **options)
+    summary = {"run": str(run), **made.as_dict()}
     if as_json:
         _print_json(summary)
     else:
@@ -488,10 +478,10 @@ def _job_options(function: Callable[..., None]) -> Callable[..., None]:
         click.option("--format", "form", metavar="|".join(TABLE_FORMATS), help="Of a folder's shards, or of stdout."),
         click.option("--shard-rows", type=click.IntRange(1), default=1024, show_default=True, help="Inputs a shard."),
         click.option(
-            "--runtime", default="auto", show_default=True, metavar="auto|tensorflow|litert|onnx|openvino",
+            "--runtime", default="auto", show_default=True, metavar="|".join(("auto", *table.RUNTIMES)),
             help="What computes; auto takes the fastest installed that RUN was exported for.",
         ),
-        click.option("--precision", metavar="float32|float16|bfloat16|int8", help="Of the export that answers."),
+        click.option("--precision", metavar="|".join(table.PRECISIONS), help="Of the export that answers."),
         click.option(
             "--tolerance", type=float, default=1e-3, show_default=True,
             help="How far the probabilities of what auto takes may be from the trained model's.",

@@ -3,23 +3,8 @@
 from __future__ import annotations
 
 from regraft.exports.export import Export
+from regraft.exports.format import find_format
 from regraft.runs.run import Run
-
-_USES = {
-    "litert": """from ai_edge_litert.interpreter import Interpreter
-
-network = Interpreter("model.tflite").get_signature_runner("serving_default")
-answer = network(images=view[None])""",
-    "onnx": """import onnxruntime
-
-session = onnxruntime.InferenceSession("model.onnx")
-names = [output.name for output in session.get_outputs()]
-answer = dict(zip(names, session.run(names, {"images": view[None]})))""",
-    "openvino": """import openvino
-
-model = openvino.Core().compile_model("model.xml", "CPU")
-answer = {output.any_name: value for output, value in model(view[None]).items()}""",
-}
 
 
 def model_card(run: Run, export: Export) -> str:
@@ -54,7 +39,7 @@ centres; averaged over the area it stands for from twice the size on). Stretchin
 Output: `probabilities`, float32 [N, {len(export.labels)}]{embedding}.
 
 ```python
-{_USES[export.format]}
+{find_format(export.format).snippet}
 label = open("labels.txt").read().splitlines()[answer["probabilities"][0].argmax()]
 ```
 

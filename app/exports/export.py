@@ -9,33 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from regraft.errors import RunError, UsageError
+from regraft.exports.table import FORMATS
 from regraft.machine.files import write_text
 
 FORMAT_VERSION = 1
-PRECISIONS = ("float32", "float16", "bfloat16", "int8")
-
-
-@dataclass(frozen=True)
-class Format:
-    """What an export's network may be.
-
-    Attributes:
-        runtime: which runtime reads it, see `regraft.exports.runtimes`.
-        file: the network's file in the export's folder; "" where the folder itself is the network.
-        precisions: the ones it can be written in.
-    """
-
-    runtime: str
-    file: str
-    precisions: tuple[str, ...]
-
-
-FORMATS = {
-    "saved_model": Format("tensorflow", "", ("float32",)),
-    "litert": Format("litert", "model.tflite", ("float32", "float16", "int8")),
-    "onnx": Format("onnx", "model.onnx", ("float32", "int8")),
-    "openvino": Format("openvino", "model.xml", ("float32", "float16", "bfloat16", "int8")),
-}
 
 
 @dataclass(frozen=True)
@@ -51,7 +28,7 @@ class Export:
         crop_fraction: the centre square of the view, as a part of the short side.
         embedding: how many numbers it gives beside the probabilities; 0 for none.
         model: digest of the trained model it was made of.
-        proof: what came out when it was compared with the trained model; see `regraft.exports.portable.check_proof`.
+        proof: what came out when it was compared with the trained model; see `regraft.exports.proof.check_proof`.
     """
 
     folder: Path
@@ -72,12 +49,7 @@ class Export:
     @property
     def runtime(self) -> str:
         """The runtime that reads it."""
-        return FORMATS[self.format].runtime
-
-    @property
-    def network(self) -> Path:
-        """The file, or for a SavedModel the folder."""
-        return self.folder / FORMATS[self.format].file
+        return FORMATS[self.format]
 
     @property
     def calibration_file(self) -> Path:
@@ -89,6 +61,10 @@ class Export:
         """On disk, without the card."""
         files = [path for path in self.folder.rglob("*") if path.is_file() and path.suffix not in (".md", ".npz")]
         return sum(path.stat().st_size for path in files)
+
+    def as_dict(self) -> dict[str, Any]:
+        """What `regraft export --json` prints of it: where it is, its labels, and what its proof found."""
+        return {"folder": str(self.folder), "labels": list(self.labels), **self.proof}
 
     def write(self) -> None:
         """Writes `export.json` and the labels beside the network."""

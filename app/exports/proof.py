@@ -1,4 +1,4 @@
-"""The fresh process that answers photos with an export, to be compared with the trained model."""
+"""The photos, the fresh processes and the bounds by which an export is proven to answer as the trained model does."""
 
 from __future__ import annotations
 
@@ -7,13 +7,31 @@ import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from regraft.errors import ExportError
+from regraft.data.records import Record
+from regraft.data.sources import scan_remembered
+from regraft.errors import ExportError, RunError, option
+from regraft.exports.export import Export
 from regraft.machine import processes
+from regraft.progress import Progress
+from regraft.runs.run import Run
+
+if TYPE_CHECKING:
+    from regraft.inference.trained import TrainedModel
+
+TOLERANCES = {"float32": 1e-4, "float16": 5e-2, "bfloat16": 1e-1}
+"""Largest difference of a probability from the trained model's. int8 is held to its labels instead."""
+
+LEAST_SAME_LABELS = 0.9
+"""The part of photos that must keep their label, in any precision."""
+
+_ROLES = {"report": "reports on", "fit": "was trained on"}
 
 _START_SECONDS, _SECONDS_A_PHOTO = 300, 10  # far more than any machine needs: the end of waiting, not a measure
+_PROOF_SECONDS = 3600
 
 
 class Proof:
@@ -59,3 +77,79 @@ class Proof:
             if self._process.returncode:
                 raise ExportError(f"The export does not answer in a fresh process: {processes.last_words(errors)}")
             return np.load(answer), json.loads(labels)
+
+
+def proof_records(run: Run, photos: Path | None, progress: Progress, *, role: str = "report") -> list[Record]:
+    """The images of `run` in that role that are still there, wherever under `photos` they lie.
+
+    Raises:
+        RunError: there are none.
+    """
+    from regraft.runs.photos_now import records_of  # SciPy comes with it, which predicting does not need
+
+    root = photos or Path(run.environment["root"])
+    if root.is_dir() and (records := records_of(run, scan_remembered(root, progress), role)):
+        return records
+    raise RunError(
+        f"None of the photos {run.folder} {_ROLES[role]} are in {root} to prove the export on; use {option('photos')}."
+    )
+
+
+def answers_of_trained(trained: TrainedModel, records: Sequence[Record], progress: Progress) -> np.ndarray:
+    """float32 [N, C]: the trained model's probabilities for the photos of `records`."""
+    from regraft.inference.outputs import logits_of
+    from regraft.inference.views import softmax
+
+    return softmax(logits_of(records, trained.infer, trained.reader, progress, "trained model"))
+
+
+def answers_of(export: Export, paths: Sequence[Path]) -> np.ndarray:
+    """float32 [N, C]: what `regraft predict` answers with `export`, in a process of its own, from the files' bytes.
+
+    Raises:
+        ExportError: it failed, or a photo has no answer.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "answers.jsonl"
+        words = ["predict", str(export.folder), "-", "--null", "--all-probabilities", "--no-shrink", "--out", str(out)]
+        listed = b"".join(bytes(path.absolute()) + b"\0" for path in paths)
+        done = processes.run("regraft", *words, input=listed, capture_output=True, timeout=_PROOF_SECONDS)
+        if done.returncode:
+            raise ExportError(f"The export does not answer in a fresh process: {processes.last_words(done.stderr)}")
+        rows = [json.loads(line) for line in out.read_bytes().splitlines()]
+    for row in rows:
+        if row["status"] != "ok":
+            raise ExportError(f"The export does not answer {row['path']}: {row['reason']}.")
+    return np.array([[row[f"p_{name}"] for name in export.labels] for row in rows], np.float32)
+
+
+def check_proof(expected: np.ndarray, served: np.ndarray, truth: np.ndarray, export: Export) -> dict[str, Any]:
+    """How far the export's probabilities [N, C] are from the trained model's, and what it makes of accuracy.
+
+    Raises:
+        ExportError: further than `TOLERANCES` and `LEAST_SAME_LABELS` allow.
+    """
+    differences = np.abs(expected - served)
+    same = expected.argmax(axis=1) == served.argmax(axis=1)
+    found: dict[str, Any] = {
+        "images": len(expected),
+        "largest_difference": float(differences.max()),
+        "mean_difference": float(differences.mean()),
+        "same_label": int(same.sum()),
+        "tolerance": TOLERANCES.get(export.precision),
+        "accuracy": float((served.argmax(axis=1) == truth).mean()),
+        "accuracy_trained": float((expected.argmax(axis=1) == truth).mean()),
+        "bytes": export.bytes,
+    }
+    allowed = TOLERANCES.get(export.precision, 1.0)
+    if not found["largest_difference"] <= allowed:
+        raise ExportError(
+            f"The export's probabilities differ from the trained model's by up to {found['largest_difference']:.2g} "
+            f"(allowed in {export.precision}: {allowed:g}); it was removed."
+        )
+    if same.mean() < LEAST_SAME_LABELS:
+        raise ExportError(
+            f"In {export.precision} only {same.sum()} of {len(same)} photos keep their label (needed: "
+            f"{LEAST_SAME_LABELS:.0%}); it was removed. Choose another {option('precision')}."
+        )
+    return found

@@ -14,7 +14,8 @@ from regraft.data.photos import Limits, UnreadablePhoto
 from regraft.data.records import Prediction
 from regraft.errors import UsageError
 from regraft.exports.export import Export
-from regraft.exports.runtimes import RUNTIMES, Network, open_network
+from regraft.exports.format import Network, find_format
+from regraft.exports.runtimes import open_network
 from regraft.inference.trained import Look, open_trained
 from regraft.machine.threads import cores, map_ordered
 from regraft.prediction.sources.item import Item
@@ -144,9 +145,9 @@ def answerer_of_export(export: Export, wanted: Wanted, *, workers: int | None = 
     """
     if wanted.embedding and not export.embedding:
         raise UsageError(f"{export.folder} gives no embeddings: an ensemble has none that its members share.")
-    runtime = RUNTIMES[export.runtime]
     first = open_network(export)  # in this thread, so that a damaged file is said at once
-    network = first if runtime.shared else _one_for_each_thread(export, first)
+    form = find_format(export.format)
+    network = first if form.shared else _one_for_each_thread(export, first)
 
     def compute(images: np.ndarray) -> Answers:
         probabilities, embedding = network(images)
@@ -158,7 +159,7 @@ def answerer_of_export(export: Export, wanted: Wanted, *, workers: int | None = 
             encoded, export.image_size, export.crop_fraction, max_pixels=wanted.limits.pixels, shrink=wanted.shrink
         ),
         compute,
-        runtime.batch_size,
+        form.batch_size,
         workers or cores(),
     )
 

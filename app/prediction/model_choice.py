@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from regraft.errors import UsageError
-from regraft.exports.export import PRECISIONS, Export, find_exports, is_export, read_export
-from regraft.exports.runtimes import RUNTIMES, check_runtime, is_installed
+from regraft.errors import UsageError, option
+from regraft.exports.export import Export, find_exports, is_export, read_export
+from regraft.exports.format import first_format
+from regraft.exports.runtimes import check_runtime, is_installed
+from regraft.exports.table import PRECISIONS
 from regraft.inference.trained import Look
 from regraft.machine import processes
 from regraft.machine.files import write_text
@@ -28,8 +30,8 @@ TOLERANCE = 1e-3
 FEW = 500
 """Fewer inputs are not worth a measurement."""
 
-_PREFERRED = ("litert", "onnx", "openvino", "tensorflow")  # by how fast they start
 _SECONDS = 1.5
+_RATES = "runtimes.json"
 
 
 @dataclass(frozen=True)
@@ -73,14 +75,23 @@ class ModelChoice:
         return answerer_of_export(read_export(Path(self.folder)), wanted, workers=workers)
 
     def digest(self) -> str:
-        """Of the network's files."""
+        """Of all the files by which it answers."""
         folder = Path(self.folder)
-        files = [Run(folder).model_file] if self.is_run else sorted(folder.rglob("*"))
         total = hashlib.blake2b(digest_size=16)
-        for file in files:
-            if file.is_file() and file.suffix not in (".md", ".npz", ".txt", ".json"):
-                total.update(hashlib.blake2b(file.read_bytes(), digest_size=16).digest())
+        for file in _answering_files(folder, is_run=self.is_run):
+            total.update(file.relative_to(folder).as_posix().encode() + b"\0")
+            total.update(hashlib.blake2b(file.read_bytes(), digest_size=16).digest())
         return total.hexdigest()
+
+
+def _answering_files(folder: Path, *, is_run: bool) -> list[Path]:
+    """The files that an answer can depend on: of an export all but what is measured and told about it."""
+    if is_run:
+        run = Run(folder)
+        named = (run.model_file, run.labels_file, run.recipe_file, run.calibration_file)
+        return [file for file in named if file.is_file()]
+    files = [file for file in sorted(folder.rglob("*")) if file.is_file()]
+    return [file for file in files if file.name not in (_RATES, "README.md")]
 
 
 def open_source(folder: Path) -> Source:
@@ -113,7 +124,7 @@ def choose(
 
     Args:
         source: the run or export.
-        runtime: "auto" or one of `RUNTIMES`.
+        runtime: "auto" or one of `regraft.exports.table.RUNTIMES`.
         precision: of the export; None takes float32, or with "auto" any that is near enough to the trained model.
         device: anything but "auto" and "cpu" needs TensorFlow.
         look: anything but one plain look needs the Keras model.
@@ -137,23 +148,25 @@ def choose(
     for export in candidates:
         if export.runtime == runtime and (precision or len(source.exports) == 1 or export.precision == "float32"):
             return _of(export, device)
-    words = f"{runtime} --precision {precision}" if precision else runtime
+    asked = [option("runtime", runtime), *([option("precision", precision)] if precision else [])]
     has = ", ".join(export.name for export in source.exports) or "none"
     raise UsageError(
-        f"--runtime {words} needs an export that {source.folder} has not (it has: {has}): "
-        f"regraft export RUN --format {runtime}{f' --precision {precision}' if precision else ''}"
+        f"{' '.join(asked)} needs an export that {source.folder} has not (it has: {has}): "
+        f"regraft export RUN --format {first_format(runtime).name}{f' --precision {precision}' if precision else ''}"
     )
 
 
 def _check_precision(precision: str | None) -> None:
     if precision and precision not in PRECISIONS:
-        raise UsageError(f'--precision must be one of {", ".join(PRECISIONS)}; received "{precision}".')
+        raise UsageError(f'{option("precision")} must be one of {", ".join(PRECISIONS)}; received "{precision}".')
 
 
 def _only_keras(source: Source, runtime: str, device: str) -> ModelChoice:
     if runtime not in ("auto", "tensorflow") or not source.is_run:
+        views, draws, uncertainty, device = map(option, ("views", "draws", "uncertainty", "device"))
         raise UsageError(
-            "--views, --draws, --uncertainty of an ensemble and --device need the run itself on --runtime tensorflow."
+            f"{views}, {draws}, {uncertainty} of an ensemble and {device} need the run itself on "
+            f"{option('runtime', 'tensorflow')}."
         )
     return _keras(source, device)
 
@@ -188,7 +201,7 @@ def _fastest(
         found = ", ".join(f"{export.name} {_distance(export):.2g}" for export in able) or "none"
         raise UsageError(
             f"No export of {source.folder} is within {tolerance:g} of the trained model (there is: {found}); name one "
-            "with --runtime, or allow more with --tolerance."
+            f"with {option('runtime')}, or allow more with {option('tolerance')}."
         )
     if len(choices) == 1:
         if count >= FEW and source.is_run and not exports:
@@ -210,8 +223,9 @@ def _distance(export: Export) -> float:
     return float(export.proof.get("largest_difference", 1.0))
 
 
-def _rank(choice: ModelChoice) -> tuple[int, int]:
-    return _PREFERRED.index(choice.runtime), PRECISIONS.index(choice.precision or "float32")
+def _rank(choice: ModelChoice) -> tuple[float, int]:
+    """The less the sooner it answers."""
+    return first_format(choice.runtime).start_seconds, PRECISIONS.index(choice.precision or "float32")
 
 
 def _measure(
@@ -238,13 +252,13 @@ def _time(choice: ModelChoice) -> float:
 
 
 def _rates_file(source: Source) -> Path:
-    return (Run(source.folder).exports if source.is_run else source.folder) / "runtimes.json"
+    return (Run(source.folder).exports if source.is_run else source.folder) / _RATES
 
 
 def _key(choice: ModelChoice) -> str:
     """What a rate depends on: the network, the machine, the runtime's version."""
     machine = f"{platform.node()} {platform.machine()} {cores()}"
-    package = RUNTIMES[choice.runtime].package
+    package = first_format(choice.runtime).package
     return f"{choice.digest()} {choice.words} {choice.device} {version(package)} on {machine}"
 
 

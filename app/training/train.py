@@ -25,7 +25,7 @@ from regraft.evidence.losses import losses_of
 from regraft.evidence.metrics import Metrics, measure
 from regraft.evidence.report import ReportData, ReportSection, StageRow, write_judgement
 from regraft.exports.proof import Proof
-from regraft.exports.saved_model import export_proven, tolerance_for
+from regraft.exports.saved_model import Expected, export_proven, tolerance_for
 from regraft.inference.features import FeatureCache, extract_features, features_made_by
 from regraft.inference.outputs import logits_of
 from regraft.inference.views import make_infer, softmax
@@ -401,19 +401,18 @@ def _notes(session: Session, kept: Stage) -> list[str]:
 
 
 def _export(session: Session, probabilities: np.ndarray) -> dict[str, Any]:
+    paths = [tensorflow_path(record) for record in session.roles.report]
     with session.proof or Proof() as proof:
-        version, found = export_proven(
+        export = export_proven(
             session.model,
             session.folder.class_names,
             session.run.export_folder,
             image_size=session.reader.image_size,
             crop_fraction=session.recipe.data.crop_fraction,
-            paths=[tensorflow_path(record) for record in session.roles.report],
-            expected=probabilities,
+            expected=Expected(paths, probabilities, tolerance_for(session.model, session.device)),
             proof=proof,
-            tolerance=tolerance_for(session.model, session.device),
         )
-    return {"folder": str(version), **found}
+    return {"folder": str(export.folder), **export.proof}
 
 
 def _stage_row(candidate: Candidate, session: Session) -> dict[str, Any]:

@@ -13,21 +13,21 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from command_line import run_regraft
-from drawn_photos import PhotoFolder, draw_photo
+from drawn_photos import draw_photo
 from PIL import Image
 from trained_runs import TrainedRun
 
-import regraft.exports.proof
 from regraft.data.photos import read_upright_rgb
 from regraft.errors import ExportError, RunError
+from regraft.exports.export import Export, read_export
 from regraft.exports.proof import Proof
-from regraft.exports.saved_model import compare, export_proven, export_run, tolerance_for
+from regraft.exports.saved_model import Expected, compare, export_proven, tolerance_for
 from regraft.inference.trained import open_trained
 from regraft.inference.views import softmax
+from regraft.machine import processes
 from regraft.machine.devices import open_device
 from regraft.models.backbones import build_backbone
 from regraft.models.classifier import build_classifier
-from regraft.progress import Silent
 from regraft.runs.roster import read_roster
 
 NAMES = ("bee", "cat", "dog")
@@ -132,7 +132,7 @@ def test_the_proof_imports_tensorflow_and_not_regraft(trained: TrainedRun, serve
     path = write_png(tmp_path / "photo.png", class_index=1)
     order = {"model": str(trained.folder / "saved_model/1"), "files": [[str(path)]], "scores": str(tmp_path / "s.npy")}
     finished = subprocess.run(
-        [sys.executable, "-I", "-c", WHAT_IT_IMPORTS, str(regraft.exports.proof._SCRIPT)],
+        [sys.executable, "-I", "-c", WHAT_IT_IMPORTS, *processes.PROGRAMS["prove_export"]],
         input=json.dumps(order) + "\n",
         capture_output=True,
         text=True,
@@ -159,15 +159,6 @@ def test_export_of_moved_photos_is_proven_where_they_lie_now(trained: TrainedRun
     assert sorted(path.name for path in target.iterdir()) == ["7", "8"]
 
 
-def test_export_without_the_photos_says_what_is_missing(trained: TrainedRun, tmp_path: Path, photo_folder: PhotoFolder):
-    others = photo_folder({"bee": 1, "cat": 1})
-    complaint = f"None of the photos {trained.folder} reports on are in {others} to prove the export on; use --photos."
-    with pytest.raises(RunError) as caught:
-        export_run(trained.folder, Silent(), photos=others, out=tmp_path / "versions")
-    assert str(caught.value) == complaint
-    assert not (tmp_path / "versions").exists()
-
-
 def small_model() -> keras.Model:
     inputs = keras.Input((8, 8, 3))
     x = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(inputs))
@@ -188,26 +179,26 @@ class StubProof(Proof):
 EXPECTED = np.array([[0.25, 0.75], [0.5, 0.5]], np.float32)
 
 
-def export(target: Path, scores: np.ndarray, labels: list[str]) -> tuple[Path, dict[str, object]]:
+def export(target: Path, scores: np.ndarray, labels: list[str]) -> Export:
     return export_proven(
         small_model(),
         ("ant", "bee"),
         target,
         image_size=8,
         crop_fraction=1.0,
-        paths=[Path("a.jpg"), Path("b.jpg")],
-        expected=EXPECTED,
+        expected=Expected([Path("a.jpg"), Path("b.jpg")], EXPECTED),
         proof=StubProof(scores, labels),
     )
 
 
 def test_versions_count_up_whatever_else_lies_there(tmp_path: Path):
     target = tmp_path / "deep/models"
-    assert export(target, EXPECTED, ["ant", "bee"])[0] == target / "1"
+    assert export(target, EXPECTED, ["ant", "bee"]).folder == target / "1"
     (target / "notes").mkdir()
-    version, found = export(target, EXPECTED, ["ant", "bee"])
-    assert version == target / "2"
-    assert found == {"images": 2, "largest_difference": 0.0, "same_label": 2, "tolerance": 1e-5}
+    second = export(target, EXPECTED, ["ant", "bee"])
+    assert second.folder == target / "2"
+    assert read_export(target) == second
+    assert second.proof == {"images": 2, "largest_difference": 0.0, "same_label": 2, "tolerance": 1e-5}
     assert sorted(path.name for path in target.iterdir()) == ["1", "2", "notes"]
 
 
@@ -257,55 +248,3 @@ def test_half_precision_and_gpus_are_allowed_their_rounding(kind: str, precision
         keras.config.set_dtype_policy(usual)
     device = replace(open_device("cpu"), kind=kind)
     assert tolerance_for(model, device) == tolerance
-
-
-def script(folder: Path, text: str) -> Path:
-    path = folder / "prove.py"
-    path.write_text(text)
-    return path
-
-
-def test_a_proof_that_fails_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    failing = "import sys\nsys.stdin.readline()\nprint('lots of noise', file=sys.stderr)\nsys.exit('no such model')"
-    monkeypatch.setattr(regraft.exports.proof, "_SCRIPT", script(tmp_path, failing))
-    with Proof() as proof, pytest.raises(ExportError, match="does not answer in a fresh process: no such model"):
-        proof.scores(tmp_path, [])
-
-
-def test_a_proof_gets_the_files_in_batches_and_their_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    echo = (
-        "import json, sys\nimport numpy as np\norder = json.loads(sys.stdin.readline())\n"
-        "np.save(order['scores'], [len(batch) for batch in order['files']])\n"
-        "print(json.dumps([order['model'], *sum(order['files'], [])]))"
-    )
-    monkeypatch.setattr(regraft.exports.proof, "_SCRIPT", script(tmp_path, echo))
-    paths = [tmp_path / f"ü{number}.jpg" for number in range(5)]
-    with Proof() as proof:
-        sizes, names = proof.scores(tmp_path, paths, batch_size=2)
-    assert sizes.tolist() == [2, 2, 1]
-    assert names == [str(tmp_path), *map(str, paths)]
-
-
-def test_a_proof_that_does_not_answer_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(regraft.exports.proof, "_SCRIPT", script(tmp_path, "import time\ntime.sleep(60)"))
-    monkeypatch.setattr(regraft.exports.proof, "_START_SECONDS", 0.1)
-    monkeypatch.setattr(regraft.exports.proof, "_SECONDS_A_PHOTO", 0)
-    with Proof() as proof, pytest.raises(ExportError, match=r"did not answer 1 photos in 0\.1 seconds"):
-        proof.scores(tmp_path, [tmp_path])
-    assert proof._process.poll() is not None
-
-
-def test_a_proof_on_the_cpu_sees_no_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
-    says = "import os, sys\nsys.stdin.readline()\nsys.exit(os.environ['CUDA_VISIBLE_DEVICES'])"
-    monkeypatch.setattr(regraft.exports.proof, "_SCRIPT", script(tmp_path, says))
-    for use_gpus, seen in ((True, "0"), (False, "-1")):
-        with Proof(use_gpus=use_gpus) as proof, pytest.raises(ExportError, match=f"process: {seen}$"):
-            proof.scores(tmp_path, [])
-
-
-def test_a_proof_that_nobody_asks_ends_with_its_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(regraft.exports.proof, "_SCRIPT", script(tmp_path, "import time\ntime.sleep(60)"))
-    with Proof() as proof:
-        assert proof._process.poll() is None
-    assert proof._process.poll() is not None

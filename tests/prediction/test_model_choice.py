@@ -12,7 +12,9 @@ from trained_runs import TrainedRun
 from regraft.errors import UsageError
 from regraft.exports.export import read_export
 from regraft.inference.trained import Look
+from regraft.machine import processes
 from regraft.prediction import model_choice
+from regraft.prediction.job import Writer
 from regraft.prediction.model_choice import FEW, ModelChoice, Source, choose, open_source
 from regraft.progress import Silent
 
@@ -89,7 +91,7 @@ def test_what_is_asked_for_is_taken_however_far_it_is(source: Source):
 @pytest.mark.parametrize("look", [Look("ten"), Look(draws=2), Look(members=True)])
 def test_a_closer_look_takes_the_run_itself(source: Source, look: Look):
     assert choose(source, look=look, count=FEW, progress=Silent()).is_run
-    with pytest.raises(UsageError, match="need the run itself on --runtime tensorflow"):
+    with pytest.raises(UsageError, match=r'views, .* and device need the run itself on runtime="tensorflow"'):
         choose(source, runtime="litert", look=look, progress=Silent())
 
 
@@ -97,16 +99,56 @@ def test_what_was_not_exported_is_named_with_the_command_that_does(source: Sourc
     with pytest.raises(UsageError) as caught:
         choose(source, runtime="onnx", precision="int8", progress=Silent())
     assert str(caught.value) == (
-        f"--runtime onnx --precision int8 needs an export that {source.folder} has not (it has: litert-float32, "
+        f'runtime="onnx" precision="int8" needs an export that {source.folder} has not (it has: litert-float32, '
         "litert-float16, litert-int8): regraft export RUN --format onnx --precision int8"
     )
-    with pytest.raises(UsageError, match=r'--precision must be one of float32, .*; received "fp16"'):
+    with pytest.raises(UsageError, match=r'precision must be one of float32, .*; received "fp16"'):
         choose(source, precision="fp16", progress=Silent())
 
 
 def test_a_runtime_that_does_not_run_here_is_not_taken(source: Source, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(model_choice, "_SCRIPT", Path("nowhere.py"))
+    monkeypatch.setitem(processes.PROGRAMS, "time_network", ("nowhere.py",))
     assert model_choice._time(choose(source, progress=Silent())) == 0.0
+
+
+def swap_labels(export: Path) -> None:
+    """Exchanges the first two labels wherever they are written, as nobody should."""
+    labels = (export / "labels.txt").read_text().splitlines()
+    labels[:2] = labels[1::-1]
+    (export / "labels.txt").write_text("".join(f"{label}\n" for label in labels))
+    values = json.loads((export / "export.json").read_text())
+    (export / "export.json").write_text(json.dumps({**values, "labels": labels}))
+
+
+def test_a_digest_changes_with_what_an_answer_depends_on_and_with_nothing_else(source: Source):
+    export, run = source.folder / "exports/a", ModelChoice(str(source.folder), True, "tensorflow", "", "cpu")
+    choice = ModelChoice(str(export), False, "litert", "float32", "cpu")
+    before = choice.digest(), run.digest()
+    (export / "README.md").write_text("Other words.")
+    (export / "runtimes.json").write_text("{}")
+    assert (choice.digest(), run.digest()) == before
+    swap_labels(export)
+    labels = source.folder / "labels.txt"
+    labels.write_text("".join(sorted(labels.read_text().splitlines(keepends=True), reverse=True)))
+    assert choice.digest() != before[0]
+    assert run.digest() != before[1]
+
+
+def test_a_prediction_does_not_go_on_with_swapped_labels(
+    source: Source, trained: TrainedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    export, out = source.folder / "exports/a", tmp_path / "answers.csv"
+    words = ("predict", export, next(trained.photos.rglob("*.png")), "--out", out)
+    with monkeypatch.context() as patch:
+        patch.setattr(Writer, "write", stop)
+        assert run_regraft(*words).code == 130
+    swap_labels(export)
+    refused = run_regraft(*words, "--resume")
+    assert refused.code == 2
+    assert f"{out} was begun with another digest" in refused.stderr
 
 
 @pytest.mark.slow

@@ -1,55 +1,26 @@
-"""LiteRT, ONNX and OpenVINO files in every precision: what they answer, what is refused, what lies beside them."""
+"""From a run to a proven export in every format and precision: what is answered, refused, and lies beside it."""
 
 import json
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from command_line import run_regraft
+from drawn_photos import PhotoFolder
 from trained_runs import TrainedRun
 
-from regraft.errors import ExportError
-from regraft.exports.export import FORMATS, Export, read_export
-from regraft.exports.portable import answers_of, check_proof, export_portable
+from regraft.errors import ExportError, RunError
+from regraft.exports.export import Export, read_export
+from regraft.exports.exporting import export_run
+from regraft.exports.format import find_format
 from regraft.progress import Silent
 
 EXPORTS = [  # every path of the code; the fixture is litert, float32
     *(("litert", "float16"), ("litert", "int8"), ("onnx", "float32"), ("onnx", "int8")),
     *(("openvino", "bfloat16"), ("openvino", "int8")),
 ]
-TRUTH = np.array([0, 1, 1])
-TRAINED = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]], np.float32)
-
-
-def an_export(precision: str) -> Export:
-    return Export(Path("nowhere"), "litert", precision, ("a", "b"), 32, 1.0, 0, "")
-
-
-def test_a_proof_counts_differences_labels_and_accuracy():
-    served = TRAINED + np.array([[0, 0], [0, 0], [-0.04, 0.04]], np.float32)
-    found = check_proof(TRAINED, served, TRUTH, an_export("float16"))
-    assert found["largest_difference"] == pytest.approx(0.04)
-    assert found["mean_difference"] == pytest.approx(0.08 / 6)
-    assert (found["images"], found["same_label"]) == (3, 3)
-    assert (found["accuracy"], found["accuracy_trained"]) == (pytest.approx(2 / 3), pytest.approx(2 / 3))
-
-
-@pytest.mark.parametrize(("precision", "step"), [("float32", 2e-4), ("float16", 0.06), ("float32", float("nan"))])
-def test_a_network_that_is_too_far_off_is_refused(precision: str, step: float):
-    with pytest.raises(ExportError, match=rf"differ .* by up to .* \(allowed in {precision}: .*\); it was removed"):
-        check_proof(TRAINED, TRAINED + np.float32(step), TRUTH, an_export(precision))
-
-
-def test_integers_are_held_to_their_labels():
-    flipped = TRAINED.copy()
-    flipped[2] = [0.4, 0.6]
-    with pytest.raises(
-        ExportError, match=r"In int8 only 2 of 3 photos keep their label \(needed: 90%\); it was removed"
-    ):
-        check_proof(TRAINED, flipped, TRUTH, an_export("int8"))
 
 
 def test_the_export_is_proven_on_the_photos_the_run_reports_on(litert: Path, trained: TrainedRun):
@@ -79,23 +50,29 @@ def test_an_export_that_exists_is_not_overwritten(litert: Path, trained: Trained
     )
 
 
+@pytest.mark.parametrize("form", ["saved_model", "litert"])
+def test_export_without_the_photos_says_what_is_missing(
+    trained: TrainedRun, tmp_path: Path, photo_folder: PhotoFolder, form: str
+):
+    others = photo_folder({"bee": 1, "cat": 1})
+    complaint = f"None of the photos {trained.folder} reports on are in {others} to prove the export on; use photos."
+    with pytest.raises(RunError) as caught:
+        export_run(trained.folder, form, photos=others, out=tmp_path / "export", progress=Silent())
+    assert str(caught.value) == complaint
+    assert not (tmp_path / "export").exists()
+
+
 def test_nothing_is_left_of_an_export_that_answers_otherwise(
     trained: TrainedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     def wrong(export: Export, paths: list[Path]) -> np.ndarray:
         return np.full((len(paths), 3), 1 / 3, np.float32)
 
-    monkeypatch.setattr("regraft.exports.portable.answers_of", wrong)
-    monkeypatch.setattr("regraft.exports.portable.write_network", lambda *_: None)
+    monkeypatch.setattr("regraft.exports.exporting.answers_of", wrong)
+    monkeypatch.setattr("regraft.exports.exporting.write_network", lambda *_: None)
     with pytest.raises(ExportError, match="it was removed"):
-        export_portable(trained.folder, "litert", "float32", Silent(), out=tmp_path / "export")
+        export_run(trained.folder, "litert", out=tmp_path / "export", progress=Silent())
     assert list(tmp_path.iterdir()) == []
-
-
-def test_an_export_that_fails_in_its_process_says_why(litert: Path, tmp_path: Path):
-    broken = replace(read_export(litert), folder=tmp_path)
-    with pytest.raises(ExportError, match="The export does not answer in a fresh process: regraft: "):
-        answers_of(broken, [litert])
 
 
 def test_answering_without_tensorflow_does_not_import_it(litert: Path, trained: TrainedRun, tmp_path: Path):
@@ -119,7 +96,7 @@ def test_formats_and_precisions_are_proven_and_predict(form: str, precision: str
     assert answer.values["same_label"] >= 0.9 * answer.values["images"]
     names = {path.name for path in (tmp_path / "export").iterdir()}
     extra = {"model.bin"} if form == "openvino" else set()
-    assert names == {FORMATS[form].file, "export.json", "labels.txt", "README.md", "calibration.npz"} | extra
+    assert names == {find_format(form).file, "export.json", "labels.txt", "README.md", "calibration.npz"} | extra
     (tmp_path / "export").rename(tmp_path / "moved")
     predicted = run_regraft("predict", tmp_path / "moved", trained.photos, "--format", "jsonl", "--embeddings")
     rows = [json.loads(line) for line in predicted.stdout.splitlines()]

@@ -1,0 +1,92 @@
+"""ONNX: one .onnx file, read by ONNX Runtime and by much else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from regraft.exports.export import Export
+from regraft.exports.format import Format, Needs, Network, Views, as_answer
+
+if TYPE_CHECKING:
+    import keras
+
+CONVERTERS = ("tf2onnx", "onnx", "onnxruntime")
+"""The modules that writing and quantizing an ONNX file takes; the extra "onnx" installs them."""
+
+_PRECISIONS = ("float32", "int8")
+_SNIPPET = """import onnxruntime
+
+session = onnxruntime.InferenceSession("model.onnx")
+names = [output.name for output in session.get_outputs()]
+answer = dict(zip(names, session.run(names, {"images": view[None]})))"""
+
+
+def _write(model: keras.Model, network: Path, export: Export, views: Views) -> None:
+    if export.precision == "int8":
+        write_quantized(model, network, views)
+    else:
+        model.export(str(network), format="onnx", verbose=False)
+    _label(network, export)
+
+
+def write_quantized(model: keras.Model, network: Path, views: Views) -> None:
+    """Static quantization with ranges from `views`; weights per channel, in seven bits: CPUs without VNNI overflow."""
+    from onnxruntime import quantization
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    class Reader(quantization.CalibrationDataReader):
+        def __init__(self) -> None:
+            self.rest = iter(views())
+
+        def get_next(self) -> dict[str, np.ndarray] | None:
+            view = next(self.rest, None)
+            return None if view is None else {"images": view[None]}
+
+    whole, prepared = network.with_name("float32.onnx"), network.with_name("prepared.onnx")
+    model.export(str(whole), format="onnx", verbose=False)
+    quant_pre_process(str(whole), str(prepared), skip_symbolic_shape=True)
+    quantization.quantize_static(
+        str(prepared), str(network), Reader(), per_channel=True, reduce_range=True,
+        quant_format=quantization.QuantFormat.QDQ,
+    )  # fmt: skip
+    prepared.unlink()
+    whole.unlink()
+
+
+def _label(network: Path, export: Export) -> None:
+    """Labels and view in the file's own metadata, where a viewer shows them."""
+    import onnx
+
+    model = onnx.load(str(network))
+    facts = {"labels": "\n".join(export.labels), "image_size": export.image_size, "crop_fraction": export.crop_fraction}
+    onnx.helper.set_model_props(model, {name: str(value) for name, value in facts.items()})
+    onnx.save(model, str(network))
+
+
+def _open(network: Path, export: Export) -> Network:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(str(network), options, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    return lambda images: as_answer(dict(zip(names, session.run(names, {"images": images}), strict=True)))
+
+
+FORMAT = Format(
+    "onnx",
+    package="onnxruntime",
+    module="onnxruntime",
+    file="model.onnx",
+    precisions=_PRECISIONS,
+    write=_write,
+    open=_open,
+    start_seconds=0.15,
+    needs={precision: Needs(CONVERTERS, "onnx") for precision in _PRECISIONS},
+    shared=True,
+    snippet=_SNIPPET,
+)

@@ -1,0 +1,76 @@
+"""OpenVINO: an .xml file with its .bin beside it, often the fastest on Intel's and AMD's CPUs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from regraft.exports.export import Export
+from regraft.exports.format import Format, Needs, Network, Views, as_answer
+from regraft.exports.onnx import CONVERTERS, write_quantized
+
+if TYPE_CHECKING:
+    import keras
+
+_SNIPPET = """import openvino
+
+model = openvino.Core().compile_model("model.xml", "CPU")
+answer = {output.any_name: value for output, value in model(view[None]).items()}"""
+
+
+def _write(model: keras.Model, network: Path, export: Export, views: Views) -> None:
+    """float16 keeps weights at half size and computes in float32; bfloat16 asks the CPU to compute in it."""
+    import openvino
+
+    if export.precision == "int8":
+        draft = network.with_name("int8.onnx")
+        write_quantized(model, draft, views)
+        converted = openvino.convert_model(str(draft))
+        leftovers = [draft]
+    else:
+        draft = network.with_name("draft.xml")
+        model.export(str(draft), format="openvino", verbose=False)
+        converted = openvino.Core().read_model(str(draft))
+        leftovers = [draft, draft.with_suffix(".bin")]
+    converted.set_rt_info(list(export.labels), ["model_info", "labels"])
+    openvino.save_model(converted, str(network), compress_to_fp16=export.precision == "float16")
+    del converted  # it maps the draft's file
+    for leftover in leftovers:
+        leftover.unlink()
+
+
+def _open(network: Path, export: Export) -> Network:
+    import openvino
+
+    core = openvino.Core()
+    model = core.read_model(str(network))
+    model.reshape([1, export.image_size, export.image_size, 3])
+    hints = {
+        "INFERENCE_NUM_THREADS": 1,
+        "NUM_STREAMS": 1,
+        "ENABLE_CPU_PINNING": False,
+        "INFERENCE_PRECISION_HINT": "bf16" if export.precision == "bfloat16" else "f32",
+    }
+    request = core.compile_model(model, "CPU", hints).create_infer_request()
+
+    def answer(images: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        outputs = request.infer([images])
+        return as_answer({output.any_name: value.copy() for output, value in outputs.items()})
+
+    return answer
+
+
+FORMAT = Format(
+    "openvino",
+    package="openvino",
+    module="openvino",
+    file="model.xml",
+    precisions=("float32", "float16", "bfloat16", "int8"),
+    write=_write,
+    open=_open,
+    start_seconds=0.3,
+    needs={"int8": Needs(CONVERTERS, "openvino,onnx")},
+    snippet=_SNIPPET,
+)
