@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from regraft.ensembles.combination import CurvePoint, accuracy_by_size, disagreement
-from regraft.evidence.curves import COLORS, legend_below, make_figure, plain_axes
+from regraft.evidence.drawing import COLORS, legend_below, make_figure, plain_axes
 from regraft.evidence.losses import losses_of
 from regraft.evidence.metrics import expected_calibration_error
 from regraft.evidence.metrics import paired_difference as paired_accuracies

@@ -8,17 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from regraft.machine.files import atomic_file, write_csv
+from regraft.evidence.drawing import COLORS, legend_below, make_figure, plain_axes, save_png
+from regraft.machine.files import write_csv
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 Histories = Mapping[str, Sequence[Sequence[Mapping[str, Any]]]]
 """For each arm, for each seed, the rows of the history."""
 
-# Okabe & Ito 2008: told apart also by colour-blind readers, and in grey.
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
 _SHOWN = (("loss", "training loss"), ("select_loss", "loss on the photos that decide"))
 
 
@@ -57,7 +55,7 @@ def draw_curves(path: Path, histories: Histories) -> None:
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     legend_below(figure, len(histories))
-    _save(figure, path)
+    save_png(figure, path)
 
 
 def draw_accuracies(path: Path, accuracies: Mapping[str, Sequence[float]]) -> None:
@@ -72,38 +70,10 @@ def draw_accuracies(path: Path, accuracies: Mapping[str, Sequence[float]]) -> No
     axes.invert_yaxis()
     plain_axes(axes, "accuracy on photos nothing else has seen, % (a dot a seed, a line the mean)")
     axes.grid(axis="x", color="#e5e7eb")
-    _save(figure, path)
+    save_png(figure, path)
 
 
 def _draw_curve(axes: Axes, values: Sequence[Sequence[float]], arm: str, color: str) -> None:
     epochs = np.arange(1, len(values) + 1)
     axes.plot(epochs, [np.mean(each) for each in values], color=color, label=arm, linewidth=1.8)
     axes.fill_between(epochs, [min(each) for each in values], [max(each) for each in values], color=color, alpha=0.13)
-
-
-def plain_axes(axes: Axes, title: str) -> None:
-    """Sets the title and takes away what is no data."""
-    axes.set_title(title, fontsize=10, loc="left")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.set_axisbelow(True)
-
-
-def legend_below(figure: Figure, count: int) -> None:
-    """One legend for all axes, below them, where it hides nothing."""
-    handles, labels = figure.axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(count, 4), frameon=False, fontsize=9)
-
-
-def make_figure(width_inches: float, height_inches: float) -> Figure:
-    """An empty figure that touches no global state."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width_inches, height_inches), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _save(figure: Figure, path: Path) -> None:
-    with atomic_file(path) as temporary:
-        figure.savefig(temporary, format="png")

@@ -15,8 +15,8 @@ import numpy as np
 from scipy.ndimage import uniform_filter1d
 
 from regraft.errors import UsageError
-from regraft.evidence.curves import COLORS, make_figure, plain_axes
-from regraft.machine.files import atomic_file, write_csv
+from regraft.evidence.drawing import COLORS, make_figure, plain_axes, save_png
+from regraft.machine.files import write_csv
 
 _SMOOTHING = 0.9
 _DIVERGED = 4.0  # times the lowest smoothed loss
@@ -126,5 +126,4 @@ def _draw(path: Path, result: RangeTest) -> None:
             fontsize=9,
         )
     plain_axes(axes, title)
-    with atomic_file(path) as temporary:
-        figure.savefig(temporary, format="png")
+    save_png(figure, path)
