@@ -15,7 +15,7 @@ from regraft.errors import RegraftError, RunError, UsageError
 from regraft.evidence.curves import draw_accuracies, draw_curves, write_curves
 from regraft.evidence.losses import losses_of
 from regraft.evidence.metrics import measure
-from regraft.evidence.paired import paired_difference, verdict
+from regraft.evidence.paired import training_difference, verdict
 from regraft.machine.files import write_csv, write_json, write_text
 from regraft.progress import Progress, Silent
 from regraft.recipes.arms import Arm
@@ -253,8 +253,8 @@ def _against(baseline: ArmResult, challenger: ArmResult, comparisons: int) -> di
         "train_count": baseline.trials[0].train_count,
         "comparisons": comparisons,
     }
-    accuracy = paired_difference([1.0 * b.correct - 1.0 * a.correct for a, b in pairs], **options)
-    loss = paired_difference([b.losses - a.losses for a, b in pairs], **options)
+    accuracy = training_difference([1.0 * b.correct - 1.0 * a.correct for a, b in pairs], **options)
+    loss = training_difference([b.losses - a.losses for a, b in pairs], **options)
     return {
         "difference": accuracy.mean,
         "difference_low": accuracy.low,

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from regraft.evidence.drawing import GREY, make_figure
-from regraft.evidence.metrics import accuracy_interval, reliability_bins
+from regraft.evidence.intervals import accuracy_interval
+from regraft.evidence.metrics import reliability_bins
 from regraft.machine.files import atomic_file
 
 if TYPE_CHECKING:
