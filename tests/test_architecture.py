@@ -17,6 +17,7 @@ TESTED_ELSEWHERE = {
     "regraft.data.records": "data/test_scan",
     "regraft.runs.checkpoints": "training/test_finetune",
     "regraft.evidence.drawing": "evidence/test_curves",
+    "regraft.evidence.judged": "evidence/test_metrics",
     "regraft.evidence.report.contents": "evidence/report/test_page",
     "regraft.evidence.report.judgement": "inference/test_outputs",
     "regraft.evidence.report.markup": "evidence/report/test_page",

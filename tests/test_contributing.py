@@ -1,5 +1,7 @@
 """What CONTRIBUTING says of adding a regularizer and an augmentation is done to a copy of the package that trains."""
 
+import csv
+import json
 import os
 import re
 import shutil
@@ -12,7 +14,11 @@ from drawn_photos import PhotoFolder
 
 ROOT = Path(__file__).parents[1]
 BLOCKS = re.findall(r"^```python\n# (.+?)\n(.*?)^```", (ROOT / "CONTRIBUTING.md").read_text("utf-8"), re.M | re.S)
-TABLES = {"REGULARIZERS": "models/regularizers.py", "AUGMENTATIONS": "augment/table.py"}
+TABLES = {
+    "REGULARIZERS": "models/regularizers.py",
+    "AUGMENTATIONS": "augment/table.py",
+    "REPORTED_METRICS": "evidence/metric_table.py",
+}
 
 
 @pytest.fixture
@@ -40,12 +46,13 @@ def run(package: Path, *words: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
-def test_there_are_two_files_and_two_rows():
+def test_there_are_two_files_and_three_rows():
     assert [title for title, _ in BLOCKS] == [
         "models/gaussian_noise.py",
         "a row of REGULARIZERS",
         "augment/grayscale.py",
         "a row of AUGMENTATIONS",
+        "a row of REPORTED_METRICS",
     ]
 
 
@@ -65,3 +72,23 @@ def test_what_was_added_has_a_key_a_range_and_an_effect(package: Path, photo_fol
         assert done.returncode == 0, done.stderr
         histories.append((tmp_path / name / "history.csv").read_text().splitlines()[1].split(",")[3])
     assert len(set(histories)) == 3
+
+
+@pytest.mark.slow
+def test_a_metric_that_was_added_is_in_the_json_on_the_page_and_printed(
+    package: Path, photo_folder: PhotoFolder, tmp_path: Path
+):
+    photos, trained, judged = photo_folder({"cat": 10, "dog": 10}), tmp_path / "run", tmp_path / "judged"
+    quick = ("--recipe", "quick", "--backbone", "tiny", "--set", "head.l2=[0.1]")
+    done = run(package, "train", photos, *quick, "--out", trained)
+    assert done.returncode == 0, done.stderr
+    done = run(package, "evaluate", trained, "--out", judged)
+    assert done.returncode == 0, done.stderr
+    rows = list(csv.DictReader((judged / "predictions.csv").read_text("utf-8").splitlines()))
+    missing = [1 - float(row["score" if row["correct"] == "true" else "score_2"]) for row in rows]
+    expected = sum(2 * each**2 for each in missing) / len(rows)  # of two classes, the other has what is missing
+    for folder in (trained, judged):
+        metrics = json.loads((folder / "metrics.json").read_text("utf-8"))
+        assert metrics["brier_score"] == pytest.approx(expected, abs=1e-5)
+        assert f"<dt>Brier score</dt><dd>{expected:.3f}<small>squared" in (folder / "report.html").read_text("utf-8")
+    assert re.search(rf"^Brier score +{expected:.3f} *$", done.stdout, re.M)

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from regraft.ensembles.combination import CurvePoint, accuracy_by_size, disagreement
+from regraft.evidence.calibration import expected_calibration_error
 from regraft.evidence.drawing import COLORS, legend_below, make_figure, plain_axes
 from regraft.evidence.intervals import accuracy_difference
 from regraft.evidence.losses import losses_of
-from regraft.evidence.metrics import expected_calibration_error
 from regraft.evidence.paired import Difference, training_difference, verdict
 from regraft.evidence.report import ReportSection
 from regraft.inference.views import make_infer, softmax

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from regraft.evidence.calibration import reliability_bins
 from regraft.evidence.drawing import GREY, make_figure
 from regraft.evidence.intervals import accuracy_interval
-from regraft.evidence.metrics import reliability_bins
 from regraft.machine.files import atomic_file
 
 if TYPE_CHECKING:

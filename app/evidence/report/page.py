@@ -13,7 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from regraft.data.photos import UnreadablePhoto, read_upright_rgb
-from regraft.evidence.metrics import ClassMetrics, Metrics
+from regraft.evidence.judged import ClassMetrics
+from regraft.evidence.metric_table import REPORTED_METRICS, ReportedMetric
+from regraft.evidence.metrics import Metrics
 from regraft.evidence.report.contents import ReportData, ReportSection, StageRow
 from regraft.evidence.report.figures import draw_confusion, draw_learning_curves, draw_reliability, png_of
 from regraft.evidence.report.markup import (
@@ -109,17 +111,16 @@ def _headline(data: ReportData) -> str:
 
 
 def _facts(metrics: Metrics) -> str:
-    facts = [
-        ("Balanced accuracy", percent(metrics.balanced_accuracy), "every class counts the same"),
-        ("Macro F1", f"{metrics.macro_f1:.3f}", "misses and false alarms, mean of the classes"),
-        ("Log loss", f"{metrics.log_loss:.3f}", "nats; 0 is sure and always right"),
-        ("Calibration error", percent(metrics.calibration_error), "how far scores are from hit rates"),
-    ]
-    if metrics.k:
-        meaning = f"truth among the {metrics.k} best answers"
-        facts.insert(0, (f"Top-{metrics.k} accuracy", percent(metrics.top_k_accuracy), meaning))
-    cells = "".join(f"<div><dt>{n}</dt><dd>{value}<small>{m}</small></dd></div>" for n, value, m in facts)
+    facts = ((row, metrics.value(name)) for name, row in REPORTED_METRICS.items())
+    cells = "".join(_fact(row, value, metrics.k) for row, value in facts if value is not None)
     return f'<dl class="facts">{cells}</dl>'
+
+
+def _fact(metric: ReportedMetric, value: float, k: int | None) -> str:
+    title, meaning = (escape(words.format(k=k)) for words in (metric.title, metric.meaning))
+    number = metric.number(value).replace(" ", "\u00a0")
+    unit = f"{metric.unit}; " if metric.unit not in ("", "%") else ""
+    return f"<div><dt>{title[0].upper()}{title[1:]}</dt><dd>{number}<small>{unit}{meaning}</small></dd></div>"
 
 
 def _classes_section(data: ReportData) -> str:
