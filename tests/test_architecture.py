@@ -21,6 +21,7 @@ TESTED_ELSEWHERE = {
     "regraft.evidence.report.contents": "evidence/report/test_page",
     "regraft.evidence.report.judgement": "inference/test_outputs",
     "regraft.evidence.report.markup": "evidence/report/test_page",
+    "regraft.experiments.trials": "experiments/test_compare",
     "regraft.inference.trained": "prediction/test_predict",
     "regraft.exports.card": "exports/test_portable",
     "regraft.exports.proof": "exports/test_saved_model",
