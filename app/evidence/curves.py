@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Histories = Mapping[str, Sequence[Sequence[Mapping[str, Any]]]]
 """For each arm, for each seed, the rows of the history."""
 
-_SHOWN = (("loss", "training loss"), ("select_loss", "loss on the photos that decide"))
+_SHOWN = (("loss", "training loss"), ("select_loss", "loss on the selection photos"))
 
 
 def write_curves(path: Path, histories: Histories) -> None:
@@ -42,7 +42,7 @@ def curve(runs: Sequence[Sequence[Mapping[str, Any]]], quantity: str) -> list[li
 
 
 def draw_curves(path: Path, histories: Histories) -> None:
-    """PNG: mean over the seeds and their range, one colour an arm, training loss beside the loss that decides."""
+    """PNG: mean and range over the seeds, one colour per arm; the loss in training and on the selection photos."""
     from matplotlib.ticker import MaxNLocator
 
     shown = [(key, title) for key, title in _SHOWN if any(curve(runs, key) for runs in histories.values())]
@@ -59,7 +59,7 @@ def draw_curves(path: Path, histories: Histories) -> None:
 
 
 def draw_accuracies(path: Path, accuracies: Mapping[str, Sequence[float]]) -> None:
-    """PNG: a dot for each seed and a line at the mean, one row an arm."""
+    """PNG: a dot for each seed and a line at the mean, one row per arm."""
     figure = make_figure(6.4, 0.9 + 0.42 * len(accuracies))
     axes = figure.add_subplot()
     for row, values in enumerate(accuracies.values()):
@@ -68,7 +68,7 @@ def draw_accuracies(path: Path, accuracies: Mapping[str, Sequence[float]]) -> No
         axes.scatter(percent, [row] * len(values), color=COLORS[row % len(COLORS)], s=28, zorder=3, alpha=0.8)
     axes.set_yticks(range(len(accuracies)), list(accuracies))
     axes.invert_yaxis()
-    plain_axes(axes, "accuracy on photos nothing else has seen, % (a dot a seed, a line the mean)")
+    plain_axes(axes, "accuracy on photos nothing else has seen, % (one dot per seed; line: mean)")
     axes.grid(axis="x", color="#e5e7eb")
     save_png(figure, path)
 

@@ -44,7 +44,7 @@ class JudgedAnswers:
         probabilities: float64 [N, C] in [0, 1], rows that sum to 1.
         ranks: int [N], how many classes were thought more probable than the true one; 0 is right.
         k: how many answers count for `top_k_accuracy`: min(5, C - 1); None for two classes or fewer.
-        per_class: one entry a class, in label order.
+        per_class: one entry per class, in label order.
         confusion: int [C, C] counts; rows are the truth, columns the answers.
     """
 
@@ -70,7 +70,7 @@ def judge(truth: np.ndarray, probabilities: np.ndarray, class_names: Sequence[st
     truth, probabilities = check_answers(truth, probabilities)
     class_count = probabilities.shape[1]
     if len(class_names) != class_count:
-        raise ValueError(f"class_names must be {class_count}, one a column; received {len(class_names)}.")
+        raise ValueError(f"class_names must be {class_count}, one per column; received {len(class_names)}.")
     per_class, confusion = _judge_classes(truth, probabilities.argmax(axis=1), class_names)
     return JudgedAnswers(
         truth=truth,
@@ -89,7 +89,7 @@ def check_answers(truth: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndar
         raise ValueError(f"probabilities must be [N, C], both at least 1; received shape {probabilities.shape}.")
     if truth.shape != probabilities.shape[:1] or truth.dtype.kind not in "iu":
         raise ValueError(
-            f"truth must be int [{len(probabilities)}], one an image; received {truth.dtype} {truth.shape}."
+            f"truth must be int [{len(probabilities)}], one per image; received {truth.dtype} {truth.shape}."
         )
     if truth.min() < 0 or truth.max() >= probabilities.shape[1]:
         wrong = truth.min() if truth.min() < 0 else truth.max()

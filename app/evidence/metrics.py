@@ -28,7 +28,7 @@ class Metrics:
         balanced_accuracy: mean recall of the classes that have images.
         macro_f1: mean F1 of the classes where it is defined.
         calibration_error: see `expected_calibration_error`.
-        per_class: one entry a class, in label order.
+        per_class: one entry per class, in label order.
         confusion: int [C, C] counts; rows are the truth, columns the answers.
         more: the metrics of `REPORTED_METRICS` that are none of the above, by their keys.
     """

@@ -91,7 +91,7 @@ class Comparison:
         seeds: how many runs each arm had.
         images: how many photos each run was judged on.
         fixed_split: whether every seed judged on the same photos.
-        arms: one entry an arm, the first being what the others are measured against.
+        arms: one entry per arm, the first being what the others are measured against.
         notes: sentences that a reader of the figures should know.
         pictures: names of the pictures in the folder.
     """

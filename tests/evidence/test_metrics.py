@@ -94,11 +94,11 @@ def test_as_dict_is_strict_json_with_documented_keys() -> None:
     [
         (TRUTH, SCORES[:, :2], THREE, r"truth must be in \[0, 2\); received 2."),
         (np.array([-1]), SCORES[:1], THREE, r"truth must be in \[0, 3\); received -1."),
-        (TRUTH[:4], SCORES, THREE, r"truth must be int \[5\], one an image; received int64 \(4,\)."),
-        (TRUTH * 1.0, SCORES, THREE, r"truth must be int \[5\], one an image; received float64 \(5,\)."),
+        (TRUTH[:4], SCORES, THREE, r"truth must be int \[5\], one per image; received int64 \(4,\)."),
+        (TRUTH * 1.0, SCORES, THREE, r"truth must be int \[5\], one per image; received float64 \(5,\)."),
         (TRUTH, SCORES[0], THREE, r"probabilities must be \[N, C\], both at least 1; received shape \(3,\)."),
         (TRUTH[:0], SCORES[:0], THREE, r"both at least 1; received shape \(0, 3\)."),
-        (TRUTH, SCORES, THREE[:2], "class_names must be 3, one a column; received 2."),
+        (TRUTH, SCORES, THREE[:2], "class_names must be 3, one per column; received 2."),
         (
             TRUTH,
             SCORES * 2,

@@ -16,7 +16,7 @@ from regraft.evidence.metrics import Metrics
 class StageRow(TypedDict, total=False):
     """One stage of a training, for the report. What is left out is shown as a dash.
 
-    `stage` is its name, `chosen_on` says which images decided ("40 training images, set aside"), `loss`
+    `stage` is its name, `chosen_on` says on what the stages were compared ("40 selection photos"), `loss`
     (nats) and `accuracy` (fraction) are measured on those, `kept` marks the stage whose model the run holds.
     """
 

@@ -155,7 +155,7 @@ def draw_learning_curves(history: Sequence[Mapping[str, float | str | int]]) -> 
     figure = make_figure(7.4, 2.7, dpi=CHART_DPI, layout=None)
     for left, name in ((0.07, "loss"), (0.57, "accuracy")):
         axes = figure.add_axes((left, 0.18, 0.42, 0.78))
-        for prefix, label, color in (("", "training", GREY), ("select_", "set aside to choose", _BLUE)):
+        for prefix, label, color in (("", "training", GREY), ("select_", "selection photos", _BLUE)):
             _plot_epochs(axes, [_number(row.get(prefix + name)) for row in history], label, color)
         if axes.lines:
             axes.legend(frameon=False, fontsize=8)

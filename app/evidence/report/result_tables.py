@@ -20,7 +20,7 @@ def write_predictions_csv(
     *,
     root: Path | None = None,
 ) -> None:
-    """One row an image, in order: path, truth, label, correct, score, label_2, score_2 ... up to five.
+    """One row per image, in order: path, truth, label, correct, score, label_2, score_2 ... up to five.
 
     Args:
         path: the CSV file.
@@ -42,7 +42,7 @@ def write_predictions_csv(
 
 
 def write_confusion_csv(path: Path, matrix: np.ndarray, class_names: Sequence[str]) -> None:
-    """One row a true class, one column a predicted class, counts. `matrix` is int [C, C], rows = truth."""
+    """One row per true class, one column per predicted class, counts. `matrix` is int [C, C], rows = truth."""
     rows = ([name, *counts] for name, counts in zip(class_names, matrix.tolist(), strict=True))
     write_csv(path, ["truth", *class_names], rows)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from regraft.evidence.report.figures import write_confusion_png
+from regraft.evidence.report.figures import draw_learning_curves, write_confusion_png
 
 
 def load_rgb(path: Path) -> np.ndarray:
@@ -53,7 +53,7 @@ def test_nothing_changes_matplotlibs_global_state(tmp_path: Path) -> None:
 def test_report_loads_matplotlib_only_to_draw_and_never_pyplot_or_tensorflow(tmp_path: Path) -> None:
     program = """if True:
         import sys, pathlib, numpy
-        from regraft.evidence.report.figures import write_confusion_png
+        from regraft.evidence.report.figures import draw_learning_curves, write_confusion_png
         heavy = {"matplotlib", "sklearn", "scipy", "PIL.JpegImagePlugin", "tensorflow"}
         print(sorted(heavy & sys.modules.keys()))
         write_confusion_png(pathlib.Path(sys.argv[1]), numpy.eye(2, dtype=int), ("a", "b"))
@@ -61,3 +61,9 @@ def test_report_loads_matplotlib_only_to_draw_and_never_pyplot_or_tensorflow(tmp
     """
     command = [sys.executable, "-c", program, str(tmp_path / "c.png")]
     assert subprocess.check_output(command, text=True).split("\n")[:2] == ["[]", "True False False"]
+
+
+def test_learning_curves_call_the_selection_photos_by_their_name() -> None:
+    figure = draw_learning_curves([{"loss": 1.0, "accuracy": 0.5, "select_loss": 0.9, "select_accuracy": 0.4}])
+    labels = [[line.get_label() for line in axes.lines] for axes in figure.axes]
+    assert labels == [["training", "selection photos"]] * 2
