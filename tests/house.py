@@ -161,6 +161,23 @@ def packages_missing_from_the_wheel(root: Path) -> list[str]:
     return sorted(listed ^ there)
 
 
+def data_missing_from_the_wheel(root: Path) -> list[str]:
+    """Files among the modules, such as style sheets, that no pattern of `package-data` in pyproject.toml names."""
+    project = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))
+    patterns = project["tool"]["setuptools"]["package-data"]
+    there = (
+        (".".join((package, *path.parent.relative_to(root / folder).parts)), path)
+        for package, folder in FOLDERS.items()
+        for path in sorted((root / folder).rglob("*"))
+        if path.is_file() and path.suffix not in (".py", ".pyc")
+    )
+    return [
+        f"{package}: {path.name}"
+        for package, path in there
+        if not any(path.match(pattern) for pattern in patterns.get(package, ()))
+    ]
+
+
 def names_of_verbs(root: Path) -> list[str]:
     """Modules and packages directly in app/ that would overwrite a public function of the same name."""
     return sorted(entry.stem for entry in (root / "app").iterdir() if entry.stem in VERBS)

@@ -15,6 +15,12 @@ TESTED_ELSEWHERE = {
     "regraft.machine.ray_cluster": "training/test_many_runs",
     "regraft.machine.versions": "training/test_session",
     "regraft.runs.checkpoints": "training/test_finetune",
+    "regraft.evidence.drawing": "evidence/test_curves",
+    "regraft.evidence.judged": "evidence/test_metrics",
+    "regraft.evidence.report.contents": "evidence/report/test_page",
+    "regraft.evidence.report.judgement": "inference/test_outputs",
+    "regraft.evidence.report.markup": "evidence/report/test_page",
+    "regraft.experiments.trials": "experiments/test_compare",
     "regraft.inference.trained": "prediction/test_predict",
     "regraft.exports.card": "exports/test_exporting",
     "regraft.exports.litert": "exports/test_exporting",
@@ -133,6 +139,10 @@ def test_every_package_is_in_the_wheel():
     assert house.packages_missing_from_the_wheel(ROOT) == []
 
 
+def test_every_style_sheet_and_weights_file_is_in_the_wheel():
+    assert house.data_missing_from_the_wheel(ROOT) == []
+
+
 def test_the_command_line_starts_without_the_heavy_libraries():
     code = f"import sys, regraft, regraft.cli.main; print(*(name for name in {HEAVY} if name in sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -195,6 +205,14 @@ def test_a_process_started_elsewhere_is_found(copy):
 def test_a_package_that_the_wheel_would_lack_is_found(copy, where):
     plant(copy, where, "")
     assert len(house.packages_missing_from_the_wheel(copy)) == 1
+
+
+def test_a_style_sheet_that_the_wheel_would_lack_is_found(copy):
+    plant(copy, "app/data/planted.css", "")
+    project = (copy / "pyproject.toml").read_text("utf-8")
+    (copy / "pyproject.toml").write_text(project.replace('"regraft.evidence.report" = ["*.css"]\n', ""), "utf-8")
+    found = ["regraft.data: planted.css", "regraft.evidence.report: page.css"]
+    assert house.data_missing_from_the_wheel(copy) == found
 
 
 def test_a_cycle_and_the_name_of_a_verb_are_found(copy):

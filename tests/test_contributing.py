@@ -1,5 +1,7 @@
 """What CONTRIBUTING says of adding things is done to a copy of the package that trains and predicts."""
 
+import csv
+import json
 import os
 import re
 import shutil
@@ -19,6 +21,7 @@ TABLES = {
     "AUGMENTATIONS": "augment/table.py",
     "INPUT_KINDS": "prediction/sources/table.py",
     "TABLE_FORMATS": "prediction/tables/table.py",
+    "REPORTED_METRICS": "evidence/metric_table.py",
 }
 
 
@@ -57,6 +60,7 @@ def test_every_file_has_its_row():
         "a row of INPUT_KINDS",
         "app/prediction/tables/tsv.py",
         "a row of TABLE_FORMATS",
+        "a row of REPORTED_METRICS",
     ]
 
 
@@ -100,3 +104,23 @@ def test_photos_of_the_added_input_kind_are_written_in_the_added_format(package:
     piped = run(package, "predict", litert, tmp_path / "photos.sqlite", "--format", "tsv")
     assert piped.stdout == (tmp_path / "answers.tsv").read_text()
     assert "--format csv|jsonl|parquet|tsv" in run(package, "predict", "--help").stdout
+
+
+@pytest.mark.slow
+def test_a_metric_that_was_added_is_in_the_json_on_the_page_and_printed(
+    package: Path, photo_folder: PhotoFolder, tmp_path: Path
+):
+    photos, trained, judged = photo_folder({"cat": 10, "dog": 10}), tmp_path / "run", tmp_path / "judged"
+    quick = ("--recipe", "quick", "--backbone", "tiny", "--set", "head.l2=[0.1]")
+    done = run(package, "train", photos, *quick, "--out", trained)
+    assert done.returncode == 0, done.stderr
+    done = run(package, "evaluate", trained, "--out", judged)
+    assert done.returncode == 0, done.stderr
+    rows = list(csv.DictReader((judged / "predictions.csv").read_text("utf-8").splitlines()))
+    missing = [1 - float(row["score" if row["correct"] == "true" else "score_2"]) for row in rows]
+    expected = sum(2 * each**2 for each in missing) / len(rows)  # of two classes, the other has what is missing
+    for folder in (trained, judged):
+        metrics = json.loads((folder / "metrics.json").read_text("utf-8"))
+        assert metrics["brier_score"] == pytest.approx(expected, abs=1e-5)
+        assert f"<dt>Brier score</dt><dd>{expected:.3f}<small>squared" in (folder / "report.html").read_text("utf-8")
+    assert re.search(rf"^Brier score +{expected:.3f} *$", done.stdout, re.M)

@@ -96,13 +96,10 @@ def show_training(summary: Mapping[str, Any]) -> None:
 
 def show_evaluation(summary: Mapping[str, Any]) -> None:
     """What an evaluation came to, and where its files are."""
-    rows = [
-        ("accuracy", f"{accuracy_words(summary)} on {summary['images']:,} images {summary['which_images']}"),
-        ("log loss", f"{summary['log_loss']:.3f} nats"),
-        ("macro F1", f"{summary['macro_f1']:.3f}"),
-        ("calibration error", f"{100 * summary['calibration_error']:.1f} %"),
-    ]
-    show(_table(rows))
+    from regraft.evidence.metric_table import printed_rows
+
+    accuracy = f"{accuracy_words(summary)} on {summary['images']:,} images {summary['which_images']}"
+    show(_table([("accuracy", accuracy), *printed_rows(summary)]))
     print(f"\nLook at   {summary['evaluation']}/report.html")
 
 

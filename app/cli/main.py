@@ -200,7 +200,7 @@ def compare(
     from regraft.cli.console import live_comparison, show_comparison
 
     with live_comparison() as show:
-        summary = run(plan, _progress(), show)
+        summary = run(plan, _progress(), show).as_dict()
     if as_json:
         _print_json(summary)
     else:
@@ -315,7 +315,6 @@ def augment_preview(
     folder: Path, recipe: str, edits: tuple[str, ...], seed: int | None, image_size: int | None, out: Path, **rest: Any
 ) -> None:
     """Draw a sheet of photos of FOLDER beside what training would make of them."""
-    from regraft.models.backbones import find_backbone
     from regraft.recipes.recipe import load_recipe, parse_edit
 
     if out.exists() and not rest["force"]:
@@ -329,17 +328,9 @@ def augment_preview(
     start_tensorflow()
     from regraft.experiments.preview import write_preview
 
-    summary = write_preview(
-        folder,
-        choices.augment.values,
-        image_size=image_size or choices.data.image_size or find_backbone(choices.model.backbone).image_size,
-        crop_fraction=choices.data.crop_fraction,
-        seed=choices.seed,
-        photos=rest["photos"],
-        draws=rest["draws"],
-        out=out,
-        progress=_progress(),
-    )
+    photos, draws = rest["photos"], rest["draws"]
+    preview = write_preview(folder, choices, out, _progress(), photos=photos, draws=draws, image_size=image_size)
+    summary = preview.as_dict()
     if rest["as_json"]:
         _print_json(summary)
     else:
@@ -363,7 +354,8 @@ def find_lr(
     options["resume"] = False
     request = _request(source, out=None, **options)
     target = out or Path("find_lr")
-    summary = find_rate(request, low=low, high=high, steps=steps, out=target, force=force, progress=_progress())
+    found = find_rate(request, low=low, high=high, steps=steps, out=target, force=force, progress=_progress())
+    summary = found.as_dict()
     if as_json:
         _print_json(summary)
     elif summary["suggestion"] is None:
@@ -391,7 +383,7 @@ def evaluate(
     _start_tensorflow_for(run)
     from regraft.experiments.evaluate import evaluate as measure
 
-    summary = measure(run, folder, _progress(), device=device, out=out, look=look)
+    summary = measure(run, folder, _progress(), device=device, out=out, look=look).as_dict()
     if as_json:
         _print_json(summary)
     else:

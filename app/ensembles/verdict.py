@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from regraft.ensembles.combination import CurvePoint, accuracy_by_size, disagreement
-from regraft.evidence.curves import COLORS, legend_below, make_figure, plain_axes
+from regraft.evidence.calibration import expected_calibration_error
+from regraft.evidence.drawing import COLORS, legend_below, make_figure, plain_axes
+from regraft.evidence.intervals import accuracy_difference
 from regraft.evidence.losses import losses_of
-from regraft.evidence.metrics import expected_calibration_error
-from regraft.evidence.metrics import paired_difference as paired_accuracies
-from regraft.evidence.paired import Difference, paired_difference, verdict
+from regraft.evidence.paired import Difference, training_difference, verdict
 from regraft.evidence.report import ReportSection
 from regraft.inference.views import make_infer, softmax
 from regraft.machine.devices import Device
@@ -187,9 +187,9 @@ def gain_over(right: np.ndarray, base: np.ndarray) -> Difference:
         base: float [R], the same of the baseline; fractions where it is a mean over members.
     """
     if np.isin(base, (0.0, 1.0)).all():
-        mean, low, high = paired_accuracies(right > 0, base > 0)
+        mean, low, high = accuracy_difference(right > 0, base > 0)
         return Difference(mean, low, high, low, high, seeds=1)
-    return paired_difference([right - base], fixed_split=True, train_count=1)
+    return training_difference([right - base], fixed_split=True, train_count=1)
 
 
 def say_whether_worth(gains: Mapping[str, Difference], ratio: float) -> str:

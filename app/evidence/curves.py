@@ -8,18 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from regraft.machine.files import atomic_file, write_csv
+from regraft.evidence.drawing import COLORS, legend_below, make_figure, plain_axes, save_png
+from regraft.machine.files import write_csv
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 Histories = Mapping[str, Sequence[Sequence[Mapping[str, Any]]]]
 """For each arm, for each seed, the rows of the history."""
 
-# Okabe & Ito 2008: told apart also by colour-blind readers, and in grey.
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999999")
-_SHOWN = (("loss", "training loss"), ("select_loss", "loss on the photos that decide"))
+_SHOWN = (("loss", "training loss"), ("select_loss", "loss on the selection photos"))
 
 
 def write_curves(path: Path, histories: Histories) -> None:
@@ -44,7 +42,7 @@ def curve(runs: Sequence[Sequence[Mapping[str, Any]]], quantity: str) -> list[li
 
 
 def draw_curves(path: Path, histories: Histories) -> None:
-    """PNG: mean over the seeds and their range, one colour an arm, training loss beside the loss that decides."""
+    """PNG: mean and range over the seeds, one colour per arm; the loss in training and on the selection photos."""
     from matplotlib.ticker import MaxNLocator
 
     shown = [(key, title) for key, title in _SHOWN if any(curve(runs, key) for runs in histories.values())]
@@ -57,11 +55,11 @@ def draw_curves(path: Path, histories: Histories) -> None:
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     legend_below(figure, len(histories))
-    _save(figure, path)
+    save_png(figure, path)
 
 
 def draw_accuracies(path: Path, accuracies: Mapping[str, Sequence[float]]) -> None:
-    """PNG: a dot for each seed and a line at the mean, one row an arm."""
+    """PNG: a dot for each seed and a line at the mean, one row per arm."""
     figure = make_figure(6.4, 0.9 + 0.42 * len(accuracies))
     axes = figure.add_subplot()
     for row, values in enumerate(accuracies.values()):
@@ -70,40 +68,12 @@ def draw_accuracies(path: Path, accuracies: Mapping[str, Sequence[float]]) -> No
         axes.scatter(percent, [row] * len(values), color=COLORS[row % len(COLORS)], s=28, zorder=3, alpha=0.8)
     axes.set_yticks(range(len(accuracies)), list(accuracies))
     axes.invert_yaxis()
-    plain_axes(axes, "accuracy on photos nothing else has seen, % (a dot a seed, a line the mean)")
+    plain_axes(axes, "accuracy on photos nothing else has seen, % (one dot per seed; line: mean)")
     axes.grid(axis="x", color="#e5e7eb")
-    _save(figure, path)
+    save_png(figure, path)
 
 
 def _draw_curve(axes: Axes, values: Sequence[Sequence[float]], arm: str, color: str) -> None:
     epochs = np.arange(1, len(values) + 1)
     axes.plot(epochs, [np.mean(each) for each in values], color=color, label=arm, linewidth=1.8)
     axes.fill_between(epochs, [min(each) for each in values], [max(each) for each in values], color=color, alpha=0.13)
-
-
-def plain_axes(axes: Axes, title: str) -> None:
-    """Sets the title and takes away what is no data."""
-    axes.set_title(title, fontsize=10, loc="left")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.set_axisbelow(True)
-
-
-def legend_below(figure: Figure, count: int) -> None:
-    """One legend for all axes, below them, where it hides nothing."""
-    handles, labels = figure.axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(count, 4), frameon=False, fontsize=9)
-
-
-def make_figure(width_inches: float, height_inches: float) -> Figure:
-    """An empty figure that touches no global state."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width_inches, height_inches), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _save(figure: Figure, path: Path) -> None:
-    with atomic_file(path) as temporary:
-        figure.savefig(temporary, format="png")

@@ -2,38 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
-_NORMAL_975 = 1.959964  # standard errors that hold 95 % of a normal distribution
-_LEAST_PROBABILITY = 1e-7
-_SUM_TOLERANCE = 1e-2  # bfloat16 softmax rows miss 1 by several thousandths
-
-
-@dataclass(frozen=True, slots=True)
-class ClassMetrics:
-    """One class against all others; fractions in [0, 1], None where undefined.
-
-    Attributes:
-        class_name: its label.
-        images: how many images are truly of this class.
-        precision: of the images given this label, the part that is right; None where no image got it.
-        recall: of this class's images, the part that is found; None where there are none.
-        recall_low: lower end of the 95 % interval of `recall`.
-        recall_high: upper end.
-        f1: harmonic mean of precision and recall; None where the class has no images and no answers.
-    """
-
-    class_name: str
-    images: int
-    precision: float | None
-    recall: float | None
-    recall_low: float | None
-    recall_high: float | None
-    f1: float | None
+from regraft.evidence.intervals import accuracy_interval
+from regraft.evidence.judged import ClassMetrics, judge
+from regraft.evidence.metric_table import REPORTED_METRICS
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,8 +28,9 @@ class Metrics:
         balanced_accuracy: mean recall of the classes that have images.
         macro_f1: mean F1 of the classes where it is defined.
         calibration_error: see `expected_calibration_error`.
-        per_class: one entry a class, in label order.
+        per_class: one entry per class, in label order.
         confusion: int [C, C] counts; rows are the truth, columns the answers.
+        more: the metrics of `REPORTED_METRICS` that are none of the above, by their keys.
     """
 
     images: int
@@ -67,33 +45,19 @@ class Metrics:
     calibration_error: float
     per_class: tuple[ClassMetrics, ...]
     confusion: np.ndarray
+    more: Mapping[str, float | None] = field(default_factory=dict)
+
+    def value(self, name: str) -> float | None:
+        """A metric of `REPORTED_METRICS` by its key; None where it is undefined."""
+        found: float | None = self.more[name] if name in self.more else getattr(self, name)
+        return found
 
     def as_dict(self) -> dict[str, Any]:
         """Plain Python values for strict JSON: None, never NaN."""
-        values = {name: getattr(self, name) for name in self.__slots__}
-        values["per_class"] = [asdict(entry) for entry in self.per_class]
-        values["confusion"] = self.confusion.tolist()
-        return values
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ReliabilityBins:
-    """Answers grouped by how sure the model was of them; only the bins that hold any.
-
-    Attributes:
-        images: int [B], how many answers each bin holds, at least 1.
-        correct: int [B], how many of them are right.
-        confidence: float64 [B], mean score of the answer, in [0, 1].
-    """
-
-    images: np.ndarray
-    correct: np.ndarray
-    confidence: np.ndarray
-
-    @property
-    def accuracy(self) -> np.ndarray:
-        """float64 [B] in [0, 1]."""
-        return self.correct / self.images
+        apart = ("more", "per_class", "confusion")
+        numbers = {name: getattr(self, name) for name in self.__slots__ if name not in apart}
+        per_class = [asdict(entry) for entry in self.per_class]
+        return {**numbers, **self.more, "per_class": per_class, "confusion": self.confusion.tolist()}
 
 
 def measure(truth: np.ndarray, probabilities: np.ndarray, class_names: Sequence[str]) -> Metrics:
@@ -107,178 +71,19 @@ def measure(truth: np.ndarray, probabilities: np.ndarray, class_names: Sequence[
     Raises:
         ValueError: a shape, range or sum does not fit.
     """
-    truth, probabilities = _checked(truth, probabilities)
-    class_count = probabilities.shape[1]
-    if len(class_names) != class_count:
-        raise ValueError(f"class_names must be {class_count}, one a column; received {len(class_names)}.")
-    ranks = _ranks_of_truth(truth, probabilities)
-    correct = int((ranks == 0).sum())
-    low, high = accuracy_interval(correct, len(truth))
-    k = min(5, class_count - 1) if class_count > 2 else None
-    per_class, confusion = _judge_classes(truth, probabilities.argmax(axis=1), class_names)
+    judged = judge(truth, probabilities, class_names)
+    images, correct = len(judged.truth), int((judged.ranks == 0).sum())
+    low, high = accuracy_interval(correct, images)
+    values: dict[str, Any] = {name: row.compute(judged) for name, row in REPORTED_METRICS.items()}
+    own = {name: values.pop(name) for name in Metrics.__slots__ if name in values}
     return Metrics(
-        images=len(truth),
-        accuracy=correct / len(truth),
+        images=images,
+        accuracy=correct / images,
         accuracy_low=low,
         accuracy_high=high,
-        top_k_accuracy=float((ranks < k).mean()) if k else None,
-        k=k,
-        log_loss=_log_loss(truth, probabilities),
-        balanced_accuracy=_mean_of_defined([entry.recall for entry in per_class]),
-        macro_f1=_mean_of_defined([entry.f1 for entry in per_class]),
-        calibration_error=expected_calibration_error(truth, probabilities),
-        per_class=per_class,
-        confusion=confusion,
+        k=judged.k,
+        per_class=judged.per_class,
+        confusion=judged.confusion,
+        more=values,
+        **own,
     )
-
-
-def accuracy_interval(correct: int, total: int, *, confidence: float = 0.95) -> tuple[float, float]:
-    """(low, high) in [0, 1]: the Wilson score interval of `correct` / `total`.
-
-    Not the textbook accuracy ± 1.96 standard errors: near 100 %, where good classifiers are, and with a few
-    hundred images that one is too narrow, ends above 1, and has no width at all without a mistake.
-
-    Source: Wilson, "Probable inference, the law of succession, and statistical inference", JASA 22 (1927);
-    recommended by Brown, Cai & DasGupta, "Interval estimation for a binomial proportion", Stat. Sci. 16
-    (2001).
-
-    Raises:
-        ValueError: not 0 <= correct <= total, no images, or a confidence outside (0, 1).
-    """
-    from scipy.stats import binomtest
-
-    if total < 1:
-        raise ValueError(f"total must be at least 1; received {total}.")
-    if not 0 <= correct <= total:
-        raise ValueError(f"correct must be in [0, {total}]; received {correct}.")
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence must be in (0, 1); received {confidence}.")
-    interval = binomtest(int(correct), int(total)).proportion_ci(confidence, method="wilson")
-    return float(interval.low), float(interval.high)
-
-
-def paired_difference(correct_a: np.ndarray, correct_b: np.ndarray) -> tuple[float, float, float]:
-    """(difference, low, high) in [-1, 1]: accuracy of A minus that of B on the same images, 95 % interval.
-
-    From the images that only one of the two gets right, since the others say nothing about the
-    difference: the Wald interval with Laplace's adjustment (one image more of either kind), which keeps its
-    coverage with few images and a width where A and B agree on all.
-
-    Source: Bonett & Price, "Adjusted Wald confidence interval for a difference of binomial proportions based
-    on paired data", J. Educ. Behav. Stat. 37 (2012); recommended by Fagerland, Lydersen & Laake, Stat.
-    Med. 33 (2014).
-
-    Args:
-        correct_a: bool [N], whether A is right on each image.
-        correct_b: bool [N], the same for B.
-
-    Raises:
-        ValueError: not two equally long vectors of at least one image.
-    """
-    a, b = np.asarray(correct_a, bool), np.asarray(correct_b, bool)
-    if a.ndim != 1 or a.shape != b.shape or not a.size:
-        raise ValueError(f"correct_a and correct_b must both be [N], N at least 1; received {a.shape} and {b.shape}.")
-    only_a, only_b, images = int((a & ~b).sum()), int((b & ~a).sum()), a.size
-    share_a, share_b = (only_a + 1) / (images + 2), (only_b + 1) / (images + 2)
-    center = share_a - share_b
-    reach = _NORMAL_975 * float(np.sqrt((share_a + share_b - center**2) / (images + 2)))
-    return (only_a - only_b) / images, max(center - reach, -1.0), min(center + reach, 1.0)
-
-
-def expected_calibration_error(truth: np.ndarray, probabilities: np.ndarray, *, bins: int = 15) -> float:
-    """Mean distance in [0, 1], over equal-width bins, from how sure answers are to how often they are right.
-
-    Source: Guo et al., "On calibration of modern neural networks", ICML 2017, equation 3.
-
-    Raises:
-        ValueError: as `measure`, or `bins` below 1.
-    """
-    filled = reliability_bins(truth, probabilities, bins=bins)
-    return float(np.average(np.abs(filled.accuracy - filled.confidence), weights=filled.images))
-
-
-def reliability_bins(truth: np.ndarray, probabilities: np.ndarray, *, bins: int = 15) -> ReliabilityBins:
-    """The answers in `bins` equal-width bins ((m - 1) / bins, m / bins] of their score.
-
-    Raises:
-        ValueError: as `measure`, or `bins` below 1.
-    """
-    if bins < 1:
-        raise ValueError(f"bins must be at least 1; received {bins}.")
-    truth, probabilities = _checked(truth, probabilities)
-    score, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == truth
-    edges = np.linspace(0, 1, bins + 1)[1:-1]
-    _, position, images = np.unique(np.searchsorted(edges, score), return_inverse=True, return_counts=True)
-    return ReliabilityBins(
-        images=images,
-        correct=np.bincount(position, weights=correct).astype(int),
-        confidence=np.bincount(position, weights=score) / images,
-    )
-
-
-def _checked(truth: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """`truth` and float64 `probabilities`, or a ValueError for what does not fit."""
-    truth, probabilities = np.asarray(truth), np.asarray(probabilities, np.float64)
-    if probabilities.ndim != 2 or not probabilities.size:
-        raise ValueError(f"probabilities must be [N, C], both at least 1; received shape {probabilities.shape}.")
-    if truth.shape != probabilities.shape[:1] or truth.dtype.kind not in "iu":
-        raise ValueError(
-            f"truth must be int [{len(probabilities)}], one an image; received {truth.dtype} {truth.shape}."
-        )
-    if truth.min() < 0 or truth.max() >= probabilities.shape[1]:
-        wrong = truth.min() if truth.min() < 0 else truth.max()
-        raise ValueError(f"truth must be in [0, {probabilities.shape[1]}); received {wrong}.")
-    _check_sums(probabilities)
-    return truth, probabilities
-
-
-def _check_sums(probabilities: np.ndarray) -> None:
-    negative = (probabilities < 0).any(axis=1)
-    off = ~(np.abs(probabilities.sum(axis=1) - 1) <= _SUM_TOLERANCE)  # so that NaN is off as well
-    if (bad := np.flatnonzero(negative | off)).size:
-        row = probabilities[bad[0]]
-        raise ValueError(
-            "probabilities must be in [0, 1] and sum to 1 in each row (apply softmax to logits); "
-            f"received a row {bad[0]} from {row.min():g} to {row.max():g} with sum {row.sum():g}."
-        )
-
-
-def _ranks_of_truth(truth: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """Int [N]: how many classes come before the true one; of equal scores the lower index, as in argmax."""
-    own = np.take_along_axis(probabilities, truth[:, None], axis=1)
-    earlier = np.arange(probabilities.shape[1]) < truth[:, None]
-    return ((probabilities > own) | ((probabilities == own) & earlier)).sum(axis=1)
-
-
-def _log_loss(truth: np.ndarray, probabilities: np.ndarray) -> float:
-    own = probabilities[np.arange(len(truth)), truth]
-    return float(-np.log(own.clip(_LEAST_PROBABILITY, 1.0)).mean())
-
-
-def _judge_classes(
-    truth: np.ndarray, answers: np.ndarray, class_names: Sequence[str]
-) -> tuple[tuple[ClassMetrics, ...], np.ndarray]:
-    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
-
-    labels = range(len(class_names))
-    precision, recall, f1, images = precision_recall_fscore_support(
-        truth, answers, labels=labels, average=None, zero_division=np.nan
-    )
-    confusion = confusion_matrix(truth, answers, labels=labels)
-    intervals = [
-        accuracy_interval(hits, total) if total else (None, None)
-        for hits, total in zip(confusion.diagonal(), images, strict=True)
-    ]
-    shares = ((_defined(precision[i]), _defined(recall[i]), *intervals[i], _defined(f1[i])) for i in labels)
-    entries = tuple(
-        ClassMetrics(name, int(total), *values) for name, total, values in zip(class_names, images, shares, strict=True)
-    )
-    return entries, confusion
-
-
-def _defined(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
-
-
-def _mean_of_defined(values: Sequence[float | None]) -> float:
-    return float(np.mean([value for value in values if value is not None]))

@@ -45,7 +45,7 @@ class Difference:
         return self.low > 0 or self.high < 0
 
 
-def paired_difference(
+def training_difference(
     differences: Sequence[np.ndarray], *, fixed_split: bool, train_count: int, comparisons: int = 1
 ) -> Difference:
     """The mean difference between two ways of training, and its interval.

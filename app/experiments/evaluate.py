@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from regraft.data.records import ImageFolder, Record
 from regraft.data.sources import labels_of
-from regraft.errors import FolderError, RunError
-from regraft.evidence.metrics import measure
+from regraft.errors import FolderError, RunError, option
+from regraft.evidence.metrics import Metrics, measure
 from regraft.evidence.report import ReportData, write_judgement
 from regraft.inference.outputs import logits_of
 from regraft.inference.trained import Look, TrainedModel, open_trained
@@ -22,6 +23,35 @@ from regraft.runs.roster import read_roster
 from regraft.runs.run import Run
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """How good a run is on some photos.
+
+    Attributes:
+        run: the run directory.
+        photos: the folder that the photos were found in.
+        folder: where the report and its tables are.
+        which_images: the words for what it was judged on, such as "the run reports on".
+        metrics: see `Metrics`.
+    """
+
+    run: Path
+    photos: Path
+    folder: Path
+    which_images: str
+    metrics: Metrics
+
+    def as_dict(self) -> dict[str, Any]:
+        """The values of the evaluation's metrics.json."""
+        return {
+            "run": str(self.run),
+            "photos": str(self.photos),
+            "evaluation": str(self.folder),
+            "which_images": self.which_images,
+            **self.metrics.as_dict(),
+        }
+
+
 def evaluate(
     folder: Path,
     photos: Path | None,
@@ -30,7 +60,7 @@ def evaluate(
     device: str = "auto",
     out: Path | None = None,
     look: Look | None = None,
-) -> dict[str, Any]:
+) -> Evaluation:
     """Measures a run and writes metrics.json, predictions.csv, the confusion matrix and report.html.
 
     Args:
@@ -41,9 +71,6 @@ def evaluate(
         device: see `open_device`.
         out: where the files go, by default a new folder in the run's `evaluations/`.
         look: how closely each photo is looked at.
-
-    Returns:
-        What metrics.json holds.
 
     Raises:
         RunError, FolderError: the run or the folder cannot be used.
@@ -62,7 +89,7 @@ def _measure(
     which: str,
     target: Path,
     progress: Progress,
-) -> dict[str, Any]:
+) -> Evaluation:
     names = trained.run.class_names
     logits = logits_of(records, trained.infer, trained.reader, progress, "evaluate", batch_size=trained.batch_size)
     probabilities = softmax(logits)
@@ -80,15 +107,9 @@ def _measure(
         environment=trained.run.environment,
     )
     write_judgement(target, data)
-    summary = {
-        "run": str(trained.run.folder),
-        "photos": str(scanned.root),
-        "evaluation": str(target),
-        "which_images": which,
-        **metrics.as_dict(),
-    }
-    write_json(target / "metrics.json", summary)
-    return summary
+    evaluation = Evaluation(trained.run.folder, scanned.root, target, which, metrics)
+    write_json(target / "metrics.json", evaluation.as_dict())
+    return evaluation
 
 
 def _choose(folder: ImageFolder, run: Run, *, of_the_run: bool) -> tuple[tuple[Record, ...], str]:
@@ -117,7 +138,7 @@ def _new_folder(folder: Path) -> Path:
     try:
         folder.mkdir(parents=True)
     except FileExistsError:
-        raise RunError(f"{folder} exists already; choose another --out.") from None
+        raise RunError(f"{folder} exists already; choose another {option('out')}.") from None
     except OSError as error:
         raise RunError(f"{folder} cannot be made: {error.strerror}.") from None
     return folder

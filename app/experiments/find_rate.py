@@ -4,14 +4,38 @@ from __future__ import annotations
 
 import tempfile
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from regraft.errors import RunError, UsageError
+from regraft.errors import RunError, UsageError, option
 from regraft.experiments.rate_range import run_range, write_range
 from regraft.progress import Progress, Silent
 from regraft.training.session import Request, open_session
+
+
+@dataclass(frozen=True)
+class RateSuggestion:
+    """What came out of a range test.
+
+    Attributes:
+        folder: where its table and its picture are.
+        suggestion: the rate to take as the highest of a schedule; None where the loss never clearly fell.
+        reason: why, in one sentence without a full stop.
+        steps: how many batches were trained on.
+        low, high: the first and the last rate that was tried.
+    """
+
+    folder: Path
+    suggestion: float | None
+    reason: str
+    steps: int
+    low: float
+    high: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {**vars(self), "folder": str(self.folder)}
 
 
 def find_rate(
@@ -23,7 +47,7 @@ def find_rate(
     out: Path,
     force: bool = False,
     progress: Progress | None = None,
-) -> dict[str, Any]:
+) -> RateSuggestion:
     """Runs the test, writes learning_rate_range.csv and .png into the folder `out`, and returns what came out.
 
     It trains a network of its own and leaves no run behind, so a later training is what it would have been.
@@ -35,7 +59,7 @@ def find_rate(
     if not request.recipe.finetune.epochs:
         raise UsageError("find-lr tries rates of fine-tuning, and this recipe has none; take balanced or thorough.")
     if out.exists() and not force:
-        raise RunError(f"{out} exists already; choose another --out or add --force.")
+        raise RunError(f"{out} exists already; choose another {option('out')} or add {option('force', True)}.")
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="regraft-")))
         session = stack.enter_context(
@@ -55,11 +79,11 @@ def find_rate(
         result = run_range(step, low=low, high=high, steps=steps)
     out.mkdir(parents=True, exist_ok=True)
     write_range(out, result)
-    return {
-        "folder": str(out),
-        "suggestion": result.suggestion,
-        "reason": result.reason,
-        "steps": len(result.rates),
-        "low": float(result.rates[0]),
-        "high": float(result.rates[-1]),
-    }
+    return RateSuggestion(
+        folder=out,
+        suggestion=result.suggestion,
+        reason=result.reason,
+        steps=len(result.rates),
+        low=float(result.rates[0]),
+        high=float(result.rates[-1]),
+    )

@@ -14,12 +14,14 @@ from PIL import Image, ImageDraw, ImageFont
 from regraft.augment.policy import AugmentPolicy, make_batch_op, make_train_view
 from regraft.augment.table import AUGMENTATIONS
 from regraft.data.photos import UnreadablePhoto
-from regraft.data.records import ImageFolder, Record
+from regraft.data.records import ImageFolder, Record, SetAside
 from regraft.data.sources import is_plain_jpeg, scan_remembered, tensorflow_path, upright_size
 from regraft.errors import FolderError
 from regraft.inference.views import ViewReader
 from regraft.machine.files import atomic_file
+from regraft.models.backbones import find_backbone
 from regraft.progress import Progress
+from regraft.recipes.recipe import Recipe
 
 _SHOWN_PX, _GAP_PX, _NAME_PX, _TITLE_PX = 160, 8, 20, 44
 _INK, _GREY, _PAPER = "#111827", "#6b7280", "#ffffff"
@@ -34,18 +36,38 @@ class _Row:
     words: Sequence[str]
 
 
+@dataclass(frozen=True)
+class Preview:
+    """What is on a contact sheet.
+
+    Attributes:
+        sheet: the file.
+        photos: the photo of each row.
+        draws: how many draws of each photo there are.
+        policy: the augmentation in words.
+        set_aside: files of the folder that cannot be read.
+    """
+
+    sheet: Path
+    photos: tuple[Path, ...]
+    draws: int
+    policy: str
+    set_aside: tuple[SetAside, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "sheet": str(self.sheet),
+            "photos": [str(path) for path in self.photos],
+            "draws": self.draws,
+            "policy": self.policy,
+            "set_aside": [{"path": str(file.path), "reason": file.reason} for file in self.set_aside],
+        }
+
+
 def write_preview(
-    root: Path,
-    augment: Mapping[str, Any],
-    *,
-    image_size: int,
-    crop_fraction: float,
-    seed: int,
-    photos: int,
-    draws: int,
-    out: Path,
-    progress: Progress,
-) -> dict[str, Any]:
+    root: Path, recipe: Recipe, out: Path, progress: Progress, *, photos: int, draws: int, image_size: int | None = None
+) -> Preview:
     """Writes the sheet to `out`, whose suffix says the format, and returns what is on it.
 
     A row is a photo: first as prediction sees it, then as training may see it, a draw for each epoch. Where images are
@@ -53,33 +75,30 @@ def write_preview(
 
     Args:
         root: a folder of photos.
-        augment: values of the recipe's [augment].
-        image_size, crop_fraction: of the deterministic view.
-        seed: of the choice of photos and of the draws.
-        photos, draws: rows and columns, at least 1.
+        recipe: its [augment] is drawn from, its seed chooses photos and draws.
         out: the file.
         progress: who is told.
+        photos, draws: rows and columns, at least 1.
+        image_size: pixels a side, by default what the recipe trains on.
 
     Raises:
         FolderError: the folder holds no photo, or one became unreadable.
     """
     folder = scan_remembered(root, progress)
-    chosen = choose_photos(folder, photos, seed)
-    policy, reader = AugmentPolicy(**augment), ViewReader(image_size, crop_fraction)
-    rows = [_photo_row(record, place, folder, policy, reader, seed, draws) for place, record in enumerate(chosen)]
-    if mixed := _mixed_row(chosen, folder, policy, reader, seed, draws):
+    chosen = choose_photos(folder, photos, recipe.seed)
+    augment = recipe.augment.values
+    side = image_size or recipe.data.image_size or find_backbone(recipe.model.backbone).image_size
+    policy, reader = AugmentPolicy(**augment), ViewReader(side, recipe.data.crop_fraction)
+    rows = [
+        _photo_row(record, place, folder, policy, reader, recipe.seed, draws) for place, record in enumerate(chosen)
+    ]
+    if mixed := _mixed_row(chosen, folder, policy, reader, recipe.seed, draws):
         rows.append(mixed)
     title = f"{root.name}: {describe(augment)}"
     sheet = _draw_sheet(rows, title, columns=1 + draws)
     with atomic_file(out) as temporary:
         sheet.save(temporary, format="JPEG" if out.suffix.lower() in (".jpg", ".jpeg") else "PNG")
-    return {
-        "sheet": str(out),
-        "photos": [str(record.path) for record in chosen],
-        "draws": draws,
-        "policy": describe(augment),
-        "set_aside": [{"path": str(file.path), "reason": file.reason} for file in folder.unreadable],
-    }
+    return Preview(out, tuple(record.path for record in chosen), draws, describe(augment), tuple(folder.unreadable))
 
 
 def choose_photos(folder: ImageFolder, count: int, seed: int) -> list[Record]:

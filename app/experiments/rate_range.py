@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 from scipy.ndimage import uniform_filter1d
 
-from regraft.errors import UsageError
-from regraft.evidence.curves import COLORS, make_figure, plain_axes
-from regraft.machine.files import atomic_file, write_csv
+from regraft.errors import UsageError, option
+from regraft.evidence.drawing import COLORS, make_figure, plain_axes, save_png
+from regraft.machine.files import write_csv
 
 _SMOOTHING = 0.9
 _DIVERGED = 4.0  # times the lowest smoothed loss
@@ -54,9 +54,9 @@ def run_range(step: Callable[[float], float], *, low: float, high: float, steps:
         UsageError: an argument does not fit.
     """
     if not 0 < low < high:
-        raise UsageError(f"--low and --high must be 0 < low < high; received {low:g} and {high:g}.")
+        raise UsageError(f"{option('low')} and {option('high')} must be 0 < low < high; received {low:g} and {high:g}.")
     if steps < 10:
-        raise UsageError(f"--steps must be at least 10; received {steps}.")
+        raise UsageError(f"{option('steps')} must be at least 10; received {steps}.")
     rates, losses = np.geomspace(low, high, steps), []
     lowest = math.inf
     for rate in rates:
@@ -126,5 +126,4 @@ def _draw(path: Path, result: RangeTest) -> None:
             fontsize=9,
         )
     plain_axes(axes, title)
-    with atomic_file(path) as temporary:
-        figure.savefig(temporary, format="png")
+    save_png(figure, path)

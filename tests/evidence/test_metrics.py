@@ -3,14 +3,9 @@ import json
 import numpy as np
 import pytest
 
-from regraft.evidence.metrics import (
-    ClassMetrics,
-    accuracy_interval,
-    expected_calibration_error,
-    measure,
-    paired_difference,
-    reliability_bins,
-)
+from regraft.evidence.intervals import accuracy_interval
+from regraft.evidence.judged import ClassMetrics
+from regraft.evidence.metrics import measure
 
 THREE = ("ant", "bee", "wasp")
 # Answers: ant ant bee bee ant; right on images 0, 1, 2.
@@ -21,66 +16,6 @@ SCORES = np.array([[0.8, 0.1, 0.1], [0.6, 0.3, 0.1], [0.2, 0.7, 0.1], [0.1, 0.5,
 def random_answers(seed: int, images: int, classes: int) -> tuple[np.ndarray, np.ndarray]:
     random = np.random.default_rng(seed)
     return random.integers(0, classes, images), random.dirichlet(np.ones(classes), images)
-
-
-def test_accuracy_interval_is_wilsons() -> None:
-    z, n, p = 1.959963984540054, 153, 149 / 153
-    center = (p + z * z / (2 * n)) / (1 + z * z / n)
-    reach = z / (1 + z * z / n) * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    assert accuracy_interval(149, 153) == pytest.approx((center - reach, center + reach))
-
-
-def test_accuracy_interval_without_a_mistake_ends_at_one_and_has_a_width() -> None:
-    low, high = accuracy_interval(20, 20)
-    assert high == 1.0
-    assert low == pytest.approx(20 / (20 + 1.959964**2), abs=1e-6)
-
-
-def test_accuracy_interval_grows_with_confidence() -> None:
-    assert accuracy_interval(7, 10, confidence=0.99)[0] < accuracy_interval(7, 10)[0]
-
-
-@pytest.mark.parametrize(
-    ("correct", "total", "confidence", "message"),
-    [
-        (0, 0, 0.95, "total must be at least 1; received 0."),
-        (4, 3, 0.95, r"correct must be in \[0, 3\]; received 4."),
-        (-1, 3, 0.95, r"correct must be in \[0, 3\]; received -1."),
-        (1, 3, 95, r"confidence must be in \(0, 1\); received 95."),
-    ],
-)
-def test_accuracy_interval_refuses(correct: int, total: int, confidence: float, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        accuracy_interval(correct, total, confidence=confidence)
-
-
-def test_accuracy_interval_covers_the_true_accuracy_about_as_often_as_it_says() -> None:
-    from scipy.stats import binom
-
-    chance = binom.pmf(np.arange(51), 50, 0.9)
-    covers = [low <= 0.9 <= high for low, high in (accuracy_interval(correct, 50) for correct in range(51))]
-    assert 0.93 < chance[covers].sum() < 0.985
-
-
-def test_calibration_error_by_hand() -> None:
-    truth = np.array([0, 0, 0, 1])
-    scores = np.array([[0.9, 0.1], [0.7, 0.3], [0.6, 0.4], [0.8, 0.2]])
-    # Two bins: all four answers lie in (0.5, 1], 3 of 4 are right, the mean score is 0.75.
-    assert expected_calibration_error(truth, scores, bins=2) == pytest.approx(0.0)
-    # Ten bins: each answer has its own; those at 0.9, 0.7 and 0.6 are right, that at 0.8 is wrong.
-    assert expected_calibration_error(truth, scores, bins=10) == pytest.approx((0.1 + 0.3 + 0.4 + 0.8) / 4)
-
-
-def test_a_score_on_an_edge_falls_into_the_lower_bin() -> None:
-    bins = reliability_bins(np.array([0, 0]), np.array([[0.5, 0.5], [1.0, 0.0]]), bins=2)
-    assert bins.images.tolist() == [1, 1]
-    assert bins.confidence.tolist() == [0.5, 1.0]
-    assert bins.accuracy.tolist() == [1.0, 1.0]
-
-
-def test_reliability_needs_a_bin() -> None:
-    with pytest.raises(ValueError, match=r"bins must be at least 1; received 0\."):
-        expected_calibration_error(TRUTH, SCORES, bins=0)
 
 
 def test_measure_by_hand() -> None:
@@ -159,11 +94,11 @@ def test_as_dict_is_strict_json_with_documented_keys() -> None:
     [
         (TRUTH, SCORES[:, :2], THREE, r"truth must be in \[0, 2\); received 2."),
         (np.array([-1]), SCORES[:1], THREE, r"truth must be in \[0, 3\); received -1."),
-        (TRUTH[:4], SCORES, THREE, r"truth must be int \[5\], one an image; received int64 \(4,\)."),
-        (TRUTH * 1.0, SCORES, THREE, r"truth must be int \[5\], one an image; received float64 \(5,\)."),
+        (TRUTH[:4], SCORES, THREE, r"truth must be int \[5\], one per image; received int64 \(4,\)."),
+        (TRUTH * 1.0, SCORES, THREE, r"truth must be int \[5\], one per image; received float64 \(5,\)."),
         (TRUTH, SCORES[0], THREE, r"probabilities must be \[N, C\], both at least 1; received shape \(3,\)."),
         (TRUTH[:0], SCORES[:0], THREE, r"both at least 1; received shape \(0, 3\)."),
-        (TRUTH, SCORES, THREE[:2], "class_names must be 3, one a column; received 2."),
+        (TRUTH, SCORES, THREE[:2], "class_names must be 3, one per column; received 2."),
         (
             TRUTH,
             SCORES * 2,
@@ -177,33 +112,3 @@ def test_as_dict_is_strict_json_with_documented_keys() -> None:
 def test_measure_refuses(truth: np.ndarray, scores: np.ndarray, names: tuple[str, ...], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         measure(truth, scores, names)
-
-
-def test_paired_difference_by_hand() -> None:
-    a = np.array([True] * 90 + [True] * 6 + [False] * 2 + [False] * 2)
-    b = np.array([True] * 90 + [False] * 6 + [True] * 2 + [False] * 2)
-    center = (7 - 3) / 102
-    reach = 1.959964 * np.sqrt((10 / 102 - center**2) / 102)
-    assert paired_difference(a, b) == pytest.approx((0.04, center - reach, center + reach))
-
-
-def test_paired_difference_is_antisymmetric() -> None:
-    random = np.random.default_rng(3)
-    a, b = random.random(80) < 0.9, random.random(80) < 0.7
-    difference, low, high = paired_difference(a, b)
-    assert paired_difference(b, a) == pytest.approx((-difference, -high, -low))
-
-
-def test_paired_difference_of_equals_has_a_width_and_stays_in_range() -> None:
-    same = np.ones(10, bool)
-    difference, low, high = paired_difference(same, same)
-    assert difference == 0.0
-    assert low == pytest.approx(-high)
-    assert 0 < high < 0.5
-    assert paired_difference(same, ~same)[2] == 1.0
-
-
-@pytest.mark.parametrize("length", [0, 2])
-def test_paired_difference_refuses_unequal_or_no_images(length: int) -> None:
-    with pytest.raises(ValueError, match="must both be"):
-        paired_difference(np.ones(length, bool), np.ones(0 if length == 0 else 3, bool))

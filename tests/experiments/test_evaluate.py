@@ -50,10 +50,9 @@ def test_photos_that_are_gone_or_changed_are_counted(trained: TrainedRun, tmp_pa
     gone, changed, *_ = [row.path for row in read_roster(run / "images.csv") if row.role == "report"]
     gone.unlink()
     draw_photo(1, seed=1_000).save(changed, format="JPEG")
-    summary = evaluate(run, None, Silent())
-    assert (summary["images"], summary["which_images"]) == (10, "the run reports on, without 2 gone or changed since")
-    (written,) = (run / "evaluations").iterdir()
-    assert summary["evaluation"] == str(written)
+    found = evaluate(run, None, Silent())
+    assert (found.metrics.images, found.which_images) == (10, "the run reports on, without 2 gone or changed since")
+    assert list((run / "evaluations").iterdir()) == [found.folder]
 
 
 def test_another_folder_is_judged_without_the_images_the_run_was_trained_on(trained: TrainedRun, tmp_path: Path):
@@ -64,26 +63,26 @@ def test_another_folder_is_judged_without_the_images_the_run_was_trained_on(trai
     reported = [row.path for row in read_roster(trained.folder / "images.csv") if row.role == "report"]
     for path in [learned[0], learned[-1], reported[0]]:
         shutil.copy(path, others / path.parent.name)
-    summary = evaluate(trained.folder, others, Silent(), out=tmp_path / "evaluation")
-    assert (summary["images"], summary["photos"]) == (6, str(others))
-    assert summary["which_images"] == "of others, without 2 that the run was trained on"
+    found = evaluate(trained.folder, others, Silent(), out=tmp_path / "evaluation")
+    assert (found.metrics.images, found.photos, found.run) == (6, others, trained.folder)
+    assert found.which_images == "of others, without 2 that the run was trained on"
 
 
 def test_a_part_of_the_classes_keeps_the_numbering_of_the_run(trained: TrainedRun, tmp_path: Path):
     write_class(tmp_path / "others", "dog", 2, 5)
-    summary = evaluate(trained.folder, tmp_path / "others", Silent(), out=tmp_path / "evaluation")
-    assert [row["images"] for row in summary["per_class"]] == [0, 0, 5]
-    assert summary["confusion"][:2] == [[0, 0, 0], [0, 0, 0]]
-    assert summary["accuracy"] == summary["confusion"][2][2] / 5 >= 0.8
-    assert summary["which_images"] == "of others"
+    found = evaluate(trained.folder, tmp_path / "others", Silent(), out=tmp_path / "evaluation")
+    assert [entry.images for entry in found.metrics.per_class] == [0, 0, 5]
+    assert found.metrics.confusion[:2].tolist() == [[0, 0, 0], [0, 0, 0]]
+    assert found.metrics.accuracy == found.metrics.confusion[2, 2] / 5 >= 0.8
+    assert found.which_images == "of others"
 
 
 def test_the_test_split_is_judged_where_there_is_one(trained: TrainedRun, tmp_path: Path):
     for split, count in (("train", 3), ("val", 2), ("test", 1)):
         for class_index, name in enumerate(("bee", "cat")):
             write_class(tmp_path / "others" / split, name, class_index, count)
-    summary = evaluate(trained.folder, tmp_path / "others", Silent(), out=tmp_path / "evaluation")
-    assert (summary["images"], summary["which_images"]) == (2, "of others/test")
+    found = evaluate(trained.folder, tmp_path / "others", Silent(), out=tmp_path / "evaluation")
+    assert (found.metrics.images, found.which_images) == (2, "of others/test")
 
 
 def refusal(run: Path, photos: Path | None, out: Path) -> str:
@@ -112,7 +111,7 @@ def test_a_folder_of_trained_images_alone_is_refused(trained: TrainedRun, tmp_pa
 
 def test_an_evaluation_is_not_written_over(trained: TrainedRun, tmp_path: Path):
     (tmp_path / "out").mkdir()
-    assert refusal(trained.folder, None, tmp_path / "out") == f"{tmp_path}/out exists already; choose another --out."
+    assert refusal(trained.folder, None, tmp_path / "out") == f"{tmp_path}/out exists already; choose another out."
     (tmp_path / "file").touch()
     expected = f"{tmp_path}/file/out cannot be made: Not a directory."
     assert refusal(trained.folder, None, tmp_path / "file/out") == expected

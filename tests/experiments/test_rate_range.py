@@ -71,9 +71,9 @@ def test_a_loss_that_is_no_number_ends_the_test():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"low": 0.0}, "--low and --high must be 0 < low < high; received 0 and 1."),
-        ({"low": 2.0}, "--low and --high must be 0 < low < high; received 2 and 1."),
-        ({"steps": 3}, "--steps must be at least 10; received 3."),
+        ({"low": 0.0}, "low and high must be 0 < low < high; received 0 and 1."),
+        ({"low": 2.0}, "low and high must be 0 < low < high; received 2 and 1."),
+        ({"steps": 3}, "steps must be at least 10; received 3."),
     ],
 )
 def test_what_does_not_fit_is_one_line(options, message):

@@ -207,7 +207,7 @@ def raise_full_disk(*_: object, **__: object) -> None:
     [
         "regraft.training.train.write_roster",
         "keras.Model.save",
-        "regraft.evidence.report.write_report",
+        "regraft.evidence.report.judgement.write_report",
         "regraft.training.train.write_json",
     ],
 )

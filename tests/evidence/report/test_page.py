@@ -1,9 +1,9 @@
+"""The page of a report, as a browser would read it."""
+
 import base64
-import csv
 import io
 import os
 import re
-import subprocess
 import sys
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -16,14 +16,9 @@ from PIL import Image
 
 from regraft.data.records import Record, SetAside
 from regraft.evidence.metrics import measure
-from regraft.evidence.report import (
-    ReportData,
-    StageRow,
-    write_confusion_csv,
-    write_confusion_png,
-    write_predictions_csv,
-    write_report,
-)
+from regraft.evidence.report import ReportData, StageRow
+from regraft.evidence.report.page import write_report
+from regraft.evidence.report.result_tables import write_predictions_csv
 
 NASTY = ('<script>alert("x")</script>', "Käfer & 'Bienen'")
 PROBABILITIES = np.array([[0.9, 0.1], [0.35, 0.65], [0.2, 0.8], [0.75, 0.25]], np.float32)
@@ -89,11 +84,6 @@ def render(folder: Path, **changes: Any) -> Page:
     return Page(folder / "report.html")
 
 
-def load_rgb(path: Path) -> np.ndarray:
-    with Image.open(path) as image:
-        return np.asarray(image.convert("RGB"), int)
-
-
 def thumbnails(page: Page) -> list[Image.Image]:
     prefix = "data:image/jpeg;base64,"
     sources = [str(image["src"]) for image in page.all("img")]
@@ -102,91 +92,6 @@ def thumbnails(page: Page) -> list[Image.Image]:
         for source in sources
         if source.startswith(prefix)
     ]
-
-
-def read_csv(path: Path) -> list[list[str]]:
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.reader(file))
-
-
-def test_confusion_csv_has_the_truth_in_rows(tmp_path: Path) -> None:
-    write_confusion_csv(tmp_path / "c.csv", np.array([[3, 1], [0, 2]]), ('a,"b"', "c"))
-    assert read_csv(tmp_path / "c.csv") == [["truth", 'a,"b"', "c"], ['a,"b"', "3", "1"], ["c", "0", "2"]]
-
-
-@pytest.mark.parametrize("class_count", [1, 2, 20, 21, 100, 130])
-def test_confusion_picture_is_small_and_large_enough_to_read(tmp_path: Path, class_count: int) -> None:
-    matrix = np.random.default_rng(5).poisson(0.4, (class_count, class_count)) + 20 * np.eye(class_count, dtype=int)
-    names = [f"a class with a long name {i}" for i in range(class_count)]
-    write_confusion_png(tmp_path / "c.png", matrix, names)
-    assert (tmp_path / "c.png").stat().st_size < 300_000
-    with Image.open(tmp_path / "c.png") as image:
-        assert image.width >= max(300, 10 * min(class_count, 100))
-        assert max(image.size) < 2500
-
-
-def test_confusion_picture_colours_by_the_part_of_the_row(tmp_path: Path) -> None:
-    write_confusion_png(tmp_path / "few.png", np.array([[1, 0], [0, 1]]), ("a", "b"))
-    write_confusion_png(tmp_path / "many.png", np.array([[8, 0], [0, 8]]), ("a", "b"))
-    few, many = (load_rgb(tmp_path / name) for name in ("few.png", "many.png"))
-    dark = [(image.sum(axis=2) < 300).mean() for image in (few, many)]
-    assert dark[0] == pytest.approx(dark[1], abs=0.01)
-    assert dark[0] > 0.2
-
-
-def test_confusion_picture_takes_any_class_name_and_an_empty_row(tmp_path: Path) -> None:
-    names = ("$5_{x$", "$unbalanced", "蚂蚁", "a\nb", "%d {}")
-    write_confusion_png(tmp_path / "c.png", np.diag([1, 2, 3, 4, 0]), names)
-    assert load_rgb(tmp_path / "c.png").min() < 50
-
-
-def test_nothing_changes_matplotlibs_global_state(tmp_path: Path) -> None:
-    import matplotlib
-
-    before = dict(matplotlib.rcParams)
-    write_confusion_png(tmp_path / "c.png", np.eye(2, dtype=int), ("a", "b"))
-    assert dict(matplotlib.rcParams) == before
-
-
-def test_report_loads_matplotlib_only_to_draw_and_never_pyplot_or_tensorflow(tmp_path: Path) -> None:
-    program = """if True:
-        import sys, pathlib, numpy
-        from regraft.evidence.report import write_confusion_png
-        heavy = {"matplotlib", "sklearn", "scipy", "PIL.JpegImagePlugin", "tensorflow"}
-        print(sorted(heavy & sys.modules.keys()))
-        write_confusion_png(pathlib.Path(sys.argv[1]), numpy.eye(2, dtype=int), ("a", "b"))
-        print("matplotlib" in sys.modules, "matplotlib.pyplot" in sys.modules, "tensorflow" in sys.modules)
-    """
-    command = [sys.executable, "-c", program, str(tmp_path / "c.png")]
-    assert subprocess.check_output(command, text=True).split("\n")[:2] == ["[]", "True False False"]
-
-
-def test_predictions_have_one_row_an_image_in_order(tmp_path: Path) -> None:
-    records = [record(tmp_path / "photos" / 'a, "b".jpg'), record(Path("/elsewhere/c.jpg"))]
-    scores = np.array([[0.25, 0.75], [1.0, 0.0]])
-    write_predictions_csv(
-        tmp_path / "p.csv", records, np.array([0, 0]), scores, ("ant", "bee"), root=tmp_path / "photos"
-    )
-    assert read_csv(tmp_path / "p.csv") == [
-        ["path", "truth", "label", "correct", "score", "label_2", "score_2"],
-        ['a, "b".jpg', "ant", "bee", "false", "0.750000", "ant", "0.250000"],
-        ["/elsewhere/c.jpg", "ant", "ant", "true", "1.000000", "bee", "0.000000"],
-    ]
-
-
-def test_predictions_show_five_answers_at_most_the_first_class_first_when_equal(tmp_path: Path) -> None:
-    scores = np.array([[0.1, 0.1, 0.3, 0.1, 0.1, 0.2, 0.1]])
-    write_predictions_csv(tmp_path / "p.csv", [record(Path("x.jpg"))], np.array([6]), scores, tuple("abcdefg"))
-    header, row = read_csv(tmp_path / "p.csv")
-    assert header[-2:] == ["label_5", "score_5"]
-    assert row[2::2] == ["c", "0.300000", "0.200000", "0.100000", "0.100000", "0.100000"]
-    assert [row[2], *row[5::2]] == ["c", "f", "a", "b", "d"]
-
-
-def test_predictions_refuse_unequal_lengths_and_leave_no_file(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="zip"):
-        write_predictions_csv(tmp_path / "p.csv", [], np.array([0]), np.array([[1.0, 0.0]]), ("a", "b"))
-    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has file names that are no text")
