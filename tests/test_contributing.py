@@ -1,4 +1,4 @@
-"""What CONTRIBUTING says of adding a regularizer and an augmentation is done to a copy of the package that trains."""
+"""What CONTRIBUTING says of adding to the tables is done to a copy of the package that trains."""
 
 import os
 import re
@@ -12,7 +12,11 @@ from drawn_photos import PhotoFolder
 
 ROOT = Path(__file__).parents[1]
 BLOCKS = re.findall(r"^```python\n# (.+?)\n(.*?)^```", (ROOT / "CONTRIBUTING.md").read_text("utf-8"), re.M | re.S)
-TABLES = {"REGULARIZERS": "models/regularizers.py", "AUGMENTATIONS": "augment/table.py"}
+TABLES = {
+    "BACKBONES": "models/backbones.py",
+    "REGULARIZERS": "models/regularizers.py",
+    "AUGMENTATIONS": "augment/table.py",
+}
 
 
 @pytest.fixture
@@ -40,8 +44,10 @@ def run(package: Path, *words: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
-def test_there_are_two_files_and_two_rows():
+def test_every_file_has_its_row():
     assert [title for title, _ in BLOCKS] == [
+        "models/plain.py",
+        "a row of BACKBONES",
         "models/gaussian_noise.py",
         "a row of REGULARIZERS",
         "augment/grayscale.py",
@@ -65,3 +71,13 @@ def test_what_was_added_has_a_key_a_range_and_an_effect(package: Path, photo_fol
         assert done.returncode == 0, done.stderr
         histories.append((tmp_path / name / "history.csv").read_text().splitlines()[1].split(",")[3])
     assert len(set(histories)) == 3
+
+
+@pytest.mark.slow
+def test_a_backbone_that_was_added_trains_from_fresh_weights(package: Path, photo_folder: PhotoFolder, tmp_path: Path):
+    photos = photo_folder({"cat": 10, "dog": 10})
+    assert "plain " in run(package, "backbones").stdout
+    words = ("--backbone", "plain", "--weights", "none", "--epochs", 1, "--set", "head.l2=[0.1]")
+    done = run(package, "train", photos, *words, "--out", tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "run/history.csv").read_text().count("\n") == 2
