@@ -248,7 +248,7 @@ def _make_independent(plan: Plan, session: Session, deadline: float) -> tuple[Pl
     """
     started = time.monotonic()
     first = _train_first(plan, session)
-    if first.metrics["stage"] == "head":
+    if first.metrics.stage == "head":
         session.progress.say("Fine-tuning does not help on these photos: heads on the frozen backbone instead.")
         plan = replace(plan, kind="heads", members=DEFAULT_MEMBERS["heads"])
         return plan, make_heads(plan, session)

@@ -345,12 +345,12 @@ def open_member(session: Session, run: Run) -> Member:
     """A finished run as a member, with its answers to the images of `session`."""
     trained = open_trained(run.folder, device=session.device.kind)
     logits = logits_for(session, trained.model, run.folder.name)
-    return Member(run.folder.name, trained.model, logits, float(run.metrics["seconds"]))
+    return Member(run.folder.name, trained.model, logits, float(run.metrics.seconds))
 
 
 def snapshots(session: Session, run: Run, what: str) -> list[Member]:
     """The weights that a run has kept on its way, each at its own temperature."""
-    recipe, seconds = run.recipe, float(run.metrics["seconds"]) / max(len(run.recipe.snapshot_epochs), 1)
+    recipe, seconds = run.recipe, float(run.metrics.seconds) / max(len(run.recipe.snapshot_epochs), 1)
     members = []
     for number, epoch in enumerate(recipe.snapshot_epochs, start=1):
         model, _ = build_model(recipe, session.class_count, session.device)

@@ -138,15 +138,14 @@ def common_roles(runs: Sequence[Run], folder: ImageFolder) -> Roles:
     notes = [f"Reported on {plural(len(roles['report']), 'image')} that no member has learned from or chosen by."]
     if roles["select"]:
         notes.append(f"Choices are made on {plural(len(roles['select']), 'image')} that no member has learned from.")
-    return Roles(roles["fit"], roles["select"], roles["report"], runs[0].metrics["reported_on"], tuple(notes))
+    return Roles(roles["fit"], roles["select"], roles["report"], runs[0].metrics.reported_on, tuple(notes))
 
 
 def _unlearned(run: Run) -> tuple[set[str], set[str]]:
     """Fingerprints of what a run reports on, and of all that its weights know nothing of."""
     rows = read_roster(run.roster_file)
     reported = {row.fingerprint for row in rows if row.role == "report"}
-    learned_from_select = run.metrics.get("learned_from_select", run.metrics["stage"] == "head")
-    selected = set() if learned_from_select else {row.fingerprint for row in rows if row.role == "select"}
+    selected = set() if run.metrics.learned_from_select else {row.fingerprint for row in rows if row.role == "select"}
     return reported, reported | selected
 
 

@@ -23,6 +23,7 @@ from regraft.recipes.recipe import Recipe, edit_recipe
 from regraft.runs.history import read_history
 from regraft.runs.roster import read_roster
 from regraft.runs.run import Run, new_run, read_json
+from regraft.runs.run_metrics import RunMetrics
 from regraft.training.many_runs import train_run
 from regraft.training.session import Request, resolve
 
@@ -64,7 +65,7 @@ class Trial:
     losses: np.ndarray
     calibration_error: float
     train_count: int
-    metrics: Mapping[str, Any]
+    metrics: RunMetrics
 
     @property
     def accuracy(self) -> float:
@@ -220,7 +221,7 @@ def summarize(results: Sequence[ArmResult]) -> list[dict[str, Any]]:
     for result in results:
         trials = result.trials
         accuracies = [trial.accuracy for trial in trials]
-        head = [trial.metrics["stages"][0] for trial in trials]
+        head = [trial.metrics.stages[0] for trial in trials]
         row: dict[str, Any] = {
             "arm": result.arm.name,
             "accuracy": statistics.mean(accuracies),
@@ -228,12 +229,10 @@ def summarize(results: Sequence[ArmResult]) -> list[dict[str, Any]]:
             "accuracy_high": max(accuracies),
             "log_loss": statistics.mean(float(trial.losses.mean()) for trial in trials),
             "calibration_error": statistics.mean(trial.calibration_error for trial in trials),
-            "seconds": statistics.median(trial.metrics["seconds"] for trial in trials),
-            "head_objective": statistics.mean(stage["objective"] for stage in head),
-            "head_seconds": statistics.median(stage["solve_seconds"] for stage in head),
-            "kept": {
-                name: sum(t.metrics["stage"] == name for t in trials) for name in {t.metrics["stage"] for t in trials}
-            },
+            "seconds": statistics.median(trial.metrics.seconds for trial in trials),
+            "head_objective": statistics.mean(stage.objective for stage in head),
+            "head_seconds": statistics.median(stage.solve_seconds for stage in head),
+            "kept": {name: sum(t.metrics.stage == name for t in trials) for name in {t.metrics.stage for t in trials}},
         }
         if result is not results[0]:
             row |= _against(results[0], result, comparisons)
@@ -316,8 +315,8 @@ def _write_trials(path: Path, results: Sequence[ArmResult]) -> None:
             f"{trial.accuracy:.6f}",
             f"{trial.losses.mean():.6f}",
             f"{trial.calibration_error:.6f}",
-            trial.metrics["seconds"],
-            trial.metrics["stage"],
+            trial.metrics.seconds,
+            trial.metrics.stage,
         ]
         for result in results
         for trial in result.trials

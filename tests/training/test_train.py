@@ -269,7 +269,7 @@ def test_the_quick_recipe_chooses_nothing_and_trains_on_every_photo_it_does_not_
     assert answer.code == 0
     assert answer.stderr == ""
     metrics = Run(tmp_path / "run").metrics
-    assert (metrics["stage"], metrics["stage_reason"]) == ("head", "it is the only stage")
+    assert (metrics.stage, metrics.stage_reason) == ("head", "it is the only stage")
     assert [row.role for row in read_roster(tmp_path / "run/images.csv")] == ["fit"] * 8 + ["report"] * 2
     assert "accuracy    " in answer.stdout
     assert f"regraft predict {tmp_path}" in answer.stdout.replace("\n", "")
