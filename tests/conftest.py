@@ -43,10 +43,10 @@ def photo_folder(tmp_path: Path) -> PhotoFolder:
 @pytest.fixture
 def without_export(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leaves the SavedModel and its proof, a process of its own that takes seconds, out of trainings."""
-    for module in ("session", "train"):
+    for module in ("session", "finish"):
         monkeypatch.setattr(f"regraft.training.{module}.Proof", lambda **_: nullcontext())
     found = {"images": 0, "largest_difference": 0.0}
-    monkeypatch.setattr("regraft.training.train.export_proven", lambda *_, **__: (Path("nowhere"), found))
+    monkeypatch.setattr("regraft.training.finish.export_proven", lambda *_, **__: (Path("nowhere"), found))
 
 
 @pytest.fixture(scope="session", autouse=True)

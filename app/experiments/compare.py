@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -167,7 +167,7 @@ def _trial(plan: Plan, folder: Path, arm: Arm, seed: int) -> Trial:
 
 def _train(plan: Plan, arm: Arm, run: Run, seed: int) -> None:
     recipe = arm_recipe(plan.request, arm).model_copy(update={"seed": seed})
-    train_run(replace(plan.request, recipe=recipe, out=run.folder, leaves="answers"))
+    train_run(plan.request.trial(recipe, run.folder))
 
 
 def read_trial(run: Run, seed: int, stage: str) -> Trial:
