@@ -1,4 +1,4 @@
-"""Every backbone, in one table. Adding one is adding a row.
+"""Every backbone, in one table. Adding one is adding a row, and a file for a network that Keras does not have.
 
 The table itself needs no Keras, so the command line can check a name in milliseconds.
 """
@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
-from importlib import resources
+from importlib import import_module, resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from regraft.models.errors import BackboneError, WeightsError, option
 
@@ -21,26 +21,72 @@ Preprocessing = Literal["included", "tf", "torch", "caffe"]
 
 
 @dataclass(frozen=True)
+class Pretrained:
+    """The pretrained weights of a backbone, and where they come from.
+
+    Attributes:
+        name: what `model.weights` calls them.
+        file: in `regraft.models.pretrained`; "" for those that `keras.applications` downloads.
+    """
+
+    name: str
+    file: str = ""
+
+    @property
+    def path(self) -> Path | None:
+        """The file, if it is one of this package."""
+        return Path(str(resources.files("regraft.models.pretrained") / self.file)) if self.file else None
+
+
+IMAGENET = Pretrained("imagenet")
+
+
+@dataclass(frozen=True)
 class Backbone:
     """One row of the table.
 
     Attributes:
-        constructor: the name in `keras.applications`; "" for a network of this package.
+        make: a constructor of `keras.applications`, such as "ResNet50"; or "module:function" in `regraft.models`, a
+            function from (height, width, 3) to a headless network.
         preprocessing: what the network wants to be done to RGB in [0, 255] first.
-        image_size: pixels of the input's side that the published weights were trained with.
+        image_size: pixels of the input's side that the pretrained weights were trained with.
         min_image_size: the smallest side the network can take.
         takes_alpha: whether it has a width multiplier `alpha`.
+        pretrained: the weights it has without being asked; None for a network that begins with fresh ones.
     """
 
-    constructor: str
+    make: str
     preprocessing: Preprocessing
     image_size: int = 224
     min_image_size: int = 32
     takes_alpha: bool = False
+    pretrained: Pretrained | None = IMAGENET
+
+    @property
+    def is_published(self) -> bool:
+        """Whether it is a network of `keras.applications`."""
+        return ":" not in self.make
+
+    def build(self, input_shape: tuple[int, int, int], *, alpha: float = 1.0, weights: str | None = None) -> Any:
+        """The headless network with fresh weights, or with the `weights` that `keras.applications` knows by name."""
+        options: dict[str, Any] = {"alpha": alpha} if self.takes_alpha else {}
+        if self.is_published:
+            import keras
+
+            build = getattr(keras.applications, self.make)
+            return build(include_top=False, weights=weights, input_shape=input_shape, **options)
+        module, _, function = self.make.partition(":")
+        return getattr(import_module(f"regraft.models.{module}"), function)(input_shape, **options)
 
 
 BACKBONES: dict[str, Backbone] = {
-    "tiny": Backbone("", "tf", image_size=32, min_image_size=16),
+    "tiny": Backbone(
+        "tiny:build_tiny",
+        "tf",
+        image_size=32,
+        min_image_size=16,
+        pretrained=Pretrained("shipped", "tiny.weights.h5"),
+    ),
     "convnext_tiny": Backbone("ConvNeXtTiny", "included"),
     "convnext_small": Backbone("ConvNeXtSmall", "included"),
     "convnext_base": Backbone("ConvNeXtBase", "included"),
@@ -82,6 +128,7 @@ BACKBONES: dict[str, Backbone] = {
     "vgg19": Backbone("VGG19", "caffe"),
     "xception": Backbone("Xception", "tf", image_size=299, min_image_size=71),
 }
+"""Every backbone, by its name in a recipe."""
 
 
 def find_backbone(name: str) -> Backbone:
@@ -116,24 +163,27 @@ def check_backbone(name: str, *, image_size: int, alpha: float) -> Backbone:
 
 
 def default_weights(name: str) -> str:
-    """The pretrained weights a backbone has without being asked: "imagenet", or "shipped" for those of this package."""
-    return "imagenet" if BACKBONES[name].constructor else "shipped"
+    """The weights a backbone has without being asked: "imagenet", "shipped" (with this package), or "none"."""
+    pretrained = BACKBONES[name].pretrained
+    return pretrained.name if pretrained else "none"
 
 
 def find_weights(name: str, weights: str) -> Path | None:
-    """The file behind `weights` ("shipped" or a path) for the backbone `name`; None for "imagenet" and "none".
+    """The file behind `weights` ("shipped" or a path) for the backbone `name`.
+
+    None for "none" and for what `keras.applications` downloads.
 
     Raises:
         WeightsError: there is no such file, or the backbone has no weights of that name.
     """
-    is_ours = not BACKBONES[name].constructor
-    if weights == "none" or (weights == "imagenet" and not is_ours):
+    pretrained = BACKBONES[name].pretrained
+    if weights == "none":
         return None
-    if weights == "imagenet":
-        leave = option("weights")
-        raise WeightsError(f"{name} has no ImageNet weights; leave {leave} out for the ones it ships with.")
-    if weights == "shipped" and is_ours:
-        return Path(str(resources.files("regraft.models.pretrained") / f"{name}.weights.h5"))
+    if pretrained and weights == pretrained.name:
+        return pretrained.path
+    if weights == IMAGENET.name:
+        leave, end = option("weights"), "for the ones it ships with" if pretrained else "to begin with fresh ones"
+        raise WeightsError(f"{name} has no ImageNet weights; leave {leave} out {end}.")
     path = Path(weights).expanduser()
     if not path.is_file():
         raise WeightsError(f'weights must be imagenet, none or a file that exists; received "{weights}".')
@@ -158,11 +208,4 @@ def build_backbone(name: str, *, image_size: int, alpha: float = 1.0, seed: int 
 
     row = check_backbone(name, image_size=image_size, alpha=alpha)
     keras.utils.set_random_seed(seed)
-    shape = (image_size, image_size, 3)
-    if not row.constructor:
-        from regraft.models.tiny import build_tiny
-
-        return build_tiny(shape)
-    options = {"alpha": alpha} if row.takes_alpha else {}
-    build = getattr(keras.applications, row.constructor)
-    return build(include_top=False, weights=None, input_shape=shape, **options)
+    return row.build((image_size, image_size, 3), alpha=alpha)

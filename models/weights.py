@@ -34,8 +34,8 @@ def load_backbone(name: str, weights: str, *, image_size: int, alpha: float = 1.
     """
     check_backbone(name, image_size=image_size, alpha=alpha)
     path = find_weights(name, weights)
-    if weights == "imagenet":
-        return _load_imagenet(name, image_size=image_size, alpha=alpha)
+    if path is None and weights != "none":
+        return _load_published(name, weights, image_size=image_size, alpha=alpha)
     backbone = build_backbone(name, image_size=image_size, alpha=alpha, seed=seed)
     if path:
         _load_file(backbone, name, path)
@@ -78,15 +78,11 @@ def _first_line(error: Exception) -> str:
     return str(error).strip().splitlines()[0][:160].rstrip(".") if str(error).strip() else type(error).__name__
 
 
-def _load_imagenet(name: str, *, image_size: int, alpha: float) -> keras.Model:
-    row = BACKBONES[name]
-    options = {"alpha": alpha} if row.takes_alpha else {}
-    build = getattr(keras.applications, row.constructor)
-    shape = (image_size, image_size, 3)
+def _load_published(name: str, weights: str, *, image_size: int, alpha: float) -> keras.Model:
     try:
         with contextlib.redirect_stdout(_DownloadReport()), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return build(include_top=False, weights="imagenet", input_shape=shape, **options)
+            return BACKBONES[name].build((image_size, image_size, 3), alpha=alpha, weights=weights)
     except Exception as error:  # Keras wraps every failed download in a bare Exception
         raise WeightsError(_how_to_get(error, name)) from error
 

@@ -45,11 +45,11 @@ def photo_folder(tmp_path: Path) -> PhotoFolder:
 @pytest.fixture
 def without_export(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leaves the SavedModel and its proof, a process of its own that takes seconds, out of trainings."""
-    for module in ("session", "train"):
+    for module in ("session", "finish"):
         monkeypatch.setattr(f"regraft.training.{module}.Proof", lambda **_: nullcontext())
     found = {"images": 0, "largest_difference": 0.0}
     export = Export(Path("nowhere"), "saved_model", "float32", (), 0, 1.0, 0, "", found)
-    monkeypatch.setattr("regraft.training.train.export_proven", lambda *_, **__: export)
+    monkeypatch.setattr("regraft.training.finish.export_proven", lambda *_, **__: export)
 
 
 @pytest.fixture(scope="session", autouse=True)

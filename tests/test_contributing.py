@@ -17,6 +17,7 @@ from drawn_photos import PhotoFolder, draw_photo
 ROOT = Path(__file__).parents[1]
 BLOCKS = re.findall(r"^```python\n# (.+?)\n(.*?)^```", (ROOT / "CONTRIBUTING.md").read_text("utf-8"), re.M | re.S)
 TABLES = {
+    "BACKBONES": "models/backbones.py",
     "REGULARIZERS": "models/regularizers.py",
     "AUGMENTATIONS": "augment/table.py",
     "INPUT_KINDS": "prediction/sources/table.py",
@@ -52,6 +53,8 @@ def run(package: Path, *words: object) -> subprocess.CompletedProcess[str]:
 
 def test_every_file_has_its_row():
     assert [title for title, _ in BLOCKS] == [
+        "models/plain.py",
+        "a row of BACKBONES",
         "models/gaussian_noise.py",
         "a row of REGULARIZERS",
         "augment/grayscale.py",
@@ -124,3 +127,13 @@ def test_a_metric_that_was_added_is_in_the_json_on_the_page_and_printed(
         assert metrics["brier_score"] == pytest.approx(expected, abs=1e-5)
         assert f"<dt>Brier score</dt><dd>{expected:.3f}<small>squared" in (folder / "report.html").read_text("utf-8")
     assert re.search(rf"^Brier score +{expected:.3f} *$", done.stdout, re.M)
+
+
+@pytest.mark.slow
+def test_a_backbone_that_was_added_trains_from_fresh_weights(package: Path, photo_folder: PhotoFolder, tmp_path: Path):
+    photos = photo_folder({"cat": 10, "dog": 10})
+    assert "plain " in run(package, "backbones").stdout
+    words = ("--backbone", "plain", "--weights", "none", "--epochs", 1, "--set", "head.l2=[0.1]")
+    done = run(package, "train", photos, *words, "--out", tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "run/history.csv").read_text().count("\n") == 2

@@ -168,7 +168,7 @@ def _figures(row: Mapping[str, float]) -> list[str]:
 def _say_last_trial(results: Sequence[Any]) -> None:
     result = next(result for result in reversed(results) if len(result.trials) == len(results[0].trials))
     trial = result.trials[-1]
-    text = f"{result.arm.name}, seed {trial.seed}: {100 * trial.accuracy:.1f} % in {trial.metrics['seconds']:.0f} s"
+    text = f"{result.arm.name}, seed {trial.seed}: {100 * trial.accuracy:.1f} % in {trial.metrics.seconds:.0f} s"
     print(text, file=sys.stderr, flush=True)
 
 

@@ -51,9 +51,10 @@ def run_demo(out: Path, say: Callable[[str], None]) -> None:
         ["predict", run, photos, "--out", answers],
     ):
         _run([str(word) for word in command], say)
-    summary = Run(run).metrics
+    metrics = Run(run).metrics
+    accuracy = accuracy_words(metrics.as_dict())
     say(
-        f"\nAccuracy                             {accuracy_words(summary)} on {summary['images']} scans it never saw"
+        f"\nAccuracy                             {accuracy} on {metrics.images} scans it never saw"
         f"\nEverything behind it                 {run}/report.html"
         f"\nThe export, for TensorFlow Serving   {run}/saved_model"
         f"\nOne row a photo                      {answers}"

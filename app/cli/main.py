@@ -136,12 +136,10 @@ def train(source: str, as_json: bool, **options: Any) -> None:
     Recipes: quick solves a new head on the frozen backbone's features; balanced also fine-tunes the network;
     thorough does so for longer, with stronger augmentation.
     """
-    from regraft.training.session import open_session
+    from regraft.training.train import train_photos
 
-    with open_session(_request(source, **options), progress=_progress()) as session:
-        from regraft.training.train import train as run
-
-        _show_training(run(session), as_json)
+    run = train_photos(_request(source, **options), _progress())
+    _show_training(run.metrics.as_dict(), as_json)
 
 
 @regraft.command(epilog="Example: regraft pretrain many_photos/ --epochs 16 --out saved_models/ours")
@@ -151,12 +149,10 @@ def pretrain(source: str, as_json: bool, **options: Any) -> None:
 
     The run's backbone.weights.h5 then serves: regraft train ... --backbone tiny --weights RUN/backbone.weights.h5
     """
-    from regraft.training.session import open_session
+    from regraft.training.train import pretrain_photos
 
-    with open_session(_request(source, **options), progress=_progress(), verb="pretrain") as session:
-        from regraft.training.train import pretrain as run
-
-        _show_training(run(session), as_json)
+    run = pretrain_photos(_request(source, **options), _progress())
+    _show_training(run.metrics.as_dict(), as_json)
 
 
 @regraft.command(
@@ -245,7 +241,7 @@ def ensemble(sources: tuple[str, ...], budget: str | None, photos: Path | None, 
     Says whether the ensemble is worth its cost: against its best and its mean member, and against a single model
     that was trained for as long.
     """
-    summary = _ensemble(sources, budget, photos, options)
+    summary = _ensemble(sources, budget, photos, options).metrics.as_dict()
     if as_json:
         _print_json(summary)
     else:
@@ -265,22 +261,23 @@ def _ensemble(sources: tuple[str, ...], budget: str | None, photos: Path | None,
             raise UsageError("--budget trains on a FOLDER of photos; runs that exist need none.")
         for run in sources:
             _start_tensorflow_for(Path(run))
-        from regraft.ensembles.ensemble import Plan
         from regraft.ensembles.from_runs import ensemble_runs
+        from regraft.ensembles.plan import Plan
 
         plan = Plan(_request(sources[0], **options), **choices)
         return ensemble_runs([Path(run) for run in sources], plan, photos=photos, progress=_progress())
-    request = _request(sources[0], **options)
+    from regraft.ensembles.plan import Plan
     from regraft.machine.devices import start_tensorflow
 
+    plan = Plan(_request(sources[0], **options), **choices)
     start_tensorflow()
     if budget:
         from regraft.ensembles.budget import ensemble_within
 
-        return ensemble_within(request, budget, choices, _progress())
-    from regraft.ensembles.ensemble import Plan, ensemble_photos
+        return ensemble_within(plan, budget, _progress())
+    from regraft.ensembles.ensemble import ensemble_photos
 
-    return ensemble_photos(Plan(request, **choices), _progress())
+    return ensemble_photos(plan, _progress())
 
 
 def _are_runs(sources: tuple[str, ...]) -> bool:

@@ -20,9 +20,9 @@ from regraft.inference.views import make_infer
 from regraft.machine.cache import cache_folder
 from regraft.machine.threads import map_ordered
 from regraft.models.classifier import feature_extractor
+from regraft.training.graft import solve
 from regraft.training.head import Head
 from regraft.training.session import Session
-from regraft.training.train import solve
 
 DRAWS = 2
 """Augmented views of each training photo, beside its plain one."""

@@ -5,22 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from regraft.data.records import ImageFolder
 from regraft.data.roles import Roles
 from regraft.data.scan import plural
-from regraft.ensembles.ensemble import (
-    Made,
-    Member,
-    Plan,
-    check_combination,
-    combine_and_finish,
-    make_soup,
-    open_member,
-    snapshots,
-)
-from regraft.errors import UsageError
+from regraft.ensembles.along_one_run import check_snapshots
+from regraft.ensembles.combined import combine_and_finish
+from regraft.ensembles.kinds import KINDS, function_of, names
+from regraft.ensembles.plan import Plan, check_combination
+from regraft.errors import UsageError, option
 from regraft.inference.trained import open_trained
 from regraft.machine.devices import open_device
 from regraft.machine.files import write_json
@@ -28,16 +21,14 @@ from regraft.progress import Progress, Silent
 from regraft.runs.photos_now import scan_photos
 from regraft.runs.roster import read_roster
 from regraft.runs.run import Run, new_run, open_run
+from regraft.training.resumable import resumable
 from regraft.training.session import Session, Stopwatch
-from regraft.training.train import resumable
-
-KINDS = ("independent", "snapshot", "soup")
 
 
 def ensemble_runs(
     folders: Sequence[Path], plan: Plan, *, photos: Path | None = None, progress: Progress | None = None
-) -> dict[str, Any]:
-    """Makes one run of finished ones, or of the snapshots of one, and returns what its `metrics.json` holds.
+) -> Run:
+    """The finished run made of finished ones, or of the snapshots of one.
 
     Args:
         folders: run directories; with kind "snapshot" a single one.
@@ -52,8 +43,8 @@ def ensemble_runs(
     _check(folders, plan)
     runs = [open_run(folder) for folder in folders]
     check_runs(runs)
-    if plan.kind == "snapshot" and not runs[0].recipe.finetune.snapshots:
-        raise UsageError(f"{folders[0]} has kept no snapshots; train with finetune.snapshots above 0.")
+    if KINDS[plan.kind].takes_one_run:
+        check_snapshots(runs[0])
     progress, watch = progress or Silent(), Stopwatch()
     target = new_run(plan.request.out, f"ensemble-{folders[0].name}")
     with watch.phase("scan"):
@@ -68,28 +59,26 @@ def ensemble_runs(
         "members": [str(folder.absolute()) for folder in folders],
     }
     target.start(runs[0].recipe, runs[0].class_names, environment)
-    session = Session(
-        target, runs[0].recipe, scanned, roles, device, first.model, "", first.reader, progress, watch, None,
-        leaves="everything", holds_select=True,
-    )  # fmt: skip
+    session = Session(target, runs[0].recipe, scanned, roles, (), device, first.model, first.reader, progress, watch)
     with resumable(session):
-        made = _open(session, runs, plan)
+        made = function_of(plan.kind, "of_runs")(plan, session, runs)
         write_json(target.ensemble_plan_file, plan.describe() | {"members": len(made.members)})
         return combine_and_finish(replace(plan, members=len(made.members)), session, made)
 
 
 def _check(folders: Sequence[Path], plan: Plan) -> None:
     check_combination(plan)
-    if plan.kind not in KINDS:
-        raise UsageError(f"--kind {plan.kind} has to train; runs that exist go together as {', '.join(KINDS)}.")
-    if plan.kind == "snapshot" and len(folders) != 1:
-        raise UsageError(f"--kind snapshot takes one run that has kept snapshots; received {len(folders)}.")
-    if plan.kind != "snapshot" and len(folders) < 2:
+    kind, named = KINDS[plan.kind], option("kind", plan.kind)
+    if not kind.of_runs:
+        raise UsageError(f"{named} has to train; runs that exist go together as {', '.join(names('of_runs'))}.")
+    if kind.takes_one_run and len(folders) != 1:
+        raise UsageError(f"{named} takes one run that has kept snapshots; received {len(folders)}.")
+    if not kind.takes_one_run and len(folders) < 2:
         raise UsageError("An ensemble needs at least two runs, or a folder of photos to train members on.")
     if len({folder.resolve() for folder in folders}) < len(folders):
         raise UsageError("A run is named twice; each can be a member once.")
     if plan.request.resume:
-        raise UsageError("There is nothing to resume where runs exist already; leave --resume out.")
+        raise UsageError(f"There is nothing to resume where runs exist already; leave {option('resume')} out.")
 
 
 def check_runs(runs: Sequence[Run]) -> None:
@@ -113,7 +102,7 @@ def check_runs(runs: Sequence[Run]) -> None:
 
 
 def common_roles(runs: Sequence[Run], folder: ImageFolder) -> Roles:
-    """The photos that every run reports on, and those to choose by, which none has learned from.
+    """The photos that every run reports on, and selection photos, which none of them has learned from.
 
     Raises:
         UsageError: there are none to report on.
@@ -133,37 +122,17 @@ def common_roles(runs: Sequence[Run], folder: ImageFolder) -> Roles:
         raise UsageError(
             f"No photo in {folder.root} is reported on by all of the runs, so nothing would tell how good they are "
             "together. Train members on one split: give all the same data.split_seed, or name where the photos lie "
-            "with --photos."
+            f"with {option('photos')}."
         )
     notes = [f"Reported on {plural(len(roles['report']), 'image')} that no member has learned from or chosen by."]
     if roles["select"]:
         notes.append(f"Choices are made on {plural(len(roles['select']), 'image')} that no member has learned from.")
-    return Roles(roles["fit"], roles["select"], roles["report"], runs[0].metrics["reported_on"], tuple(notes))
+    return Roles(roles["fit"], roles["select"], roles["report"], runs[0].metrics.reported_on, tuple(notes))
 
 
 def _unlearned(run: Run) -> tuple[set[str], set[str]]:
     """Fingerprints of what a run reports on, and of all that its weights know nothing of."""
     rows = read_roster(run.roster_file)
     reported = {row.fingerprint for row in rows if row.role == "report"}
-    learned_from_select = run.metrics.get("learned_from_select", run.metrics["stage"] == "head")
-    selected = set() if learned_from_select else {row.fingerprint for row in rows if row.role == "select"}
+    selected = set() if run.metrics.learned_from_select else {row.fingerprint for row in rows if row.role == "select"}
     return reported, reported | selected
-
-
-def _open(session: Session, runs: Sequence[Run], plan: Plan) -> Made:
-    if plan.kind == "snapshot":
-        return Made(snapshots(session, runs[0], "cycle"))
-    members = _with_own_names([open_member(session, run) for run in runs])
-    if plan.kind == "soup":
-        facts = make_soup(session, members, plan.soup)
-        return Made(members, members[0].model, facts=facts)
-    return Made(members)
-
-
-def _with_own_names(members: Sequence[Member]) -> list[Member]:
-    """Runs of the same name in different folders are told apart by their place."""
-    names = [member.name for member in members]
-    return [
-        replace(member, name=member.name if names.count(member.name) == 1 else f"{member.name} ({place})")
-        for place, member in enumerate(members, start=1)
-    ]

@@ -33,7 +33,7 @@ _FREE = 0.9  # an ensemble that keeps so much of the speed costs nothing worth s
 
 @dataclass(frozen=True)
 class Answers:
-    """Logits for the images to choose by, S of them, and then those to report on, R.
+    """Logits for the selection photos, S of them, and then for the reported ones, R.
 
     Attributes:
         members: float32 [M, S + R, C].
@@ -50,11 +50,11 @@ class Answers:
     report_truth: np.ndarray
 
     def select(self, logits: np.ndarray) -> np.ndarray:
-        """The part that may be chosen by."""
+        """The part for the selection photos."""
         return logits[: len(self.select_truth)]
 
     def report(self, logits: np.ndarray) -> np.ndarray:
-        """The part that is reported."""
+        """The part for the reported photos."""
         return logits[len(self.select_truth) :]
 
     def select_losses(self, logits: np.ndarray) -> np.ndarray:
@@ -76,7 +76,7 @@ class Answers:
 
     @property
     def best(self) -> int:
-        """The member with the lowest loss on the images to choose by; without any, the one that reports best."""
+        """The member with the lowest loss on the selection photos; without any, the one that reports best."""
         if len(self.select_truth):
             return int(np.argmin([self.select_losses(each).mean() for each in self.members]))
         return int(np.argmax([self.correct(each).mean() for each in self.members]))
@@ -89,7 +89,7 @@ class Verdict:
     Attributes:
         sentence: whether it is worth its cost.
         ensemble, before_temperature, best_member, mean_member, rival: accuracy, log loss and calibration error.
-        best: which member is the best, by the images to choose by.
+        best: which member is the best, by the selection photos.
         gains: the ensemble's accuracy less that of the best member, the mean member and the rival, by these names.
         curve: accuracy by the number of members.
         disagreement: float [M, M].
@@ -135,9 +135,7 @@ def judge_ensemble(
     temperature: float,
     rule: str,
     is_averaged: bool,
-    models: tuple[keras.Model, keras.Model],
-    device: Device,
-    image_size: int,
+    speed: Mapping[str, float],
     seed: int,
 ) -> Verdict:
     """Measures an ensemble against its best member, its mean member and a single model of the same budget.
@@ -147,9 +145,7 @@ def judge_ensemble(
         temperature: what the ensemble's logits are going to be divided by.
         rule: how answers are combined, for the curve.
         is_averaged: whether weights were averaged, so that there is no curve of combined answers.
-        models: a member, and the ensemble, whose speeds are compared.
-        device: where.
-        image_size: pixels a side.
+        speed: see `compare_speed`.
         seed: of the subsets in the curve.
     """
     right = answers.correct(answers.ensemble)
@@ -160,7 +156,6 @@ def judge_ensemble(
     if answers.rival is not None:
         baselines[SAME_BUDGET] = answers.correct(answers.rival)
     gains = {name: gain_over(right, base) for name, base in baselines.items()}
-    speed = compare_speed(models[0], models[1], device, image_size)
     members = [answers.figures(each) for each in answers.members]
     reported = np.stack([answers.report(each) for each in answers.members])
     return Verdict(

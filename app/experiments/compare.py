@@ -140,4 +140,4 @@ def _trial(plan: Plan, folder: Path, arm: Arm, seed: int) -> Trial:
 
 def _train(plan: Plan, arm: Arm, run: Run, seed: int) -> None:
     recipe = arm_recipe(plan.request, arm).model_copy(update={"seed": seed})
-    train_run(replace(plan.request, recipe=recipe, out=run.folder, leaves="answers"))
+    train_run(plan.request.trial(recipe, run.folder))

@@ -154,8 +154,8 @@ def sum_up(folder: Path, stage: str, results: Sequence[ArmResult]) -> Comparison
 def _summarize(result: ArmResult, results: Sequence[ArmResult]) -> ArmSummary:
     trials = result.trials
     accuracies = [trial.accuracy for trial in trials]
-    head = [trial.metrics["stages"][0] for trial in trials]
-    kept = [trial.metrics["stage"] for trial in trials]
+    head = [trial.metrics.stages[0] for trial in trials]
+    kept = [trial.metrics.stage for trial in trials]
     return ArmSummary(
         arm=result.arm.name,
         accuracy=statistics.mean(accuracies),
@@ -163,9 +163,9 @@ def _summarize(result: ArmResult, results: Sequence[ArmResult]) -> ArmSummary:
         accuracy_high=max(accuracies),
         log_loss=statistics.mean(float(trial.losses.mean()) for trial in trials),
         calibration_error=statistics.mean(trial.calibration_error for trial in trials),
-        seconds=statistics.median(trial.metrics["seconds"] for trial in trials),
-        head_objective=statistics.mean(stage["objective"] for stage in head),
-        head_seconds=statistics.median(stage["solve_seconds"] for stage in head),
+        seconds=statistics.median(trial.metrics.seconds for trial in trials),
+        head_objective=statistics.mean(stage.objective for stage in head),
+        head_seconds=statistics.median(stage.solve_seconds for stage in head),
         kept={name: kept.count(name) for name in dict.fromkeys(kept)},
         against_first=None if result is results[0] else _difference(results[0], result, len(results) - 1),
     )
@@ -233,8 +233,8 @@ def write_trials(path: Path, results: Sequence[ArmResult]) -> None:
             f"{trial.accuracy:.6f}",
             f"{trial.losses.mean():.6f}",
             f"{trial.calibration_error:.6f}",
-            trial.metrics["seconds"],
-            trial.metrics["stage"],
+            trial.metrics.seconds,
+            trial.metrics.stage,
         ]
         for result in results
         for trial in result.trials

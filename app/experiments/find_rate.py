@@ -63,10 +63,11 @@ def find_rate(
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="regraft-")))
         session = stack.enter_context(
-            open_session(replace(request, out=scratch / "run", leaves="answers"), progress=progress)
+            open_session(replace(request, out=scratch / "run"), exports=False, progress=progress)
         )
         ticker = stack.enter_context(progress.work("find-lr", steps, "steps"))
-        from regraft.training.train import graft, make_step
+        from regraft.training.graft import graft
+        from regraft.training.network import make_step
 
         graft(session)
         train_step = make_step(session, steps)

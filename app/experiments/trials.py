@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -14,6 +12,7 @@ from regraft.evidence.losses import losses_of
 from regraft.recipes.arms import Arm
 from regraft.runs.roster import read_roster
 from regraft.runs.run import Run
+from regraft.runs.run_metrics import RunMetrics
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ class Trial:
     losses: np.ndarray
     calibration_error: float
     train_count: int
-    metrics: Mapping[str, Any]
+    metrics: RunMetrics
 
     @property
     def accuracy(self) -> float:

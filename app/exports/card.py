@@ -11,9 +11,9 @@ def model_card(run: Run, export: Export) -> str:
     """Markdown."""
     metrics, proof, size = run.metrics, export.proof, export.image_size
     side = "the short side" if export.crop_fraction == 1 else f"{export.crop_fraction:g} of the short side"
-    low, high = 100 * metrics["accuracy_low"], 100 * metrics["accuracy_high"]
+    low, high = 100 * metrics.accuracy_low, 100 * metrics.accuracy_high
     embedding = f", and `embedding`, float32 [N, {export.embedding}]" if export.embedding else ""
-    seen = f"on {metrics['images']:,} photos it had not seen"
+    seen = f"on {metrics.images:,} photos it had not seen"
     moved = f"{proof['same_label']:,} keep their label, probabilities move by up to {proof['largest_difference']:.2g}"
     trained = f"where the trained model has {100 * proof['accuracy_trained']:.1f} %"
     return f"""# {run.folder.name}, as {export.name}
@@ -22,7 +22,7 @@ An image classifier for {len(export.labels)} classes, made by Regraft from a {ru
 
 | | |
 |---|---|
-| accuracy of the trained model | {100 * metrics["accuracy"]:.1f} % ({low:.1f} to {high:.1f}, 95 %) {seen} |
+| accuracy of the trained model | {100 * metrics.accuracy:.1f} % ({low:.1f} to {high:.1f}, 95 %) {seen} |
 | accuracy of this file | {100 * proof["accuracy"]:.1f} %, {trained} |
 | proven on | {proof["images"]:,} photos: {moved} |
 | size | {proof["bytes"] / 1e6:.1f} MB, {export.precision} |

@@ -14,6 +14,7 @@ from typing import Any
 from regraft.errors import RunError, option
 from regraft.machine.files import write_json, write_text
 from regraft.recipes.recipe import Recipe, load_recipe
+from regraft.runs.run_metrics import RunMetrics
 
 
 @dataclass(frozen=True)
@@ -124,9 +125,9 @@ class Run:
         return read_json(self.environment_file)
 
     @cached_property
-    def metrics(self) -> dict[str, Any]:
-        """What `metrics.json` says."""
-        return read_json(self.metrics_file)
+    def metrics(self) -> RunMetrics:
+        """What `metrics.json` says. Raises RunError where it is missing or damaged."""
+        return RunMetrics.from_dict(read_json(self.metrics_file))
 
     def start(self, recipe: Recipe, class_names: tuple[str, ...], environment: Mapping[str, Any]) -> None:
         """Makes the directory and writes what is known before training. Raises RunError where that cannot be."""

@@ -11,7 +11,6 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -29,8 +28,12 @@ from regraft.progress import Progress, Silent, Ticker
 from regraft.recipes.recipe import Recipe
 from regraft.runs.checkpoints import Checkpoints
 from regraft.runs.history import write_history
+from regraft.runs.run import Run
 from regraft.training.patience import EarlyStopping, PlateauDecay
 from regraft.training.pipeline import TrainingImages, steps_per_epoch, training_batches
+
+PHASE = "fine-tune"
+"""What the history and the bar call it."""
 
 
 def schedule_of(recipe: Recipe, steps: int) -> LearningRateSchedule:
@@ -63,14 +66,11 @@ def fine_tune(
     recipe: Recipe,
     *,
     device: Device,
-    checkpoints: Path,
-    history_file: Path,
-    snapshots: Path | None = None,
+    run: Run,
     select: Callable[[], tuple[float, float]] | None = None,
-    phase: str = "fine-tune",
     progress: Progress | None = None,
 ) -> list[dict[str, Any]]:
-    """Trains `model` in place and returns one history row an epoch; continues from `checkpoints` if there is one.
+    """Trains `model` in place and returns one history row an epoch; continues from the run's checkpoint.
 
     At the end the model holds the averaged weights where `optimizer.ema` asks for them, and the weights of the best
     epoch where `finetune.patience` does.
@@ -81,11 +81,8 @@ def fine_tune(
         images: what is trained on.
         recipe: resolved; its seed is that of order and augmentation.
         device: where; the batch is the global one, shared among all devices.
-        checkpoints: an existing folder for the state after each epoch.
-        history_file: CSV that is rewritten after each epoch.
-        snapshots: where the weights go that `finetune.snapshots` asks for, as `epoch_00010.npz`.
-        select: (loss, accuracy) on the images that decide between the stages, called after each epoch.
-        phase: goes into the history.
+        run: where checkpoints, history and the snapshots that the recipe asks for go; its checkpoints folder exists.
+        select: (loss, accuracy) on the selection photos, called after each epoch.
         progress: who is told.
 
     Raises:
@@ -94,10 +91,10 @@ def fine_tune(
     choices, steps = recipe.finetune, steps_per_epoch(len(images.paths), recipe.finetune.batch_size)
     with device.strategy.scope():
         trainer = make_trainer(model, recipe, schedule_of(recipe, steps), device)
-    state = Checkpoints(model, trainer.optimizer, checkpoints)
+    state = Checkpoints(model, trainer.optimizer, run.checkpoints)
     history = state.restore()
     if history:
-        write_history(history_file, history)
+        write_history(run.history_file, history)
     rules = _Rules(recipe, trainer.optimizer)
     for row in history:
         rules.observe(row)
@@ -113,11 +110,11 @@ def fine_tune(
             first_epoch=first_epoch,
             epochs=choices.epochs,
         )
-        with (progress or Silent()).work(phase, (choices.epochs - first_epoch) * len(images.paths), "images") as ticker:
+        with (progress or Silent()).work(PHASE, (choices.epochs - first_epoch) * len(images.paths), "images") as ticker:
             bookkeeping = _Bookkeeping(
-                state=state, rules=rules, history=history, history_file=history_file, phase=phase, ticker=ticker,
-                image_count=len(images.paths), batch_size=choices.batch_size, select=select, epochs=choices.epochs,
-                snapshots=snapshots, snapshot_epochs=recipe.snapshot_epochs,
+                state=state, rules=rules, history=history, run=run, ticker=ticker, image_count=len(images.paths),
+                batch_size=choices.batch_size, epochs=choices.epochs, snapshot_epochs=recipe.snapshot_epochs,
+                select=select,
             )  # fmt: skip
             trainer.fit(
                 batches,
@@ -183,15 +180,13 @@ class _Bookkeeping(keras.callbacks.Callback):
     state: Checkpoints
     rules: _Rules
     history: list[dict[str, Any]]
-    history_file: Path
-    phase: str
+    run: Run
     ticker: Ticker
     image_count: int
     batch_size: int
     epochs: int
-    select: Callable[[], tuple[float, float]] | None
-    snapshots: Path | None
     snapshot_epochs: Sequence[int]
+    select: Callable[[], tuple[float, float]] | None
     started: float = field(default=0.0)
 
     def __post_init__(self) -> None:
@@ -214,17 +209,17 @@ class _Bookkeeping(keras.callbacks.Callback):
                 row["select_loss"], row["select_accuracy"] = self.select()
             if self.rules.observe(row):
                 self.state.save_best()
-            if self.snapshots and epoch + 1 in self.snapshot_epochs:
-                self.state.save_snapshot(self.snapshots / f"epoch_{epoch + 1:05d}.npz")
+            if epoch + 1 in self.snapshot_epochs:
+                self.state.save_snapshot(self.run.snapshots / f"epoch_{epoch + 1:05d}.npz")
         self.history.append(row)
         self.state.save(self.history)
-        write_history(self.history_file, self.history)
+        write_history(self.run.history_file, self.history)
         self.model.stop_training = self.rules.stopped
 
     def _row(self, epoch: int, logs: dict[str, float]) -> dict[str, Any]:
         seconds = time.perf_counter() - self.started
         return {
-            "phase": self.phase,
+            "phase": PHASE,
             "epoch": epoch + 1,
             "learning_rate": float(keras.ops.convert_to_numpy(self.state.optimizer.learning_rate)),
             "loss": float(logs["loss"]),

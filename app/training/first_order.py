@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from regraft.models.optimizer_table import OPTIMIZERS
 from regraft.models.optimizers import make_optimizer
+from regraft.training.solver import Solver
 
 
 def descend(
@@ -18,13 +19,9 @@ def descend(
     *,
     class_count: int,
     l2: float,
-    optimizer: str,
-    learning_rate: float | None,
-    epochs: int,
-    batch_size: int,
-    seed: int,
+    solver: Solver,
 ) -> tuple[np.ndarray, int]:
-    """Weights float64 [C + 1, classes] after `epochs` epochs from zero, the bias last, and the number of steps.
+    """Weights float64 [C + 1, classes] after the solver's epochs from zero, the bias last, and the number of steps.
 
     Each step takes the gradient of a batch's mean cross-entropy + l2 / 2 * ||kernel||²; the rate falls to 0 on half a
     cosine, without which the noise of the batches would keep them from the minimum.
@@ -33,17 +30,14 @@ def descend(
         x: float [N, C], scaled.
         labels: int [N].
         class_count, l2: as for `solve_head`.
-        optimizer: a key of `OPTIMIZERS`.
-        learning_rate: the highest rate; None is the table's for heads.
-        epochs: times that each image is seen.
-        batch_size: images a step; the last batch of an epoch is filled up from its beginning.
-        seed: of the order of the images.
+        solver: a first-order one, named in `OPTIMIZERS`.
     """
-    size = min(batch_size, len(x))
+    size = min(solver.batch_size, len(x))
     steps = math.ceil(len(x) / size)
-    rate = keras.optimizers.schedules.CosineDecay(learning_rate or OPTIMIZERS[optimizer].head_rate, epochs * steps)
+    highest = solver.learning_rate or OPTIMIZERS[solver.name].head_rate
+    rate = keras.optimizers.schedules.CosineDecay(highest, solver.epochs * steps)
     weights = keras.Variable(np.zeros((x.shape[1] + 1, class_count)), dtype="float32", name="kernel")
-    stepper = make_optimizer(optimizer, rate)
+    stepper = make_optimizer(solver.name, rate)
     stepper.build([weights])
     features, one_hot = tf.constant(x, tf.float32), tf.one_hot(labels, class_count)
 
@@ -57,9 +51,9 @@ def descend(
         )
         stepper.apply([gradient])
 
-    random = np.random.default_rng(seed)
-    for _ in range(epochs):
+    random = np.random.default_rng(solver.seed)
+    for _ in range(solver.epochs):
         order = np.resize(random.permutation(len(x)), steps * size).astype(np.int32)
         for chosen in order.reshape(steps, size):
             step(tf.constant(chosen))
-    return np.asarray(weights.value, np.float64), epochs * steps
+    return np.asarray(weights.value, np.float64), solver.epochs * steps

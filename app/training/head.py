@@ -20,6 +20,9 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from regraft.evidence.losses import losses_of
 from regraft.models.optimizer_table import OPTIMIZERS
+from regraft.training.solver import Solver
+
+LBFGS = Solver()
 
 
 @dataclass(frozen=True)
@@ -57,12 +60,7 @@ def solve_head(
     *,
     class_count: int,
     l2: float,
-    solver: str = "lbfgs",
-    max_iterations: int = 500,
-    learning_rate: float | None = None,
-    epochs: int = 100,
-    batch_size: int = 64,
-    seed: int = 0,
+    solver: Solver = LBFGS,
 ) -> Head:
     """The head that minimizes mean cross-entropy + l2 / 2 * ||kernel||² on centred features of unit mean square.
 
@@ -73,25 +71,20 @@ def solve_head(
         l2: strength, above 0. It acts on features divided by one number for all of them, so it means the same
             for every backbone; the returned kernel takes plain features. (One number a feature, that is to
             standardize, would blow up features that hardly vary.)
-        solver: "lbfgs", "newton-cg", or an optimizer of `regraft.models.optimizer_table`.
-        max_iterations: of a second-order solver.
-        learning_rate, epochs, batch_size, seed: of a first-order one, see `descend`.
+        solver: how.
     """
     started = time.perf_counter()
     scaling = _Scaling.of(features)
     x = scaling.apply(features, np.float64)
-    if solver in OPTIMIZERS:
+    if solver.name in OPTIMIZERS:
         from regraft.training.first_order import descend
 
-        weights, iterations = descend(
-            x, labels, class_count=class_count, l2=l2, optimizer=solver, learning_rate=learning_rate, epochs=epochs,
-            batch_size=batch_size, seed=seed,
-        )  # fmt: skip
+        weights, iterations = descend(x, labels, class_count=class_count, l2=l2, solver=solver)
     else:
         start = np.zeros((x.shape[1] + 1, class_count))
         problem = _Problem(x, labels, l2, start.shape)
-        solve = _by_lbfgs if solver == "lbfgs" else _by_newton
-        weights, iterations = solve(problem, start, max_iterations)
+        solve = _by_lbfgs if solver.name == "lbfgs" else _by_newton
+        weights, iterations = solve(problem, start, solver.max_iterations)
     seconds = time.perf_counter() - started
     objective, gradient = _Problem(x, labels, l2, weights.shape).loss_and_gradient(weights.ravel())
     kernel = weights[:-1] / scaling.scale

@@ -20,13 +20,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, cast
 
-from regraft.errors import RegraftError, RunError, UsageError
+from regraft.errors import RegraftError, RunError, UsageError, option
 from regraft.machine import processes, ray_cluster
 from regraft.machine.devices import start_tensorflow
 from regraft.progress import Progress, Ticker
 from regraft.recipes.recipe import make_recipe
 from regraft.runs.run import Run
-from regraft.training.session import Request, open_session
+from regraft.training.session import Request
+from regraft.training.train import train_photos
 
 _MOST_RESTARTS = 3
 _SECONDS_BETWEEN_LOOKS = 0.2
@@ -41,11 +42,7 @@ def train_run(request: Request, progress: Progress | None = None) -> None:
         shutil.rmtree(run.folder)
     run.folder.parent.mkdir(parents=True, exist_ok=True)
     start_tensorflow()
-    with open_session(replace(request, resume=run.folder.exists()), progress=progress) as session:
-        from regraft.training.train import train
-
-        train(session)
-    del session
+    train_photos(replace(request, resume=run.folder.exists()), progress)
     gc.collect()  # models are full of cycles
 
 
@@ -83,7 +80,7 @@ def train_runs(requests: Sequence[Request], progress: Progress, *, jobs: int = 1
 def check_engine(jobs: int, engine: str) -> None:
     """Raises UsageError unless members can be trained this way."""
     if jobs < 1:
-        raise UsageError(f"--jobs must be at least 1; received {jobs}.")
+        raise UsageError(f"{option('jobs')} must be at least 1; received {jobs}.")
     ray_cluster.check_engine(engine)
 
 
@@ -95,9 +92,7 @@ def to_order(request: Request) -> dict[str, Any]:
         "out": str(_folder(request).absolute()),
         "device": request.device,
         "data_dir": str(request.data_dir.absolute()) if request.data_dir else None,
-        "leaves": request.leaves,
-        "holds_select": request.holds_select,
-        "keeps": request.keeps,
+        "purpose": request.purpose,
         "command": list(request.command),
     }
 
@@ -121,7 +116,7 @@ def _named(request: Request) -> Iterator[None]:
     try:
         yield
     except RegraftError as error:
-        raise type(error)(f"{_folder(request).name}: {error}") from error
+        raise error.after(f"{_folder(request).name}: ") from error
 
 
 @dataclass
@@ -218,7 +213,7 @@ def _collect(ray: Any, reference: Any, request: Request) -> None:
     except ray.exceptions.RayTaskError as error:
         cause = error.cause
         if isinstance(cause, RegraftError):
-            raise type(cause)(f"{name}: {cause}") from None
+            raise cause.after(f"{name}: ") from None
         raise
     except ray.exceptions.RayError as error:
         reason = str(error).strip().splitlines()[0]

@@ -6,15 +6,15 @@ import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from regraft.data.records import ImageFolder
+from regraft.data.records import ImageFolder, Record
 from regraft.data.roles import Roles, plan_roles
 from regraft.data.scan import require_trainable
 from regraft.data.sources import TFDS_PREFIX, data_fingerprint, load_source
-from regraft.errors import RunError, UsageError
+from regraft.errors import RunError, UsageError, option
 from regraft.exports.proof import Proof
 from regraft.machine.devices import Device, check_device, open_device
 from regraft.machine.versions import describe_versions
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 # The first layers find edges and colours, which photos share, and cost the most time to train.
 _UNFREEZE_PRETRAINED = 0.6
-Keeps = Literal["better", "last"]
-Leaves = Literal["everything", "model", "answers"]
+
+Purpose = Literal["full", "member", "single", "trial"]
 
 
 @dataclass
@@ -57,51 +57,71 @@ class Stopwatch:
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asked for.
+    """What is asked for: a full run, unless it was made by `member`, `single` or `trial`.
 
     Attributes:
         source: a folder, or `tfds:NAME[:VERSION]`.
         recipe: every choice; with `resume` that of the run takes its place.
         out: the run directory, by default a new one under `saved_models/`.
         resume: continue the unfinished run in `out`.
-        leaves: "everything"; or the "model" alone, neither exported nor reported; or only the "answers".
-        holds_select: always set images aside to choose on, and never learn from them.
-        keeps: the "better" stage, or always the "last" one, as members of an ensemble do: heads would all be the same.
         device: see `open_device`.
         data_dir: where tensorflow-datasets keeps its data.
         command: the command line, for the record.
+        purpose: what `regraft.training.train.train_photos` makes of it.
     """
 
     source: str
     recipe: Recipe
     out: Path | None = None
     resume: bool = False
-    leaves: Leaves = "everything"
-    holds_select: bool = False
-    keeps: Keeps = "better"
     device: str = "auto"
     data_dir: Path | None = None
     command: Sequence[str] = ()
+    purpose: Purpose = "full"
+
+    def member(self, recipe: Recipe, out: Path) -> Request:
+        """For a member of an ensemble on the same photos.
+
+        It never learns from selection photos, keeps its last stage, as heads would all be the same, and leaves its
+        model, neither exported nor reported.
+        """
+        return replace(self, recipe=recipe, out=out, resume=False, purpose="member")
+
+    def single(self, recipe: Recipe, out: Path) -> Request:
+        """For a single model beside the members of an ensemble: as a member, but it keeps the better stage."""
+        return replace(self, recipe=recipe, out=out, resume=False, purpose="single")
+
+    def trial(self, recipe: Recipe, out: Path) -> Request:
+        """For a run of a comparison: it leaves the answers of each stage, and no model."""
+        return replace(self, recipe=recipe, out=out, resume=False, purpose="trial")
 
 
 @dataclass(frozen=True)
 class Session:
-    """A training that has passed every check and has its run directory."""
+    """A training that has passed every check and has its run directory.
+
+    Attributes:
+        run: where everything goes.
+        recipe: resolved.
+        folder: the photos.
+        roles: what each of them is for.
+        spared: selection photos from among the training photos, which a head may learn from once it is kept.
+        device, model, reader: what computes, the network, and how a photo becomes a view of it.
+        progress, watch: who is told, and what has taken how long.
+        proof: the process that will check the export, where it was started early.
+    """
 
     run: Run
     recipe: Recipe
     folder: ImageFolder
     roles: Roles
+    spared: tuple[Record, ...]
     device: Device
     model: keras.Model
-    weights_digest: str
     reader: ViewReader
     progress: Progress
     watch: Stopwatch
-    proof: Proof | None
-    leaves: Leaves
-    holds_select: bool
-    keeps: Keeps = "better"
+    proof: Proof | None = None
 
     @property
     def class_count(self) -> int:
@@ -110,12 +130,21 @@ class Session:
 
 
 @contextmanager
-def open_session(request: Request, *, verb: str = "train", progress: Progress | None = None) -> Iterator[Session]:
+def open_session(
+    request: Request,
+    *,
+    verb: str = "train",
+    holds_selection: bool = False,
+    exports: bool = True,
+    progress: Progress | None = None,
+) -> Iterator[Session]:
     """Checks the request, opens what it names and starts the run directory, which is the last step.
 
     Args:
-        request: what the user asked for.
+        request: what is asked for.
         verb: that of the command line; "pretrain" has no head to choose against.
+        holds_selection: there are selection photos even where nothing is fine-tuned, and nothing ever learns from them.
+        exports: whether the run will end in an export, whose proof may be started early.
         progress: who is told.
 
     Raises:
@@ -131,17 +160,13 @@ def open_session(request: Request, *, verb: str = "train", progress: Progress | 
     # Reading a dataset starts TensorFlow, after which devices stay as they are.
     opened = open_device(request.device) if request.source.startswith(TFDS_PREFIX) else None
     with watch.phase("scan"):
-        folder = load_source(request.source, data_dir=request.data_dir, progress=progress)
-        for warning in require_trainable(folder):
-            progress.say(warning)
-        needs_selection = request.holds_select or (trains_long and verb != "pretrain")
-        roles = _plan(folder, recipe, needs_selection=needs_selection)
+        folder = _load_photos(request, progress)
+        roles = _plan(folder, recipe, needs_selection=holds_selection or (trains_long and verb != "pretrain"))
         fingerprint = data_fingerprint(folder)
     with ExitStack() as stack:
         # TensorFlow starts on one core: where the proof comes soon, its process starts on the other meanwhile.
         use_gpus = not request.device.startswith("cpu")
-        is_early = not trains_long and request.leaves == "everything"
-        proof = stack.enter_context(Proof(use_gpus=use_gpus)) if is_early else None
+        proof = stack.enter_context(Proof(use_gpus=use_gpus)) if exports and not trains_long else None
         with watch.phase("start"):
             device = opened or open_device(request.device)
             _check_batch_size(recipe, device)
@@ -155,10 +180,15 @@ def open_session(request: Request, *, verb: str = "train", progress: Progress | 
         from regraft.inference.views import ViewReader
 
         reader = ViewReader(model.input_shape[1], recipe.data.crop_fraction)
-        yield Session(
-            run, recipe, folder, roles, device, model, digest, reader, progress, watch, proof,
-            leaves=request.leaves, holds_select=request.holds_select, keeps=request.keeps,
-        )  # fmt: skip
+        spared = () if holds_selection else tuple(record for record in roles.select if record.split != "val")
+        yield Session(run, recipe, folder, roles, spared, device, model, reader, progress, watch, proof)
+
+
+def _load_photos(request: Request, progress: Progress) -> ImageFolder:
+    folder = load_source(request.source, data_dir=request.data_dir, progress=progress)
+    for warning in require_trainable(folder):
+        progress.say(warning)
+    return folder
 
 
 def resolve(recipe: Recipe) -> Recipe:
@@ -241,7 +271,8 @@ def _find_run(request: Request) -> Run:
     if not request.resume:
         return new_run(request.out, Path(request.source).name.replace(":", "-") or "run")
     if request.out is None:
-        raise RunError("--resume needs --out with the directory of the unfinished run.")
+        resume, out = option("resume", True), option("out")
+        raise RunError(f"{resume} needs {out} with the directory of the unfinished run.")
     return resumable_run(request.out)
 
 

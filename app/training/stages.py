@@ -1,7 +1,7 @@
 """The stages of a run, and the rule that keeps one of them.
 
-The choice is made on images that are never reported. The later stage has to earn its place: it is kept where its
-loss on those images is lower by more than the standard error of the difference (the one-standard-error rule,
+The choice is made on the selection photos, which are never reported. The later stage has to earn its place: it is
+kept where its loss on them is lower by more than the standard error of the difference (the one-standard-error rule,
 Breiman et al. 1984), otherwise the simpler, earlier one stays.
 """
 
@@ -24,9 +24,9 @@ class Stage:
 
     Attributes:
         name: "head" or "fine-tuned".
-        temperature: what its logits are divided by; fitted on the selection images, 1 without any.
-        select_losses: float [N], cross-entropy in nats of each selection image, after the temperature.
-        select_accuracy: fraction of the selection images it gets right; None without any.
+        temperature: what its logits are divided by; fitted on the selection photos, 1 without any.
+        select_losses: float [N], cross-entropy in nats of each selection photo, after the temperature.
+        select_accuracy: fraction of the selection photos it gets right; None without any.
     """
 
     name: str
@@ -36,12 +36,12 @@ class Stage:
 
     @property
     def select_loss(self) -> float | None:
-        """Mean loss on the selection images."""
+        """Mean loss on the selection photos."""
         return float(self.select_losses.mean()) if len(self.select_losses) else None
 
 
 def judge_stage(name: str, select_logits: np.ndarray, labels: np.ndarray, *, temperature: float | None = None) -> Stage:
-    """The stage of these logits [N, classes] on the selection images; N may be 0.
+    """The stage of these logits [N, classes] on the selection photos; N may be 0.
 
     Its `temperature` is fitted on them unless given: a solved head needs none, while a network trained with
     label smoothing is less sure than it should be.
@@ -56,11 +56,11 @@ def judge_stage(name: str, select_logits: np.ndarray, labels: np.ndarray, *, tem
 def choose_stage(stages: Sequence[Stage]) -> tuple[Stage, str]:
     """The stage to keep, and one sentence that says why. `stages` go from simple to elaborate.
 
-    Without selection images, the simplest is kept.
+    Without selection photos, the simplest is kept.
     """
     best, reason = stages[0], "it is the only stage"
     if len(stages) > 1 and not len(best.select_losses):
-        return best, f"no image is left to decide whether {stages[-1].name} is better"
+        return best, f"without selection photos nothing says whether {stages[-1].name} is better"
     for challenger in stages[1:]:
         gains = best.select_losses - challenger.select_losses
         gain, error = (
@@ -68,7 +68,7 @@ def choose_stage(stages: Sequence[Stage]) -> tuple[Stage, str]:
             float(gains.std(ddof=1) / np.sqrt(len(gains))) if len(gains) > 1 else np.inf,
         )
         verdict = f"loss {best.select_loss:.3f} against {challenger.select_loss:.3f} ± {error:.3f}"
-        counts = f"on the {len(gains)} images that decide"
+        counts = f"on the {len(gains)} selection photos"
         if gain > error:
             best, reason = challenger, f"{challenger.name} is better {counts} ({verdict})"
         else:

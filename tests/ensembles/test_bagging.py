@@ -35,10 +35,11 @@ def test_a_bootstrap_leaves_out_about_a_third():
 
 def test_augmented_views_follow_from_seed_draw_and_photo(photo_folder):
     records = scan_remembered(photo_folder({"ant": 3, "bee": 3}), Silent()).records
-    paths = [record.path for record in records]
+    paths, by_path = [record.path for record in records], {record.path: record for record in records}
 
     def views(order=paths, **options) -> dict:
-        reader = _AugmentedReader(records, Recipe().augment.values, 32, **({"seed": 0, "draw": 0} | options))
+        chosen = {"seed": 0, "draw": 0} | options
+        reader = _AugmentedReader(32, Recipe().augment.values, chosen["seed"], chosen["draw"], by_path)
         return dict(zip(order, reader.read_all(order), strict=True))
 
     first, backwards = views(), views(order=paths[::-1])

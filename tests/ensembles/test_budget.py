@@ -9,7 +9,8 @@ from unittest.mock import patch
 import pytest
 from command_line import run_regraft
 
-from regraft.ensembles.budget import Pilot, choose_kind, parse_budget
+from regraft.ensembles.budget import choose_kind, parse_budget
+from regraft.ensembles.pilot import Pilot
 from regraft.errors import UsageError
 
 
@@ -34,7 +35,7 @@ def test_budgets_are_read_in_hours_minutes_and_seconds(text, seconds):
 def test_what_is_no_time_is_refused(text):
     with pytest.raises(UsageError) as caught:
         parse_budget(text)
-    assert str(caught.value) == f'--budget must be a time such as 90s, 20m or 1h30m; received "{text}".'
+    assert str(caught.value) == f'budget must be a time such as 90s, 20m or 1h30m; received "{text}".'
 
 
 @pytest.mark.parametrize(
@@ -60,8 +61,8 @@ def test_a_budget_too_short_for_an_epoch_says_what_it_would_take():
         choose_kind(PILOT, 8, 30)
     # 1.15 * (5 + 1 + 20 + 10) = 41.4
     assert str(caught.value) == (
-        "--budget is too short for one epoch: after the pilot 30 s are left, and an epoch with export and report takes "
-        "41 s (an epoch alone 10). Give 11 s more, or take --kind heads, which trains no network."
+        "budget is too short for one epoch: after the pilot 30 s are left, and an epoch with export and report takes "
+        '41 s (an epoch alone 10). Give 11 s more, or take kind="heads", which trains no network.'
     )
 
 

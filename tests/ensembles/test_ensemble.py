@@ -258,7 +258,8 @@ def test_snapshots_fit_the_epochs():
 
 DIES_IN_THE_THIRD_CYCLE = """
 import os, signal
-from regraft.cli import main as cli, finetune
+from regraft.cli import main as cli
+from regraft.training import finetune
 
 class Dying(finetune._Bookkeeping):
     def on_train_batch_end(self, batch, logs=None):

@@ -133,7 +133,7 @@ def test_a_soup_of_different_architectures_is_refused(mixed_photos: Path, tmp_pa
     assert message.startswith("A soup needs members of one architecture; one has ")
     assert message.endswith(" Use --kind independent, which combines answers.")
     assert refusal(*runs, "--combine", "greedy", "--out", tmp_path / "greedy").startswith(
-        "--combine greedy needs images to choose on, and these runs have none in common"
+        "--combine greedy needs selection photos, and these runs have none in common"
     )
     mixed = run_regraft("ensemble", *runs, "--out", tmp_path / "mixed", "--json")
     assert mixed.code == 0, mixed.stderr

@@ -9,6 +9,7 @@ import pytest
 
 from regraft.models.backbones import (
     BACKBONES,
+    Backbone,
     build_backbone,
     check_backbone,
     default_weights,
@@ -31,13 +32,13 @@ def test_the_table_has_every_constructor_of_keras_applications_once():
     published = {
         name for name, found in inspect.getmembers(keras.applications, inspect.isfunction) if name[0].isupper()
     }
-    listed = [row.constructor for row in BACKBONES.values() if row.constructor]
+    listed = [row.make for row in BACKBONES.values() if row.is_published]
     assert sorted(listed) == sorted(published)
 
 
-@pytest.mark.parametrize("name", [name for name, row in BACKBONES.items() if row.constructor])
+@pytest.mark.parametrize("name", [name for name, row in BACKBONES.items() if row.is_published])
 def test_alpha_is_where_the_constructor_takes_it(name):
-    parameters = inspect.signature(getattr(keras.applications, BACKBONES[name].constructor)).parameters
+    parameters = inspect.signature(getattr(keras.applications, BACKBONES[name].make)).parameters
     assert BACKBONES[name].takes_alpha == ("alpha" in parameters)
 
 
@@ -52,13 +53,11 @@ def test_every_backbone_builds_at_its_smallest_image_size(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name, row in BACKBONES.items() if row.constructor])
+@pytest.mark.parametrize("name", [name for name, row in BACKBONES.items() if row.is_published])
 def test_keras_itself_refuses_a_smaller_image(name):
     size = BACKBONES[name].min_image_size - 1
     with pytest.raises(ValueError, match=r"size|shape"):
-        getattr(keras.applications, BACKBONES[name].constructor)(
-            include_top=False, weights=None, input_shape=(size, size, 3)
-        )
+        getattr(keras.applications, BACKBONES[name].make)(include_top=False, weights=None, input_shape=(size, size, 3))
 
 
 def test_a_published_backbone_gets_its_size_and_width():
@@ -125,5 +124,17 @@ def test_weights_that_do_not_exist_are_refused(tmp_path: Path):
     assert message_of(WeightsError, find_weights, "vgg16", missing) == expected
     assert 'received "shipped"' in message_of(WeightsError, find_weights, "vgg16", "shipped")
     assert message_of(WeightsError, find_weights, "tiny", "imagenet") == (
-        "tiny has no ImageNet weights; leave --weights out for the ones it ships with."
+        "tiny has no ImageNet weights; leave weights out for the ones it ships with."
     )
+
+
+def test_a_network_without_pretrained_weights_begins_with_fresh_ones(monkeypatch: pytest.MonkeyPatch):
+    row = Backbone("tiny:build_tiny", "tf", min_image_size=16, pretrained=None)
+    monkeypatch.setitem(BACKBONES, "fresh", row)
+    assert default_weights("fresh") == "none"
+    assert find_weights("fresh", "none") is None
+    assert build_backbone("fresh", image_size=16).output_shape == (None, 2, 2, WIDTHS[-1])
+    assert message_of(WeightsError, find_weights, "fresh", "imagenet") == (
+        "fresh has no ImageNet weights; leave weights out to begin with fresh ones."
+    )
+    assert 'received "shipped"' in message_of(WeightsError, find_weights, "fresh", "shipped")

@@ -11,7 +11,7 @@ from regraft.models.backbones import BACKBONES
 from regraft.models.preprocessing import ReverseChannels, preprocess
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (2, 4, 5, 3)).astype(np.float32)
-PUBLISHED = [name for name, row in BACKBONES.items() if row.constructor]
+PUBLISHED = [name for name, row in BACKBONES.items() if row.is_published]
 
 
 def preprocessed(kind: str) -> np.ndarray:
@@ -30,7 +30,7 @@ def test_included_changes_nothing():
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_every_backbone_is_shown_what_its_own_module_says(name):
-    module = sys.modules[getattr(keras.applications, BACKBONES[name].constructor).__module__]
+    module = sys.modules[getattr(keras.applications, BACKBONES[name].make).__module__]
     expected = module.preprocess_input(IMAGES.copy())
     np.testing.assert_allclose(preprocessed(BACKBONES[name].preprocessing), expected, atol=2e-5)
 

@@ -125,7 +125,7 @@ def test_imagenet_without_a_network_says_which_file_to_put_where(monkeypatch, tm
         "The ImageNet weights of mobilenet_v2 could not be downloaded from "
         "https://host.example/nets/mobilenet_v2_weights_no_top.h5. "
         f"Put mobilenet_v2_weights_no_top.h5 into {tmp_path / 'models'}, "
-        "or name a file with --weights PATH, or use --backbone tiny."
+        'or name a file with weights="PATH", or use backbone="tiny".'
     )
 
 

@@ -49,7 +49,7 @@ def test_any_printable_class_name_comes_back(tmp_path: Path):
 
 def test_a_finished_run_opens_with_its_numbers(tmp_path: Path):
     finished(tmp_path / "run")
-    assert open_run(tmp_path / "run").metrics == {"accuracy": 1.0}
+    assert open_run(tmp_path / "run").metrics.as_dict() == {"accuracy": 1.0}
 
 
 def test_without_out_a_run_goes_under_saved_models_by_name_and_time(tmp_path: Path, monkeypatch):

@@ -20,6 +20,7 @@ from regraft.models.classifier import HEAD, backbone_of, build_classifier, set_t
 from regraft.progress import Silent
 from regraft.recipes.recipe import Recipe, load_recipe
 from regraft.runs.history import HISTORY_COLUMNS, read_history
+from regraft.runs.run import Run
 from regraft.training.finetune import fine_tune, make_optimizer, schedule_of
 from regraft.training.pipeline import TrainingImages
 
@@ -58,8 +59,7 @@ def train(
         images,
         recipe or recipe_with(),
         device=options.pop("device", None) or open_device("cpu"),
-        checkpoints=folder / "checkpoints",
-        history_file=folder / "history.csv",
+        run=Run(folder),
         **options,
     )
 
@@ -284,8 +284,8 @@ class Recorder(Silent):
 def test_progress_counts_every_image_once_an_epoch(images, tmp_path: Path):
     progress = Recorder()
     recipe = recipe_with(finetune__epochs=2)
-    train(small_classifier(), images, tmp_path, recipe, progress=progress, phase="pretrain")
-    assert progress.given == ("pretrain", 2 * COUNT, "images")
+    train(small_classifier(), images, tmp_path, recipe, progress=progress)
+    assert progress.given == ("fine-tune", 2 * COUNT, "images")
     assert progress.done == 2 * COUNT
     assert progress.notes[0].startswith("epoch 1/2  loss ")
     assert progress.notes[-1].startswith("epoch 2/2  loss ")

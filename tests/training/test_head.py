@@ -10,6 +10,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 import regraft.training.head
 from regraft.models.optimizer_table import OPTIMIZERS
 from regraft.training.head import _Problem, choose_l2, solve_head
+from regraft.training.solver import Solver
 
 CLASSES = 3
 
@@ -75,7 +76,7 @@ def test_the_head_is_float32_and_says_how_it_was_solved():
 
 
 def test_max_iterations_is_the_most_it_takes():
-    assert solve_head(*problem(), class_count=CLASSES, l2=1e-3, max_iterations=2).iterations <= 2
+    assert solve_head(*problem(), class_count=CLASSES, l2=1e-3, solver=Solver(max_iterations=2)).iterations <= 2
 
 
 def test_one_image_a_class_is_told_apart():
@@ -227,34 +228,29 @@ def test_the_hessian_vector_product_is_that_of_the_dense_hessian():
 
 def test_newton_and_lbfgs_find_the_same_minimum():
     features, labels = drawn_problem()
-    heads = [solve_head(features, labels, class_count=3, l2=0.05, solver=name) for name in ("lbfgs", "newton-cg")]
+    heads = [
+        solve_head(features, labels, class_count=3, l2=0.05, solver=Solver(name)) for name in ("lbfgs", "newton-cg")
+    ]
     np.testing.assert_allclose(heads[0].kernel, heads[1].kernel, atol=2e-4)
     assert heads[0].objective == pytest.approx(heads[1].objective, abs=1e-8)
     assert max(head.gradient for head in heads) < 2e-5
     assert heads[1].iterations < 12
 
 
-@pytest.mark.parametrize("solver", OPTIMIZERS)
-def test_first_order_methods_come_near_the_minimum_and_repeat(solver):
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_first_order_methods_come_near_the_minimum_and_repeat(name):
     features, labels = drawn_problem()
     best = solve_head(features, labels, class_count=3, l2=0.05)
-    options = {
-        "class_count": 3,
-        "l2": 0.05,
-        "solver": solver,
-        "epochs": 60,
-        "batch_size": 16,
-        "learning_rate": None,
-        "seed": 4,
-    }
-    head = solve_head(features, labels, **options)
+    solver = Solver(name, epochs=60, batch_size=16, seed=4)
+    head = solve_head(features, labels, class_count=3, l2=0.05, solver=solver)
     start = np.log(3)
     assert best.objective <= head.objective < best.objective + 0.6 * (start - best.objective)
     assert head.iterations == 60 * 4
-    np.testing.assert_array_equal(head.kernel, solve_head(features, labels, **options).kernel)
+    again = solve_head(features, labels, class_count=3, l2=0.05, solver=solver)
+    np.testing.assert_array_equal(head.kernel, again.kernel)
 
 
 def test_a_batch_larger_than_the_folder_is_all_of_it():
     features, labels = drawn_problem(count=9)
-    head = solve_head(features, labels, class_count=3, l2=0.1, solver="adam", epochs=5, batch_size=64)
+    head = solve_head(features, labels, class_count=3, l2=0.1, solver=Solver("adam", epochs=5, batch_size=64))
     assert head.iterations == 5

@@ -38,10 +38,7 @@ def recipe(seed: int, **edits: object) -> Recipe:
 
 
 def requests(photos: Path, folder: Path, *seeds: int) -> list[Request]:
-    return [
-        Request(str(photos), recipe(seed), out=folder / f"run-{seed}", leaves="model", holds_select=True)
-        for seed in seeds
-    ]
+    return [Request(str(photos), recipe(seed)).single(recipe(seed), folder / f"run-{seed}") for seed in seeds]
 
 
 def weights(run) -> list[np.ndarray]:
@@ -80,8 +77,8 @@ def test_a_request_survives_the_way_to_another_process(mixed_photos, tmp_path):
 @pytest.mark.parametrize(
     ("jobs", "engine", "message"),
     [
-        (0, "local", "--jobs must be at least 1; received 0."),
-        (1, "dask", '--engine must be local or ray; received "dask".'),
+        (0, "local", "jobs must be at least 1; received 0."),
+        (1, "dask", 'engine must be local or ray; received "dask".'),
     ],
 )
 def test_engines_that_do_not_exist_are_refused(jobs, engine, message):
@@ -94,7 +91,7 @@ def test_ray_that_is_not_installed_is_named():
     with (
         patch.dict(sys.modules, ray=None),
         pytest.raises(
-            UsageError, match=r'^--engine ray needs Ray, which is not installed: pip install "regraft\[ray\]".$'
+            UsageError, match=r'^engine="ray" needs Ray, which is not installed: pip install "regraft\[ray\]".$'
         ),
     ):
         check_engine(1, "ray")
@@ -144,7 +141,7 @@ def test_a_killed_worker_costs_its_run_an_epoch_and_nothing_else(one_by_one, mix
 
 @pytest.mark.slow
 def test_what_goes_wrong_in_a_worker_is_said_in_one_line(mixed_photos, tmp_path):
-    bad = Request(str(tmp_path / "nowhere"), recipe(3), out=tmp_path / "run-3", leaves="model", holds_select=True)
+    (bad,) = requests(tmp_path / "nowhere", tmp_path, 3)
     expected = f"run-3: No such folder: {tmp_path}/nowhere."
     with pytest.raises(RunError) as caught:
         train_runs([bad, *requests(mixed_photos, tmp_path, 4)], Silent(), jobs=2)

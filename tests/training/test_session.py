@@ -129,10 +129,10 @@ def test_resuming_refuses_a_finished_run_a_missing_one_and_none(trained: Trained
     finished = f"{trained.folder} is finished; there is nothing to resume."
     assert refusal(replace(resume, out=trained.folder)) == finished
     assert refusal(resume) == f"There is no run directory {request_for.out}."
-    with pytest.raises(RunError, match="--resume needs --out with the directory of the unfinished run"):
+    with pytest.raises(RunError, match="resume=True needs out with the directory of the unfinished run"):
         interrupt(replace(resume, out=None))
 
 
 def test_an_unknown_device_is_found_before_the_photos_are_read(request_for: Request):
-    with pytest.raises(UsageError, match="--device must be"):
+    with pytest.raises(UsageError, match="device must be"):
         interrupt(replace(request_for, source="nowhere", device="cuda"))

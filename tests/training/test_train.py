@@ -16,10 +16,12 @@ from command_line import run_regraft
 from drawn_photos import PhotoFolder, draw_photo
 from trained_runs import FAST, TRAINING, TrainedRun
 
-import regraft.training.train
+import regraft.training.network
+from regraft.recipes.recipe import load_recipe
 from regraft.runs.roster import read_roster
 from regraft.runs.run import Run
-from regraft.training.session import Session
+from regraft.training.session import Request, Session
+from regraft.training.train import train_photos
 
 ROOT = Path(__file__).parents[2]
 
@@ -82,7 +84,7 @@ def test_metrics_say_which_stage_how_good_within_what_and_how_long(trained: Trai
     assert metrics["run"] == str(trained.folder)
     assert [row["stage"] for row in metrics["stages"]] == ["head", "fine-tuned"]
     assert metrics["stage"] == "fine-tuned"
-    assert metrics["stage_reason"].startswith("fine-tuned is better on the 9 images that decide (loss ")
+    assert metrics["stage_reason"].startswith("fine-tuned is better on the 9 selection photos (loss ")
     assert 0 <= metrics["accuracy_low"] < metrics["accuracy"] < metrics["accuracy_high"] <= 1
     correct = np.trace(np.array(metrics["confusion"]))
     assert (metrics["images"], metrics["accuracy"]) == (12, correct / 12)
@@ -160,7 +162,8 @@ def test_the_same_seed_gives_the_same_weights_bit_for_bit(
 
 DIES_IN_THE_SECOND_EPOCH = """
 import os, signal
-from regraft.cli import main as cli, finetune
+from regraft.cli import main as cli
+from regraft.training import finetune
 
 class Dying(finetune._Bookkeeping):
     def on_train_batch_end(self, batch, logs=None):
@@ -205,10 +208,10 @@ def raise_full_disk(*_: object, **__: object) -> None:
 @pytest.mark.parametrize(
     "step",
     [
-        "regraft.training.train.write_roster",
+        "regraft.training.resumable.write_roster",
         "keras.Model.save",
         "regraft.evidence.report.judgement.write_report",
-        "regraft.training.train.write_json",
+        "regraft.training.finish.write_json",
     ],
 )
 def test_a_full_disk_leaves_a_run_that_does_not_load_and_can_be_resumed(
@@ -233,14 +236,14 @@ def test_a_photo_that_vanishes_during_training_ends_in_one_line_and_can_be_put_b
 ):
     photos, run = photo_folder({"ant": 4, "bee": 4}), tmp_path / "run"
     options = [*FAST, "--epochs", 1, "--set", "data.val_fraction=0.1"]
-    fine_tune = regraft.training.train._fine_tune
+    train_network = regraft.training.network.train_network
 
     def lose_a_photo_first(session: Session) -> None:
         session.roles.fit[0].path.rename(tmp_path / "lost.jpg")
-        fine_tune(session)
+        train_network(session)
 
     with monkeypatch.context() as losing:
-        losing.setattr("regraft.training.train._fine_tune", lose_a_photo_first)
+        losing.setattr("regraft.training.network.train_network", lose_a_photo_first)
         answer = run_regraft("train", photos, *options, "--out", run)
     assert (answer.code, answer.stdout) == (2, "")
     assert answer.stderr.startswith("regraft: A photo changed or vanished during training (")
@@ -269,10 +272,45 @@ def test_the_quick_recipe_chooses_nothing_and_trains_on_every_photo_it_does_not_
     assert answer.code == 0
     assert answer.stderr == ""
     metrics = Run(tmp_path / "run").metrics
-    assert (metrics["stage"], metrics["stage_reason"]) == ("head", "it is the only stage")
+    assert (metrics.stage, metrics.stage_reason) == ("head", "it is the only stage")
     assert [row.role for row in read_roster(tmp_path / "run/images.csv")] == ["fit"] * 8 + ["report"] * 2
     assert "accuracy    " in answer.stdout
     assert f"regraft predict {tmp_path}" in answer.stdout.replace("\n", "")
+
+
+@pytest.mark.parametrize(
+    ("purpose", "select", "left"),
+    [
+        ("full", 0, {"model.keras", "calibration.npz", "predictions.csv", "confusion_matrix.csv", "report.html"}),
+        ("member", 2, {"model.keras", "calibration.npz", "stages.npz"}),
+        ("single", 2, {"model.keras", "calibration.npz", "stages.npz"}),
+        ("trial", 0, {"stages.npz"}),
+    ],
+)
+def test_a_run_leaves_what_its_purpose_needs(
+    photo_folder: PhotoFolder, tmp_path: Path, without_export, purpose: str, select: int, left: set[str]
+):
+    recipe = load_recipe("quick", {"model.backbone": "tiny", "head.l2": [0.1], "data.select_fraction": 0.2})
+    full = Request(str(photo_folder({"ant": 6, "bee": 6})), recipe, out=tmp_path / "run")
+    request = full if purpose == "full" else getattr(full, purpose)(recipe, tmp_path / "run")
+    run = train_photos(request)
+    always = {"recipe.toml", "environment.json", "labels.txt", "images.csv", "metrics.json"}
+    assert {path.name for path in run.folder.iterdir()} - {"confusion_matrix.png"} == always | left
+    assert [row.role for row in read_roster(run.roster_file)].count("select") == select
+    assert (run.metrics.stage, run.metrics.learned_from_select) == ("head", False)
+    assert (run.metrics.export is None) == (purpose != "full")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("purpose", "kept"), [("member", "fine-tuned"), ("single", "head")])
+def test_a_member_keeps_its_last_stage_and_a_single_model_its_better_one(
+    photo_folder: PhotoFolder, tmp_path: Path, purpose: str, kept: str
+):
+    edits = {"model.backbone": "tiny", "head.l2": [0.1], "finetune.epochs": 1, "optimizer.learning_rate": 0.1}
+    recipe = load_recipe("balanced", edits | {"finetune.batch_size": 4, "data.select_fraction": 0.3})
+    full = Request(str(photo_folder({"ant": 12, "bee": 12})), recipe)
+    run = train_photos(getattr(full, purpose)(recipe, tmp_path / "run"))
+    assert (run.metrics.stage, run.metrics.learned_from_select) == (kept, False)
 
 
 @pytest.mark.slow

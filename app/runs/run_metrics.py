@@ -1,0 +1,113 @@
+"""metrics.json: the headline numbers of a finished run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+
+@dataclass(frozen=True)
+class StageFigures:
+    """One stage of a training.
+
+    Attributes:
+        stage: "head", "fine-tuned", "pretrained" or "ensemble".
+        select_loss: nats on the selection photos; None without any.
+        select_accuracy: fraction of the selection photos; None without any.
+        temperature: what its logits are divided by.
+        report_accuracy: fraction of the reported photos.
+        seconds: what it took.
+        solver, l2, l2_losses, iterations, objective, solve_seconds: of a solved head; None, empty or NaN of others.
+    """
+
+    stage: str = ""
+    select_loss: float | None = None
+    select_accuracy: float | None = None
+    temperature: float = 1.0
+    report_accuracy: float = math.nan
+    seconds: float = math.nan
+    solver: str | None = None
+    l2: float | None = None
+    l2_losses: Mapping[str, float] = field(default_factory=dict)
+    iterations: int | None = None
+    objective: float = math.nan
+    solve_seconds: float = math.nan
+
+
+@dataclass(frozen=True)
+class RunMetrics:
+    """What metrics.json says. A number that the file lacks is NaN, a text empty, a sequence empty, else it is None.
+
+    Fractions are in [0, 1]; the low and high ends are those of 95 % intervals.
+
+    Attributes:
+        run: the run directory, as it was named.
+        stage: the stage that was kept.
+        stage_reason: why.
+        images: how many photos were reported on; 0 where the file does not say.
+        accuracy, accuracy_low, accuracy_high: on the reported photos.
+        top_k_accuracy, k: None for two classes or fewer.
+        log_loss: nats.
+        balanced_accuracy, macro_f1, calibration_error: see `regraft.evidence.metrics.Metrics`.
+        per_class: precision, recall, its interval and F1 of each class, in label order.
+        confusion: counts; rows are the truth, columns the answers.
+        reported_on: the split that was reported on, such as "val".
+        seconds: of the whole training.
+        seconds_by_phase: in the order of the phases.
+        learned_from_select: whether the kept weights have learned from selection photos.
+        notes: sentences that a reader should know.
+        set_aside: path and reason of each file that was found and not used.
+        stages: the candidates, from simple to elaborate.
+        export: where the export is and what its proof found; None where nothing was exported.
+        backbone: the weights file of a pretraining; None of other runs.
+        ensemble: kind, members and verdict of an ensemble; None of other runs.
+        values: the whole object, with what this version does not know of.
+    """
+
+    run: str = ""
+    stage: str = ""
+    stage_reason: str = ""
+    images: int = 0
+    accuracy: float = math.nan
+    accuracy_low: float = math.nan
+    accuracy_high: float = math.nan
+    top_k_accuracy: float | None = None
+    k: int | None = None
+    log_loss: float = math.nan
+    balanced_accuracy: float = math.nan
+    macro_f1: float = math.nan
+    calibration_error: float = math.nan
+    per_class: Sequence[Mapping[str, Any]] = ()
+    confusion: Sequence[Sequence[int]] = ()
+    reported_on: str = ""
+    seconds: float = math.nan
+    seconds_by_phase: Mapping[str, float] = field(default_factory=dict)
+    learned_from_select: bool = False
+    notes: Sequence[str] = ()
+    set_aside: Sequence[Mapping[str, str]] = ()
+    stages: Sequence[StageFigures] = ()
+    export: Mapping[str, Any] | None = None
+    backbone: str | None = None
+    ensemble: Mapping[str, Any] | None = None
+    values: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> RunMetrics:
+        """The metrics in the JSON object of this or an older version."""
+        # Before there was this key, the head that was kept had always learned from them.
+        known: dict[str, Any] = {"learned_from_select": values.get("stage") == "head"}
+        known |= _known(cls, values)
+        known["stages"] = tuple(StageFigures(**_known(StageFigures, row)) for row in values.get("stages", ()))
+        known["values"] = values
+        return cls(**known)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON object as it stands in the file."""
+        return dict(self.values)
+
+
+def _known(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    names = {each.name for each in fields(kind)}
+    return {key: value for key, value in values.items() if key in names}

@@ -1,0 +1,199 @@
+"""The end of a training: the better stage is kept, saved, exported, proven and reported; metrics.json comes last.
+
+A full run ends with `finish`. A member of an ensemble leaves its model alone (`finish_member`), a trial of a comparison
+only what it answered (`finish_trial`).
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from regraft.data.sources import labels_of, tensorflow_path
+from regraft.evidence.conformal import write_calibration
+from regraft.evidence.metrics import Metrics, measure
+from regraft.evidence.report import ReportData, ReportSection, StageRow, write_judgement
+from regraft.exports.proof import Proof
+from regraft.exports.saved_model import Expected, export_proven, tolerance_for
+from regraft.machine.files import atomic_file, write_json
+from regraft.models.combine_members import cool
+from regraft.runs.history import read_history
+from regraft.runs.run import Run
+from regraft.training.judge import Candidate
+from regraft.training.session import Session
+from regraft.training.stages import choose_stage
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The candidate that is kept of several, why, and how good it is on the reported images."""
+
+    candidates: Sequence[Candidate]
+    kept: Candidate
+    why: str
+    metrics: Metrics
+
+
+def finish(
+    session: Session, candidates: Sequence[Candidate], *, sections: Sequence[ReportSection] = (), **more: Any
+) -> Run:
+    """The finished run, which holds everything: the model of the better stage, its export, report and numbers.
+
+    Args:
+        session: that of the training.
+        candidates: the stages, from simple to elaborate.
+        sections: what the report has to say besides.
+        more: goes into `metrics.json`.
+
+    Raises:
+        ExportError: the export does not answer as the model does.
+    """
+    choice = _choose(session, candidates)
+    _save(session, choice.kept.probabilities)
+    with session.watch.phase("export"):
+        export = _export(session, choice.kept.probabilities)
+    with session.watch.phase("report"):
+        write_judgement(session.run.folder, _report_data(session, choice, sections))
+    return _write_metrics(session, choice, export=export, **more)
+
+
+def finish_member(session: Session, candidates: Sequence[Candidate]) -> Run:
+    """The finished run of a member: the model of the better stage, its numbers, and what each stage answered."""
+    choice = _choose(session, candidates)
+    _save(session, choice.kept.probabilities)
+    _write_stages(session, choice)
+    return _write_metrics(session, choice)
+
+
+def finish_trial(session: Session, candidates: Sequence[Candidate]) -> Run:
+    """The finished run of a comparison: its numbers, and what each stage answered."""
+    choice = _choose(session, candidates)
+    _write_stages(session, choice)
+    return _write_metrics(session, choice)
+
+
+def _choose(session: Session, candidates: Sequence[Candidate]) -> Choice:
+    """The better candidate, whose weights and temperature the session's model then has."""
+    stage, why = choose_stage([candidate.stage for candidate in candidates])
+    kept = next(candidate for candidate in candidates if candidate.stage is stage)
+    session.model.set_weights(kept.weights)
+    cool(session.model, stage.temperature)
+    truth = labels_of(session.roles.report)
+    return Choice(candidates, kept, why, measure(truth, kept.probabilities, session.folder.class_names))
+
+
+def _write_metrics(session: Session, choice: Choice, **more: Any) -> Run:
+    """Writes metrics.json, with which the run is finished, and removes what resuming it would have needed."""
+    stage = choice.kept.stage
+    values = {
+        "run": str(session.run.folder),
+        "stage": stage.name,
+        "stage_reason": choice.why,
+        **choice.metrics.as_dict(),
+        "reported_on": session.roles.report_name,
+        "seconds": session.watch.total,
+        "seconds_by_phase": session.watch.seconds,
+        "learned_from_select": stage.name == "head" and bool(session.spared),
+        "notes": _notes(session, choice),
+        "set_aside": [{"path": str(file.path), "reason": file.reason} for file in session.folder.unreadable],
+        "stages": [_stage_row(candidate, session) for candidate in choice.candidates],
+        **more,
+    }
+    write_json(session.run.metrics_file, values)
+    shutil.rmtree(session.run.checkpoints, ignore_errors=True)
+    return session.run
+
+
+def _save(session: Session, probabilities: np.ndarray) -> None:
+    """Saves the model, and how it answers photos it knows nothing of, for `--unknown-at`."""
+    with session.watch.phase("save"):
+        with atomic_file(session.run.model_file) as temporary:
+            session.model.save(temporary)
+        write_calibration(session.run.calibration_file, probabilities, labels_of(session.roles.report))
+
+
+def _write_stages(session: Session, choice: Choice) -> None:
+    """What each stage answered for the reported images, for comparisons image by image."""
+    with atomic_file(session.run.stages_file) as temporary:
+        np.savez(
+            temporary,
+            fingerprints=np.array([record.fingerprint for record in session.roles.report]),
+            truth=labels_of(session.roles.report),
+            names=np.array([candidate.stage.name for candidate in choice.candidates]),
+            probabilities=np.stack([candidate.probabilities for candidate in choice.candidates]),
+            kept=np.array([candidate is choice.kept for candidate in choice.candidates]).argmax(),
+        )
+
+
+def _notes(session: Session, choice: Choice) -> list[str]:
+    """Which images are behind which number."""
+    notes = list(session.roles.notes)
+    if choice.kept.stage.name == "head" and session.spared:
+        notes.append(f"The head that is kept was then solved anew, on those {len(session.spared):,} images as well.")
+    return notes
+
+
+def _export(session: Session, probabilities: np.ndarray) -> dict[str, Any]:
+    paths = [tensorflow_path(record) for record in session.roles.report]
+    with session.proof or Proof() as proof:
+        export = export_proven(
+            session.model,
+            session.folder.class_names,
+            session.run.export_folder,
+            image_size=session.reader.image_size,
+            crop_fraction=session.recipe.data.crop_fraction,
+            expected=Expected(paths, probabilities, tolerance_for(session.model, session.device)),
+            proof=proof,
+        )
+    return {"folder": str(export.folder), **export.proof}
+
+
+def _stage_row(candidate: Candidate, session: Session) -> dict[str, Any]:
+    labels = labels_of(session.roles.report)
+    return {
+        "stage": candidate.stage.name,
+        "select_loss": candidate.stage.select_loss,
+        "select_accuracy": candidate.stage.select_accuracy,
+        "temperature": candidate.stage.temperature,
+        "report_accuracy": float((candidate.report_logits.argmax(axis=1) == labels).mean()),
+        "seconds": candidate.seconds,
+        **candidate.facts,
+    }
+
+
+def _report_data(session: Session, choice: Choice, sections: Sequence[ReportSection]) -> ReportData:
+    return ReportData(
+        title=session.run.folder.name,
+        metrics=choice.metrics,
+        probabilities=choice.kept.probabilities,
+        truth=labels_of(session.roles.report),
+        records=session.roles.report,
+        class_names=session.folder.class_names,
+        root=session.folder.root,
+        stages=[_report_row(candidate, candidate is choice.kept, session) for candidate in choice.candidates],
+        kept_because=f"{choice.why[0].upper()}{choice.why[1:]}.",
+        history=read_history(session.run.history_file),
+        seconds_by_phase=session.watch.seconds,
+        notes=_notes(session, choice),
+        set_aside=session.folder.unreadable,
+        recipe_toml=session.recipe.to_toml(),
+        environment=session.run.environment,
+        run=session.run.folder,
+        sections=sections,
+    )
+
+
+def _report_row(candidate: Candidate, is_kept: bool, session: Session) -> StageRow:
+    stage = candidate.stage
+    row: StageRow = {"stage": stage.name, "kept": is_kept, "seconds": candidate.seconds}
+    if stage.select_loss is not None and stage.select_accuracy is not None:
+        row |= {
+            "chosen_on": f"{len(session.roles.select)} selection photos",
+            "loss": stage.select_loss,
+            "accuracy": stage.select_accuracy,
+        }
+    return row

@@ -1,0 +1,32 @@
+"""The table of kinds: every function that a row names exists and takes what its callers give."""
+
+import inspect
+
+import pytest
+
+from regraft.ensembles.kinds import KINDS, function_of, names
+
+GIVEN = {
+    "make": ("plan", "session"),
+    "of_runs": ("plan", "session", "runs"),
+    "within": ("plan", "session", "deadline"),
+    "check": ("plan",),
+}
+
+
+@pytest.mark.parametrize("which", GIVEN)
+def test_every_function_of_the_table_takes_what_it_is_given(which: str):
+    assert names(which)
+    for kind in names(which):
+        assert tuple(inspect.signature(function_of(kind, which)).parameters) == GIVEN[which]
+
+
+def test_what_can_be_asked_for_trained_made_of_runs_or_chosen_by_a_budget():
+    assert names("make") == ("independent", "snapshot", "heads", "ema", "swa", "soup")
+    assert names("of_runs") == ("independent", "snapshot", "soup")
+    assert names("within") == ("independent", "snapshot", "heads", "single")
+
+
+def test_numbers_of_members_are_those_of_the_documentation():
+    counts = {name: KINDS[name].members for name in names("make")}
+    assert counts == {"independent": 5, "snapshot": 4, "heads": 10, "ema": 1, "swa": 4, "soup": 5}
