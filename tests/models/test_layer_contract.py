@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -78,21 +79,21 @@ def test_the_mean_of_training_is_inference(name):
 
 @pytest.mark.parametrize("name", NOISY)
 def test_one_seed_gives_the_same_draws_another_others_and_each_step_its_own(name):
+    # Two masks of the smallest layer, 18 weights dropped at a rate of 0.4, agree with a chance of 0.52 ** 18 = 8e-6 and
+    # two pairs of sequences of `LARGE` with one of 2e-5; so any two of these eight draws that agree show a mistake.
     case = CASES[name]
-    x = example_of(case, 64)
+    case = replace(case, shape=case.large or case.shape)
+    x = example_of(case, 2 if case.large else 64)
     layer, again = built(case), built(case)
-    first = first_draw(layer, x)
-    np.testing.assert_array_equal(first, first_draw(again, x))
-    later = [first_draw(layer, x).tobytes() for _ in range(5)]
-    assert len({first.tobytes(), *later}) > 2
+    draws = [first_draw(layer, x).tobytes() for _ in range(4)]
+    assert draws == [first_draw(again, x).tobytes() for _ in range(4)]
     config = layer.get_config()
-    others = []
-    for seed in range(2, 7):
+    for seed in range(2, 6):
         other = type(layer).from_config(config | {"seed": seed})
         other(x[:1])
         other.set_weights(layer.get_weights())
-        others.append(first_draw(other, x).tobytes())
-    assert {first.tobytes()} != set(others)
+        draws.append(first_draw(other, x).tobytes())
+    assert len(set(draws)) == len(draws) == 8
 
 
 @pytest.mark.parametrize("dtype", ["mixed_float16", "mixed_bfloat16"])
