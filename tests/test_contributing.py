@@ -1,4 +1,4 @@
-"""What CONTRIBUTING says of adding things is done to a copy of the package that trains and predicts."""
+"""What CONTRIBUTING says of adding something is done to a copy of the package, in which it then works."""
 
 import csv
 import json
@@ -8,67 +8,86 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 from drawn_photos import PhotoFolder, draw_photo
+from trained_runs import TrainedRun
 
 ROOT = Path(__file__).parents[1]
-BLOCKS = re.findall(r"^```python\n# (.+?)\n(.*?)^```", (ROOT / "CONTRIBUTING.md").read_text("utf-8"), re.M | re.S)
+BLOCKS = dict(re.findall(r"^```python\n# (.+?)\n(.*?)^```", (ROOT / "CONTRIBUTING.md").read_text("utf-8"), re.M | re.S))
+"""The blocks of code that begin with the name of a file, or with "a row of" a table."""
+
 TABLES = {
-    "BACKBONES": "models/backbones.py",
-    "REGULARIZERS": "models/regularizers.py",
     "AUGMENTATIONS": "augment/table.py",
-    "INPUT_KINDS": "prediction/sources/table.py",
-    "TABLE_FORMATS": "prediction/tables/table.py",
-    "REPORTED_METRICS": "evidence/metric_table.py",
+    "BACKBONES": "models/backbones.py",
+    "FORMATS": "app/exports/table.py",
+    "INPUT_KINDS": "app/prediction/sources/table.py",
+    "REGULARIZERS": "models/regularizers.py",
+    "REPORTED_METRICS": "app/evidence/metric_table.py",
+    "TABLE_FORMATS": "app/prediction/tables/table.py",
 }
+"""Where each table is that gets a row."""
+
+Copy = Callable[..., Path]
 
 
 @pytest.fixture
-def package(tmp_path: Path) -> Path:
-    """A folder with a copy of the package, to which the files and rows of CONTRIBUTING are added, and nothing else."""
-    root = tmp_path / "site" / "regraft"
-    ignore = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(ROOT / "app", root, ignore=ignore)
-    for name in ("models", "augment"):
-        shutil.copytree(ROOT / name, root / name, ignore=ignore)
-    for title, code in BLOCKS:
-        table = TABLES.get(title.removeprefix("a row of "))
-        if table is None:
-            (root / title.removeprefix("app/")).write_text(code, "utf-8")
-            continue
-        text = (root / table).read_text("utf-8")
-        end = text.index('\n}\n"""Every ') + 1
-        (root / table).write_text(text[:end] + code + text[end:], "utf-8")
-    return root.parent
+def copy_with(tmp_path: Path) -> Copy:
+    """A function that copies the package, adds these blocks of CONTRIBUTING and nothing else, and gives its folder."""
+
+    def make(*titles: str) -> Path:
+        root = tmp_path / "site" / "regraft"
+        ignore = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / "app", root, ignore=ignore)
+        for name in ("models", "augment"):
+            shutil.copytree(ROOT / name, root / name, ignore=ignore)
+        for title in titles:
+            table = title.removeprefix("a row of ")
+            if table == title:
+                installed(root, title).write_text(BLOCKS[title], "utf-8")
+            else:
+                add_row(installed(root, TABLES[table]), table, BLOCKS[title])
+        return root.parent
+
+    return make
+
+
+def installed(root: Path, path: str) -> Path:
+    """Where a file of the checkout is in the installed package `root`."""
+    return root / path.removeprefix("app/")
+
+
+def add_row(file: Path, table: str, row: str) -> None:
+    """Adds `row` at the end of `table`, a dict, list or tuple in `file`."""
+    text = file.read_text("utf-8")
+    start = re.search(rf"^{table}\b.*= [{{\[(]\n", text, re.M)
+    assert start, f"{file} has no table {table}"
+    end = start.end() + len(re.split(r"^[}\])]$", text[start.end() :], maxsplit=1, flags=re.M)[0])
+    file.write_text(text[:end] + row + text[end:], "utf-8")
 
 
 def run(package: Path, *words: object) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"PYTHONPATH": str(package)}
-    command = [sys.executable, "-m", "regraft", *map(str, words)]
+    command = [sys.executable, "-P", "-m", "regraft", *map(str, words)]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
-def test_every_file_has_its_row():
-    assert [title for title, _ in BLOCKS] == [
-        "models/plain.py",
-        "a row of BACKBONES",
-        "models/gaussian_noise.py",
-        "a row of REGULARIZERS",
-        "augment/grayscale.py",
-        "a row of AUGMENTATIONS",
-        "app/prediction/sources/sqlite.py",
-        "a row of INPUT_KINDS",
-        "app/prediction/tables/tsv.py",
-        "a row of TABLE_FORMATS",
-        "a row of REPORTED_METRICS",
-    ]
+def test_every_block_is_a_file_that_is_not_there_or_a_row_of_a_table_that_is():
+    rows = [title.removeprefix("a row of ") for title in BLOCKS if title.startswith("a row of ")]
+    assert sorted(rows) == sorted(TABLES)
+    files = [title for title in BLOCKS if not title.startswith("a row of ")]
+    assert files
+    assert [name for name in files if (ROOT / name).exists() or not (ROOT / name).parent.is_dir()] == []
 
 
 @pytest.mark.slow
-def test_what_was_added_has_a_key_a_range_and_an_effect(package: Path, photo_folder: PhotoFolder, tmp_path: Path):
+def test_what_was_added_has_a_key_a_range_and_an_effect(copy_with: Copy, photo_folder: PhotoFolder, tmp_path: Path):
+    package = copy_with(
+        *("models/gaussian_noise.py", "a row of REGULARIZERS", "augment/grayscale.py", "a row of AUGMENTATIONS")
+    )
     photos = photo_folder({"cat": 10, "dog": 10})
     small = ("train", photos, "--backbone", "tiny", "--epochs", 1, "--set", "head.l2=[0.1]")
     refused = run(package, *small, "--set", "regularize.gaussian_noise=2", "--out", tmp_path / "no")
@@ -86,7 +105,36 @@ def test_what_was_added_has_a_key_a_range_and_an_effect(package: Path, photo_fol
 
 
 @pytest.mark.slow
-def test_photos_of_the_added_input_kind_are_written_in_the_added_format(package: Path, litert: Path, tmp_path: Path):
+def test_a_format_that_was_added_is_exported_proven_and_answers(copy_with: Copy, trained: TrainedRun, tmp_path: Path):
+    package = copy_with("app/exports/keras.py", "a row of FORMATS")
+    out, photos = tmp_path / "export", sorted(trained.photos.rglob("*.png"))
+    assert "saved_model|litert|onnx|openvino|keras" in run(package, "export", "--help").stdout
+    done = run(package, "export", trained.folder, "--format", "keras", "--out", out, "--json")
+    assert done.returncode == 0, done.stderr
+    facts = json.loads(done.stdout)
+    assert facts["same_label"] == facts["images"] == trained.metrics["images"]
+    assert {path.name for path in out.iterdir()} >= {"model.keras", "export.json", "labels.txt", "README.md"}
+    assert 'keras.saving.load_model("model.keras")' in (out / "README.md").read_text("utf-8")
+    words = ("--format", "jsonl", "--all-probabilities", "--embeddings")
+    answers = [run(package, "predict", source, *photos, *words) for source in (out, trained.folder)]
+    rows = [[json.loads(line) for line in answer.stdout.splitlines()] for answer in answers]
+    assert [len(each) for each in rows] == [len(photos)] * 2, answers[0].stderr
+    for ours, theirs in zip(*rows, strict=True):
+        assert ours["label"] == theirs["label"]
+        assert ours["p_cat"] == pytest.approx(theirs["p_cat"], abs=1e-5)
+        assert ours["embedding"] == pytest.approx(theirs["embedding"], abs=1e-4)
+
+
+@pytest.mark.slow
+def test_photos_of_the_added_input_kind_are_written_in_the_added_format(copy_with: Copy, litert: Path, tmp_path: Path):
+    package = copy_with(
+        *(
+            "app/prediction/sources/sqlite.py",
+            "a row of INPUT_KINDS",
+            "app/prediction/tables/tsv.py",
+            "a row of TABLE_FORMATS",
+        )
+    )
     photos = [draw_photo(seed % 3, seed=seed, size=(40, 32), classes=3) for seed in range(6)]
     encoded: list[bytes | None] = [None]
     with closing(sqlite3.connect(tmp_path / "photos.sqlite")) as database:
@@ -111,8 +159,9 @@ def test_photos_of_the_added_input_kind_are_written_in_the_added_format(package:
 
 @pytest.mark.slow
 def test_a_metric_that_was_added_is_in_the_json_on_the_page_and_printed(
-    package: Path, photo_folder: PhotoFolder, tmp_path: Path
+    copy_with: Copy, photo_folder: PhotoFolder, tmp_path: Path
 ):
+    package = copy_with("a row of REPORTED_METRICS")
     photos, trained, judged = photo_folder({"cat": 10, "dog": 10}), tmp_path / "run", tmp_path / "judged"
     quick = ("--recipe", "quick", "--backbone", "tiny", "--set", "head.l2=[0.1]")
     done = run(package, "train", photos, *quick, "--out", trained)
@@ -130,7 +179,10 @@ def test_a_metric_that_was_added_is_in_the_json_on_the_page_and_printed(
 
 
 @pytest.mark.slow
-def test_a_backbone_that_was_added_trains_from_fresh_weights(package: Path, photo_folder: PhotoFolder, tmp_path: Path):
+def test_a_backbone_that_was_added_trains_from_fresh_weights(
+    copy_with: Copy, photo_folder: PhotoFolder, tmp_path: Path
+):
+    package = copy_with("models/plain.py", "a row of BACKBONES")
     photos = photo_folder({"cat": 10, "dog": 10})
     assert "plain " in run(package, "backbones").stdout
     words = ("--backbone", "plain", "--weights", "none", "--epochs", 1, "--set", "head.l2=[0.1]")

@@ -21,8 +21,8 @@ class Export:
 
     Attributes:
         folder: where it lies.
-        format: a key of `FORMATS`.
-        precision: one of `PRECISIONS`.
+        format: a key of `regraft.exports.table.FORMATS`.
+        precision: one of `regraft.exports.table.PRECISIONS`.
         labels: in the order of the probabilities.
         image_size: pixels a side of the view it takes, float32 [N, S, S, 3] in [0, 255], RGB.
         crop_fraction: the centre square of the view, as a part of the short side.
