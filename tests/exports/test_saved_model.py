@@ -128,6 +128,7 @@ sys.stderr.write("imported: " + " ".join({name.partition(".")[0] for name in sys
 """
 
 
+@pytest.mark.slow
 def test_the_proof_imports_tensorflow_and_not_regraft(trained: TrainedRun, served, tmp_path: Path):
     path = write_png(tmp_path / "photo.png", class_index=1)
     order = {"model": str(trained.folder / "saved_model/1"), "files": [[str(path)]], "scores": str(tmp_path / "s.npy")}

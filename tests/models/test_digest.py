@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from default_cases import few_by_default
 
 from regraft.inference.features import features_made_by
 from regraft.inference.views import ViewReader
@@ -31,7 +32,7 @@ def digest(**options: Any) -> str:
     return network_digest(feature_extractor(classifier(**options)))
 
 
-@pytest.mark.parametrize("name", ["tiny", "mobilenet_v2", pytest.param("inception_resnet_v2", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", few_by_default(["tiny", "mobilenet_v2", "inception_resnet_v2"], "tiny"))
 def test_a_network_that_is_built_again_is_the_same_under_other_names(name):
     size = max(BACKBONES[name].min_image_size, 32)
     assert digest(name=name, size=size) == digest(name=name, size=size)
@@ -62,7 +63,13 @@ def test_preprocessing_counts():
     assert network_digest(feature_extractor(tf)) != network_digest(feature_extractor(torch))
 
 
-@pytest.mark.parametrize("noise", [{"dropout": 0.5}, {"spatial_dropout": 0.2}, {"stochastic_depth": (1.0, 0.5)}])
+@pytest.mark.parametrize(
+    "noise",
+    few_by_default(
+        [{"dropout": 0.5}, {"spatial_dropout": 0.2}, {"stochastic_depth": (1.0, 0.5)}],
+        {"stochastic_depth": (1.0, 0.5)},
+    ),
+)
 def test_what_hands_its_input_through_at_inference_does_not_count(noise):
     assert digest(**noise) == digest(**noise, seed=7) == digest()
 

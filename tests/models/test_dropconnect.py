@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from default_cases import few_by_default
 from keras import layers
 
 from regraft.models.backbones import build_backbone
@@ -36,13 +37,13 @@ def assert_mean(draws: np.ndarray, expected: np.ndarray) -> None:
     assert (np.abs(draws.mean(axis=0) - expected) <= 5 * error + 1e-6).all()
 
 
-@pytest.mark.parametrize("per_example", [False, True])
+@pytest.mark.parametrize("per_example", few_by_default([False, True], True))
 def test_the_mean_of_dense_training_is_inference(per_example):
     layer = dense(per_example=per_example)
     assert_mean(draws_of(layer, X, 400), np.asarray(layer(X)))
 
 
-@pytest.mark.parametrize("per_example", [False, True])
+@pytest.mark.parametrize("per_example", few_by_default([False, True], False))
 def test_the_mean_of_convolutional_training_is_inference(per_example):
     layer = DropConnectConv2D(2, 3, rate=0.4, per_example=per_example, strides=2, padding="same", seed=1)
     layer(MAPS)

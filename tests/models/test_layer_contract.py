@@ -10,12 +10,14 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from default_cases import few_by_default
 from layer_cases import CASES, Case, built, example_of
 
 NAMES = list(CASES)
 NOISY = [name for name, case in CASES.items() if case.noisy]
-QUICK = ("scaled dropout", "dense", "convolution, per example", "stochastic depth", "members, logits")
-FEW_IN_THE_QUICK_SUITE = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in NAMES]
+SAVED = ("dense, gaussian", "convolution", "fractional, random", "members, logits")
+AVERAGED = ("scaled dropout", "dense", "convolution, per example")
+COMPILED = ("dense, per example", "stochastic depth", "fractional, pseudorandom")
 
 
 def model_of(case: Case, *, dtype: str = "float32") -> keras.Model:
@@ -41,7 +43,7 @@ def test_the_configuration_makes_an_equal_layer(name):
     assert again.get_config() == layer.get_config()
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", few_by_default(NAMES, *SAVED))
 def test_the_keras_file_and_the_saved_model_answer_the_same(name, tmp_path: Path):
     model, x = model_of(CASES[name]), example_of(CASES[name])
     expected = model(x, training=False)
@@ -68,7 +70,7 @@ def test_inference_repeats(name):
     np.testing.assert_array_equal(model(x, training=False), model(x, training=False))
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if CASES[name].keeps_mean])
+@pytest.mark.parametrize("name", few_by_default((name for name in NAMES if CASES[name].keeps_mean), *AVERAGED))
 def test_the_mean_of_training_is_inference(name):
     layer, x = built(CASES[name]), example_of(CASES[name])
     step = tf.function(lambda: layer(x, training=True), autograph=False)
@@ -111,7 +113,7 @@ def test_mixed_precision_computes_in_half_and_keeps_weights_whole(name, dtype):
     np.testing.assert_allclose(half, whole, atol=0.03 * max(1.0, np.abs(whole).max()))
 
 
-@pytest.mark.parametrize("name", FEW_IN_THE_QUICK_SUITE)
+@pytest.mark.parametrize("name", few_by_default(NAMES, *COMPILED))
 def test_a_training_step_runs_under_xla_and_moves_the_weights(name):
     case = CASES[name]
     inputs = keras.Input(case.shape)

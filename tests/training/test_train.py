@@ -91,7 +91,11 @@ def test_metrics_say_which_stage_how_good_within_what_and_how_long(trained: Trai
     assert metrics["reported_on"] == "val"
     phases = ["scan", "start", "features", "head", "fine-tune", "judge", "save", "export", "report"]
     assert list(metrics["seconds_by_phase"]) == phases
-    assert sum(metrics["seconds_by_phase"].values()) == pytest.approx(metrics["seconds"], rel=0.2)
+    assert all(seconds >= 0 for seconds in metrics["seconds_by_phase"].values())
+    rounding = 0.0005 * (len(phases) + 1)
+    assert (
+        sum(metrics["seconds_by_phase"].values()) <= metrics["seconds"] + rounding
+    )  # one clock, and no phase in another
 
 
 def test_the_fine_tuned_network_learned_something(trained: TrainedRun):
@@ -208,9 +212,9 @@ def raise_full_disk(*_: object, **__: object) -> None:
 @pytest.mark.parametrize(
     "step",
     [
-        "regraft.training.resumable.write_roster",
-        "keras.Model.save",
-        "regraft.evidence.report.judgement.write_report",
+        pytest.param("regraft.training.resumable.write_roster", marks=pytest.mark.slow),
+        pytest.param("keras.Model.save", marks=pytest.mark.slow),
+        pytest.param("regraft.evidence.report.judgement.write_report", marks=pytest.mark.slow),
         "regraft.training.finish.write_json",
     ],
 )
@@ -359,6 +363,7 @@ def test_the_users_files_stay_as_they_are(photo_folder: PhotoFolder, tmp_path: P
     assert {path: path.read_bytes() if path.is_file() else None for path in photos.rglob("*")} == before
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has file names that are no text")
 def test_names_that_are_not_utf8_are_trained_on_and_kept(photo_folder: PhotoFolder, tmp_path: Path, without_export):
     root = photo_folder({"ant": 6, "bee": 6})
