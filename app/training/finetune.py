@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 from keras.optimizers.schedules import LearningRateSchedule
@@ -31,6 +31,9 @@ from regraft.runs.history import write_history
 from regraft.runs.run import Run
 from regraft.training.patience import EarlyStopping, PlateauDecay
 from regraft.training.pipeline import TrainingImages, steps_per_epoch, training_batches
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 PHASE = "fine-tune"
 """What the history and the bar call it."""
@@ -100,16 +103,6 @@ def fine_tune(
         rules.observe(row)
     first_epoch = len(history)
     if first_epoch < choices.epochs and not rules.stopped:
-        batches = training_batches(
-            images,
-            class_count=model.output_shape[-1],
-            policy=AugmentPolicy(**recipe.augment.values),
-            image_size=model.input_shape[1],
-            batch_size=choices.batch_size,
-            seed=recipe.seed,
-            first_epoch=first_epoch,
-            epochs=choices.epochs,
-        )
         with (progress or Silent()).work(PHASE, (choices.epochs - first_epoch) * len(images.paths), "images") as ticker:
             bookkeeping = _Bookkeeping(
                 state=state, rules=rules, history=history, run=run, ticker=ticker, image_count=len(images.paths),
@@ -117,7 +110,7 @@ def fine_tune(
                 select=select,
             )  # fmt: skip
             trainer.fit(
-                batches,
+                batches_of(recipe, images, model, first_epoch=first_epoch, epochs=choices.epochs),
                 initial_epoch=first_epoch,
                 epochs=choices.epochs,
                 steps_per_epoch=steps,
@@ -130,6 +123,22 @@ def fine_tune(
     else:
         trainer.optimizer.finalize_variable_values(model.trainable_variables)  # a resumed run may not have come to it
     return history
+
+
+def batches_of(
+    recipe: Recipe, images: TrainingImages, model: keras.Model, *, first_epoch: int, epochs: int
+) -> tf.data.Dataset:
+    """What `model` is shown in these epochs of a resolved recipe, see `training_batches`."""
+    return training_batches(
+        images,
+        class_count=model.output_shape[-1],
+        policy=AugmentPolicy(**recipe.augment.values),
+        image_size=model.input_shape[1],
+        batch_size=recipe.finetune.batch_size,
+        seed=recipe.seed,
+        first_epoch=first_epoch,
+        epochs=epochs,
+    )
 
 
 def make_trainer(model: keras.Model, recipe: Recipe, rate: LearningRateSchedule, device: Device) -> keras.Model:

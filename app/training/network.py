@@ -8,7 +8,6 @@ from typing import Literal
 
 import numpy as np
 
-from regraft.augment.policy import AugmentPolicy
 from regraft.data.photos import UnreadablePhoto
 from regraft.data.sources import is_plain_jpeg, labels_of, tensorflow_path, upright_size
 from regraft.errors import FolderError
@@ -19,8 +18,8 @@ from regraft.machine.threads import map_ordered
 from regraft.models.batch_norm import reestimate_batch_norm
 from regraft.models.classifier import set_trainable
 from regraft.progress import Silent
-from regraft.training.finetune import fine_tune, make_trainer
-from regraft.training.pipeline import TrainingImages, steps_per_epoch, training_batches
+from regraft.training.finetune import batches_of, fine_tune, make_trainer
+from regraft.training.pipeline import TrainingImages, steps_per_epoch
 from regraft.training.session import Session
 
 
@@ -93,21 +92,11 @@ def make_step(session: Session, steps: int) -> Callable[[float], float]:
 
     unfreeze(session)
     images, recipe = training_images(session), session.recipe
-    batch_size = recipe.finetune.batch_size
-    batches = training_batches(
-        images,
-        class_count=session.class_count,
-        policy=AugmentPolicy(**recipe.augment.values),
-        image_size=session.reader.image_size,
-        batch_size=batch_size,
-        seed=recipe.seed,
-        first_epoch=0,
-        epochs=math.ceil(steps / steps_per_epoch(len(images.paths), batch_size)),
-    )
+    epochs = math.ceil(steps / steps_per_epoch(len(images.paths), recipe.finetune.batch_size))
     rate_now = Constant(0.0)
     with session.device.strategy.scope():
         trainer = make_trainer(session.model, recipe, rate_now, session.device)
-    shown = iter(batches)
+    shown = iter(batches_of(recipe, images, session.model, first_epoch=0, epochs=epochs))
 
     def step(rate: float) -> float:
         rate_now.rate.assign(rate)

@@ -315,7 +315,8 @@ def print_losses(device_name: str, folder: str) -> None:
 
 @pytest.mark.slow
 def test_two_devices_give_the_losses_of_one_for_the_same_global_batch(tmp_path: Path):
-    paths = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    tests = Path(__file__).parent
+    paths = os.pathsep.join([str(tests), str(tests.parent), os.environ.get("PYTHONPATH", "")])
     running = []
     for name in ("cpu", "cpu:2"):
         code = f"import test_finetune; test_finetune.print_losses({name!r}, {str(tmp_path)!r})"
