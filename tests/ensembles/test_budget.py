@@ -9,7 +9,7 @@ from unittest.mock import Mock, patch
 import pytest
 from command_line import run_regraft
 
-from regraft.ensembles import budget
+from regraft.ensembles import budget, independent, pilot
 from regraft.ensembles.budget import choose_kind, parse_budget
 from regraft.ensembles.pilot import Pilot
 from regraft.errors import UsageError
@@ -84,7 +84,7 @@ def test_options_that_do_not_go_with_a_budget_are_refused(mixed_photos: Path, tm
 
 
 class Clock:
-    """A clock that stands still until a test turns it, in place of the module `time` in `budget`."""
+    """A clock that stands still until a test turns it, in place of the module `time`."""
 
     now = 0.0
 
@@ -98,13 +98,14 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """Turned by hand; and a pilot that finds things to take as long as `PILOT` says."""
     hand_turned = Clock()
-    monkeypatch.setattr(budget, "time", hand_turned)
+    for module in (budget, independent):
+        monkeypatch.setattr(module, "time", hand_turned)
     monkeypatch.setattr(budget, "run_pilot", lambda *_, **__: PILOT)
     return hand_turned
 
 
 def test_a_budget_too_short_leaves_nothing_behind(mixed_photos: Path, tmp_path: Path, monkeypatch):
-    monkeypatch.setattr(budget, "_PILOT_SECONDS", 0.0)  # a real pilot, of the fewest steps
+    monkeypatch.setattr(pilot, "_PILOT_SECONDS", 0.0)  # a real pilot, of the fewest steps
     words = ("--backbone", "tiny", "--set", "head.l2=[0.1]", "--budget", "1s", "--out", tmp_path / "out")
     answer = run_regraft("ensemble", mixed_photos, *words)
     assert answer.code == 2
@@ -149,11 +150,11 @@ def test_members_are_trained_while_there_is_time_for_one_more(
         begun.extend(recipes)
         return [*recipes]
 
-    monkeypatch.setattr(budget, "train_members", train_members)
-    monkeypatch.setattr(budget, "member_recipe", lambda *_: None)
-    monkeypatch.setattr(budget, "open_member", lambda session, run: run)
+    monkeypatch.setattr(independent, "train_members", train_members)
+    monkeypatch.setattr(independent, "member_recipe", lambda *_: None)
+    monkeypatch.setattr(independent, "open_member", lambda session, run: run)
     session = SimpleNamespace(progress=Mock())
-    members = budget._train_others(SimpleNamespace(count=4), session, "member-1", 50.0, seconds)
+    members = independent._train_others(SimpleNamespace(count=4), session, "member-1", 50.0, seconds)
     assert members == ["member-1", "member-2", "member-3", "member-4"][:trained]
     assert begun == members[1:]
     told = [call.args[0] for call in session.progress.say.call_args_list]
