@@ -208,8 +208,8 @@ def _inference_step(model: keras.Model, images: jax.Array, labels: jax.Array) ->
     def infer(trainable: Any, others: Any, images: jax.Array) -> jax.Array:
         return model.stateless_call(trainable, others, images, training=False)[0]
 
-    compiled = jax.jit(infer).lower(*weights, images).compile()
-    return partial(compiled, *weights, images), _flops(compiled)
+    lowered = jax.jit(infer).lower(*weights, images)
+    return partial(lowered.compile(), *weights, images), _flops(lowered)
 
 
 def _training_step(model: keras.Model, images: jax.Array, labels: jax.Array) -> tuple[Step, float | None]:
@@ -230,19 +230,19 @@ def _training_step(model: keras.Model, images: jax.Array, labels: jax.Array) -> 
         trainable, moments = optimizer.stateless_apply(moments, gradients, trainable)
         return [trainable, others, moments], loss
 
-    compiled = jax.jit(step, donate_argnums=0).lower(state, images, labels).compile()
-    held = [state]
+    lowered = jax.jit(step, donate_argnums=0).lower(state, images, labels)
+    compiled, held = lowered.compile(), [state]
 
     def run() -> jax.Array:
         held[0], loss = compiled(held[0], images, labels)
         return loss
 
-    return run, _flops(compiled)
+    return run, _flops(lowered)
 
 
-def _flops(compiled: Any) -> float | None:
-    """What XLA counts for one call, where it does."""
-    costs = compiled.cost_analysis()
+def _flops(lowered: Any) -> float | None:
+    """What XLA counts for one call, where it does; before compiling, as it does not see into what cuDNN computes."""
+    costs = lowered.cost_analysis()
     costs = costs[0] if isinstance(costs, list) else costs
     return (costs or {}).get("flops")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from regraft.cli.console import accuracy_words
+from regraft.cli.shown import accuracy_words
 from regraft.errors import RegraftError
 from regraft.machine import processes
 from regraft.runs.run import Run
@@ -42,7 +42,7 @@ def run_demo(out: Path, say: Callable[[str], None]) -> None:
     """
     photos, stamp = out / "digits", f"{datetime.now():%Y%m%d-%H%M%S}"
     run, answers = out / f"run-{stamp}", out / f"predictions-{stamp}.csv"
-    say(f"{write_digits(photos):,} handwritten digits are in {photos}/, one folder a class.")
+    say(f"{write_digits(photos):,} handwritten digits are in {photos}/, one sub-folder per class.")
     for command in (
         ["check", photos],
         ["train", photos, "--backbone", "tiny", "--set", "augment.flip=false", "--out", run],
@@ -52,12 +52,12 @@ def run_demo(out: Path, say: Callable[[str], None]) -> None:
     ):
         _run([str(word) for word in command], say)
     metrics = Run(run).metrics
-    accuracy = accuracy_words(metrics.as_dict())
+    accuracy = accuracy_words(metrics)
     say(
         f"\nAccuracy                             {accuracy} on {metrics.images} scans it never saw"
         f"\nEverything behind it                 {run}/report.html"
         f"\nThe export, for TensorFlow Serving   {run}/saved_model"
-        f"\nOne row a photo                      {answers}"
+        f"\nOne row per photo                    {answers}"
         f"\nNow with your photos                 regraft train PHOTOS --backbone tiny"
     )
 

@@ -105,6 +105,15 @@ class CheckReport:
         """The attributes as JSON types, under their own names."""
         return asdict(self)
 
+    def _repr_html_(self) -> str:
+        import io
+
+        from rich.console import Console
+
+        console = Console(record=True, file=io.StringIO(), width=110)
+        console.print(render(self))
+        return console.export_html(inline_styles=True, code_format="<pre>{code}</pre>")
+
 
 def build_report(folder: ImageFolder) -> CheckReport:
     """The report on what `scan_folder` found. Opens only files that are not named like images."""

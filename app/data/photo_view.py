@@ -17,13 +17,17 @@ _MARGIN = 2
 """A photo is shrunk while it is decoded to no less than this many times the view, and averaged from there."""
 
 
+PhotoData = bytes | np.ndarray
+"""An encoded photo, or its upright pixels uint8 [H, W, 3]."""
+
+
 def read_view(
-    encoded: bytes, image_size: int, crop_fraction: float, *, max_pixels: int | None = None, shrink: bool = True
+    photo: PhotoData, image_size: int, crop_fraction: float, *, max_pixels: int | None = None, shrink: bool = True
 ) -> np.ndarray:
-    """float32 [image_size, image_size, 3] in [0, 255]: the view of an encoded photo, upright.
+    """float32 [image_size, image_size, 3] in [0, 255]: the view of a photo, upright.
 
     Args:
-        encoded: any format that `regraft.data.photos` knows.
+        photo: in any format that `regraft.data.photos` knows, or its pixels.
         image_size: pixels a side.
         crop_fraction: the centre square's side, as a part of the short side.
         max_pixels: more are a decompression bomb; by default `regraft.data.photos.MAX_PIXELS`.
@@ -32,8 +36,10 @@ def read_view(
     Raises:
         UnreadablePhoto: there are no pixels to be had.
     """
+    if isinstance(photo, np.ndarray):
+        return view_of(photo, image_size, crop_fraction)
     least = math.ceil(_MARGIN * image_size / crop_fraction) if shrink else None
-    return view_of(read_upright_rgb(encoded, max_pixels=max_pixels, least_side=least), image_size, crop_fraction)
+    return view_of(read_upright_rgb(photo, max_pixels=max_pixels, least_side=least), image_size, crop_fraction)
 
 
 def view_of(pixels: np.ndarray, image_size: int, crop_fraction: float) -> np.ndarray:

@@ -188,6 +188,20 @@ def read_upright_rgb(
         return np.asarray(_turn_upright(_to_rgb(image), orientation))
 
 
+def upright_rgb(image: Image.Image) -> np.ndarray:
+    """uint8 [H, W, 3]: the upright pixels of an open image, as `read_upright_rgb` gives those of its file.
+
+    Raises:
+        UnreadablePhoto: its file turns out to be damaged.
+    """
+    try:
+        with _pillow_warnings_off:
+            image.load()
+            return np.asarray(_turn_upright(_to_rgb(image), _orientation(image)))
+    except Exception as error:  # damaged data makes Pillow's decoders raise nearly any type
+        raise _damaged(error) from error
+
+
 def _shrink_on_load(image: Image.Image, least_side: int) -> bool:
     """Has libjpeg decode a smaller picture, if there is one; other formats know no such thing and stay as they are."""
     factor = next((factor for factor in (8, 4, 2) if min(image.size) // factor >= least_side), 1)
@@ -270,8 +284,12 @@ def _opened(data: bytes, max_pixels: int | None = None) -> Iterator[Image.Image]
     except MemoryError as error:
         raise UnreadablePhoto("not enough memory to decode it") from error
     except Exception as error:  # damaged data makes Pillow's decoders raise nearly any type
-        reason = f"damaged: {str(error) or type(error).__name__}"
-        raise UnreadablePhoto(reason, "truncated" if "truncated" in reason.lower() else "unreadable") from error
+        raise _damaged(error) from error
+
+
+def _damaged(error: Exception) -> UnreadablePhoto:
+    reason = f"damaged: {str(error) or type(error).__name__}"
+    return UnreadablePhoto(reason, "truncated" if "truncated" in reason.lower() else "unreadable")
 
 
 def _has_end(image_format: str | None, data: bytes) -> bool:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import stat
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, suppress
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 from unicodedata import category
 
 from regraft.data.photos import IMAGE_SUFFIXES, Photo, UnreadablePhoto, inspect_photo
 from regraft.data.records import ImageFolder, Record, SetAside
+from regraft.data.scan_cache import ScanCache
 from regraft.errors import FolderError
 from regraft.machine.threads import map_ordered
 from regraft.progress import Progress, Silent
@@ -58,7 +57,7 @@ def scan_folder(
     walk.find_classes()
     class_names = _name_classes(walk)
     _check_has_images(walk)
-    photos = _inspect([file.path for file in walk.images], workers, progress or Silent(), _ScanCache(cache))
+    photos = _inspect([file.path for file in walk.images], workers, progress or Silent(), ScanCache(cache))
     return _image_folder(walk, class_names, photos)
 
 
@@ -325,7 +324,7 @@ def _record(file: _File, class_index: int, photo: Photo) -> Record:
     return Record(path=file.path, class_index=class_index, split=file.split, **values)
 
 
-def _inspect(paths: Sequence[Path], workers: int | None, progress: Progress, cache: _ScanCache) -> list[Photo | str]:
+def _inspect(paths: Sequence[Path], workers: int | None, progress: Progress, cache: ScanCache) -> list[Photo | str]:
     """One answer for each path, in order, from threads: Pillow decodes without the interpreter's lock."""
     known = cache.recall(paths)
     unknown = [path for path in paths if path not in known]
@@ -343,56 +342,6 @@ def _photo_or_reason(path: Path) -> Photo | str:
         return inspect_photo(path)
     except UnreadablePhoto as refusal:
         return str(refusal)  # the exception itself would keep the file's bytes alive
-
-
-class _ScanCache:
-    """Photos seen by earlier scans, in an SQLite file that may be missing, locked, damaged or read-only.
-
-    Only readable photos are kept: what cannot be read now may be readable tomorrow, and there are few.
-    """
-
-    _columns = ("path", "size", "mtime_ns", *(field.name for field in fields(Photo)))
-    _table = "photos_2"  # another number where the columns, or what they mean, change
-    _unusable = (sqlite3.Error, OSError)
-
-    def __init__(self, file: Path | None) -> None:
-        self._file = file
-        self._keys: dict[Path, tuple[bytes, int, int]] = {}
-
-    def recall(self, paths: Sequence[Path]) -> dict[Path, Photo]:
-        """The photos of those `paths` that have not changed since they were remembered."""
-        if self._file is None:
-            return {}
-        self._keys = {path: key for path in paths if (key := _state_of(path))}
-        query = f"SELECT * FROM {self._table} WHERE path = ? AND size = ? AND mtime_ns = ?"
-        try:
-            with closing(sqlite3.connect(self._file)) as database:
-                rows = {path: database.execute(query, key).fetchone() for path, key in self._keys.items()}
-        except self._unusable:
-            return {}
-        return {path: Photo(*row[3:]) for path, row in rows.items() if row}
-
-    def remember(self, answers: Mapping[Path, Photo | str]) -> None:
-        """Keeps the readable ones of `answers`, as of the time when `recall` asked for them."""
-        photos = {path: answer for path, answer in answers.items() if isinstance(answer, Photo)}
-        rows = [(*self._keys[path], *astuple(photo)) for path, photo in photos.items() if path in self._keys]
-        if self._file is None or not rows:
-            return
-        with suppress(*self._unusable):
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            with closing(sqlite3.connect(self._file)) as database, database:
-                columns = ", ".join(self._columns)
-                database.execute(f"CREATE TABLE IF NOT EXISTS {self._table} ({columns}, PRIMARY KEY (path))")
-                places = ", ".join("?" * len(self._columns))
-                database.executemany(f"INSERT OR REPLACE INTO {self._table} VALUES ({places})", rows)
-
-
-def _state_of(path: Path) -> tuple[bytes, int, int] | None:
-    try:
-        state = path.stat()
-    except OSError:
-        return None
-    return os.fsencode(path.absolute()), state.st_size, state.st_mtime_ns
 
 
 def _unreadable_warning(folder: ImageFolder) -> list[str]:

@@ -118,6 +118,9 @@ class Comparison:
             "pictures": list(self.pictures),
         }
 
+    def _repr_markdown_(self) -> str:
+        return self.as_markdown()
+
     def as_markdown(self) -> str:
         """The figures as a table, and the notes."""
         lines = [

@@ -17,6 +17,7 @@ from regraft.inference.outputs import logits_of
 from regraft.inference.trained import Look, TrainedModel, open_trained
 from regraft.inference.views import softmax
 from regraft.machine.files import write_json
+from regraft.machine.notebook import framed
 from regraft.progress import Progress
 from regraft.runs.photos_now import scan_photos
 from regraft.runs.roster import read_roster
@@ -40,6 +41,9 @@ class Evaluation:
     folder: Path
     which_images: str
     metrics: Metrics
+
+    def _repr_html_(self) -> str:
+        return framed(self.folder / "report.html", repr(self))
 
     def as_dict(self) -> dict[str, Any]:
         """The values of the evaluation's metrics.json."""

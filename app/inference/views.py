@@ -13,6 +13,7 @@ import tensorflow as tf
 from regraft.augment.decode import decode_upright
 from regraft.augment.many_views import make_test_views
 from regraft.augment.view import make_view
+from regraft.data.photo_view import PhotoData
 from regraft.data.photos import UnreadablePhoto, check_photo, read_bytes, read_upright_rgb, tensorflow_reads
 from regraft.errors import UsageError, option
 from regraft.machine.devices import Device
@@ -53,17 +54,19 @@ class ViewReader:
 
     def read(self, path: Path) -> np.ndarray:
         """The view of one file. Raises UnreadablePhoto with the reason where there is none."""
-        return self.read_encoded(read_bytes(path))
+        return self.read_data(read_bytes(path))
 
-    def read_encoded(self, encoded: bytes, *, max_pixels: int | None = None) -> np.ndarray:
-        """The view of one file's bytes; raises as `read`."""
+    def read_data(self, photo: PhotoData, *, max_pixels: int | None = None) -> np.ndarray:
+        """The view of one file's bytes, or of upright pixels uint8 [H, W, 3]; raises as `read`."""
         with tf.device("CPU:0"):
-            if tensorflow_reads(check_photo(encoded, max_pixels=max_pixels)):
+            if isinstance(photo, np.ndarray):
+                return self._view_pixels(photo).numpy()  # type: ignore[attr-defined]
+            if tensorflow_reads(check_photo(photo, max_pixels=max_pixels)):
                 try:
-                    return self._view_bytes(encoded).numpy()  # type: ignore[attr-defined]
+                    return self._view_bytes(photo).numpy()  # type: ignore[attr-defined]
                 except tf.errors.InvalidArgumentError:
                     pass  # Pillow either reads it after all or says what is broken
-            pixels = read_upright_rgb(encoded, max_pixels=max_pixels)
+            pixels = read_upright_rgb(photo, max_pixels=max_pixels)
             return self._view_pixels(pixels).numpy()  # type: ignore[attr-defined]
 
     def read_all(self, paths: Iterable[Path]) -> Iterator[np.ndarray | UnreadablePhoto]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from regraft.data.photo_view import read_view
+from regraft.data.photo_view import PhotoData, read_view
 from regraft.data.photos import Limits, UnreadablePhoto
 from regraft.data.records import Prediction
 from regraft.errors import UsageError
@@ -37,19 +36,20 @@ class Answerer:
 
     Attributes:
         class_names: in label order.
-        read: the view of an encoded photo, float32 [S, S, 3] or [V, S, S, 3]; raises UnreadablePhoto.
+        read: the view of a photo, float32 [S, S, 3] or [V, S, S, 3], from its bytes or its upright pixels uint8
+            [H, W, 3]; raises UnreadablePhoto.
         compute: what the model answers to float32 [batch_size, ...]; may be called by many threads.
         batch_size: views answered together.
         workers: how many threads are of use.
     """
 
     class_names: tuple[str, ...]
-    read: Callable[[bytes], np.ndarray]
+    read: Callable[[PhotoData], np.ndarray]
     compute: Callable[[np.ndarray], Answers]
     batch_size: int
     workers: int
 
-    def answer(self, photos: Sequence[tuple[Item, bytes | UnreadablePhoto]]) -> list[Prediction]:
+    def answer(self, photos: Sequence[tuple[Item, PhotoData | UnreadablePhoto]]) -> list[Prediction]:
         """One prediction for each of at most `batch_size` photos, in order.
 
         Each has its place in the batch, whatever becomes of the others: a photo that cannot be read leaves a hole.
@@ -65,7 +65,7 @@ class Answerer:
             answers = self.compute(batch)
         return [self._prediction(item, views[place], answers, place) for place, (item, _) in enumerate(photos)]
 
-    def _view(self, photo: bytes | UnreadablePhoto) -> np.ndarray | UnreadablePhoto:
+    def _view(self, photo: PhotoData | UnreadablePhoto) -> np.ndarray | UnreadablePhoto:
         if isinstance(photo, UnreadablePhoto):
             return photo
         try:
@@ -147,7 +147,7 @@ def answerer_of_export(export: Export, wanted: Wanted, *, workers: int | None = 
         raise UsageError(f"{export.folder} gives no embeddings: an ensemble has none that its members share.")
     first = open_network(export)  # in this thread, so that a damaged file is said at once
     form = find_format(export.format)
-    network = first if form.shared else _one_for_each_thread(export, first)
+    network = first if form.shared else _borrowed(export, first)
 
     def compute(images: np.ndarray) -> Answers:
         probabilities, embedding = network(images)
@@ -155,8 +155,8 @@ def answerer_of_export(export: Export, wanted: Wanted, *, workers: int | None = 
 
     return Answerer(
         export.labels,
-        lambda encoded: read_view(
-            encoded, export.image_size, export.crop_fraction, max_pixels=wanted.limits.pixels, shrink=wanted.shrink
+        lambda photo: read_view(
+            photo, export.image_size, export.crop_fraction, max_pixels=wanted.limits.pixels, shrink=wanted.shrink
         ),
         compute,
         form.batch_size,
@@ -164,16 +164,19 @@ def answerer_of_export(export: Export, wanted: Wanted, *, workers: int | None = 
     )
 
 
-def _one_for_each_thread(export: Export, first: Network) -> Network:
-    local, spare = threading.local(), [first]
+def _borrowed(export: Export, first: Network) -> Network:
+    """A network that many threads may call: each call borrows one, so there are never more than calls at a time."""
+    spare = [first]
 
     def network(images: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        if not hasattr(local, "network"):
-            try:
-                local.network = spare.pop()
-            except IndexError:
-                local.network = open_network(export)
-        return local.network(images)
+        try:
+            own = spare.pop()
+        except IndexError:
+            own = open_network(export)
+        try:
+            return own(images)
+        finally:
+            spare.append(own)
 
     return network
 
@@ -189,10 +192,10 @@ def answerer_of_run(folder: Path, device: str, wanted: Wanted, *, workers: int |
     data, limits = trained.run.recipe.data, wanted.limits
     size, fraction = data.image_size or 0, data.crop_fraction
 
-    def read(encoded: bytes) -> np.ndarray:
+    def read(photo: PhotoData) -> np.ndarray:
         if wanted.look.views == "one":
-            return read_view(encoded, size, fraction, max_pixels=limits.pixels, shrink=wanted.shrink)
-        return trained.reader.read_encoded(encoded, max_pixels=limits.pixels)
+            return read_view(photo, size, fraction, max_pixels=limits.pixels, shrink=wanted.shrink)
+        return trained.reader.read_data(photo, max_pixels=limits.pixels)
 
     def compute(images: np.ndarray) -> Answers:
         from regraft.inference.views import softmax

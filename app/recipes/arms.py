@@ -1,12 +1,12 @@
-"""The ways of training that are compared, from `--vary KEY=a,b,c` and `--arm "NAME: KEY=VALUE, ..."`."""
+"""The ways of training that are compared: every combination of some values, or arms by name."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
-from typing import Any
+from typing import Any, NamedTuple
 
 from regraft.errors import UsageError, option
 from regraft.recipes.recipe import parse_edit
@@ -27,20 +27,31 @@ class Arm:
         return re.sub(r"[^A-Za-z0-9._=+-]+", "_", self.name).strip("_.") or "arm"
 
 
-def make_arms(varied: Sequence[str], named: Sequence[str]) -> list[Arm]:
+class Choice(NamedTuple):
+    """A value of a recipe key, with the name that an arm has by it."""
+
+    name: str
+    value: Any
+
+
+Varied = Mapping[str, Iterable[Any]] | Iterable[tuple[str, Iterable[Any]]]
+"""Recipe keys with the values that each takes: plain ones, which are their own names, or a `Choice`."""
+
+Named = Mapping[str, Mapping[str, Any]] | Iterable[tuple[str, Mapping[str, Any]]]
+"""Names with the recipe keys and values that each changes."""
+
+
+def make_arms(varied: Varied, named: Named) -> list[Arm]:
     """Every arm, the baseline first: each combination of the varied values, or the named arms as they are.
 
-    Args:
-        varied: texts "KEY=a,b,c".
-        named: texts "NAME: KEY=VALUE, KEY=VALUE", or "NAME" alone, which changes nothing.
-
     Raises:
-        UsageError: a text is malformed, both kinds or fewer than two arms are given, or two are the same.
+        UsageError: both kinds or fewer than two arms are given, or two are the same.
     """
-    if varied and named:
+    keys, given = _pairs(varied), _pairs(named)
+    if keys and given:
         vary, arm = option("vary"), option("arm")
         raise UsageError(f"{vary} and {arm} exclude each other; spell the combinations out with {arm}.")
-    arms = [_named_arm(text) for text in named] or _grid([_varied_key(text) for text in varied])
+    arms = [Arm(name, dict(edits)) for name, edits in given] or _grid(keys)
     if len(arms) < 2:
         example = option("vary", "optimizer.name=sgd,adam")
         raise UsageError(f"There is nothing to compare: name at least two values, as in {example}.")
@@ -50,38 +61,55 @@ def make_arms(varied: Sequence[str], named: Sequence[str]) -> list[Arm]:
     return arms
 
 
-def make_variants(texts: Sequence[str]) -> list[Arm]:
-    """What members change in turn, from texts "NAME: KEY=VALUE, ...". Raises UsageError where one is malformed."""
-    try:
-        return [_named_arm(text) for text in texts]
-    except UsageError as error:
-        raise UsageError(error.text.replace(option("arm"), option("member"))) from None
+def make_variants(named: Named) -> list[Arm]:
+    """What members change in turn."""
+    return [Arm(name, dict(edits)) for name, edits in _pairs(named)]
 
 
-def _grid(keys: Sequence[tuple[str, list[tuple[str, Any]]]]) -> list[Arm]:
-    if not keys:
-        return []
-    arms = []
-    for values in product(*(values for _, values in keys)):
-        names = [text if len(keys) == 1 else f"{key}={text}" for (key, _), (text, _) in zip(keys, values, strict=True)]
-        arms.append(Arm(", ".join(names), {key: value for (key, _), (_, value) in zip(keys, values, strict=True)}))
-    return arms
+def parse_varied(text: str) -> tuple[str, list[Choice]]:
+    """("optimizer.name", [Choice("adam", "adam"), Choice("sgd", "sgd")]) from "optimizer.name=adam,sgd".
 
-
-def _varied_key(text: str) -> tuple[str, list[tuple[str, Any]]]:
+    Raises:
+        UsageError: the text is malformed.
+    """
     key, equals, values = text.partition("=")
     texts = list(_split(values))
     if not equals or not key.strip() or not all(texts):
         raise UsageError(f'{option("vary")} expects KEY=value,value,...; received "{text}".')
-    return key.strip(), [(value, parse_edit(f"{key}={value}")[1]) for value in texts]
+    return key.strip(), [Choice(value, parse_edit(f"{key}={value}")[1]) for value in texts]
 
 
-def _named_arm(text: str) -> Arm:
+def parse_named(text: str, *, argument: str = "arm") -> tuple[str, dict[str, Any]]:
+    """("mixed", {"augment.mixup": 0.2}) from "mixed: augment.mixup=0.2"; "NAME" alone changes nothing.
+
+    Raises:
+        UsageError: the text is malformed; the message names the `argument` it was given as.
+    """
     name, _, edits = text.partition(":")
     if not name.strip() or (":" in text and not edits.strip()):
         form = '"NAME: KEY=VALUE, KEY=VALUE" or "NAME"'
-        raise UsageError(f'{option("arm")} expects {form}; received "{text}".')
-    return Arm(name.strip(), dict(parse_edit(edit) for edit in _split(edits) if edit))
+        raise UsageError(f'{option(argument)} expects {form}; received "{text}".')
+    return name.strip(), dict(parse_edit(edit) for edit in _split(edits) if edit)
+
+
+def _pairs(values: Any) -> list[tuple[str, Any]]:
+    return list(values.items() if isinstance(values, Mapping) else values)
+
+
+def _grid(keys: Sequence[tuple[str, Iterable[Any]]]) -> list[Arm]:
+    if not keys:
+        return []
+    arms = []
+    for values in product(*(_named_values(key, values) for key, values in keys)):
+        names = [name if len(keys) == 1 else f"{key}={name}" for (key, _), (name, _) in zip(keys, values, strict=True)]
+        arms.append(Arm(", ".join(names), {key: value for (key, _), (_, value) in zip(keys, values, strict=True)}))
+    return arms
+
+
+def _named_values(key: str, values: Iterable[Any]) -> list[Choice]:
+    if isinstance(values, str):
+        raise UsageError(f'{option("vary")} expects a list of values for "{key}"; received "{values}".')
+    return [value if isinstance(value, Choice) else Choice(str(value), value) for value in values]
 
 
 def _split(text: str) -> Iterator[str]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from regraft.errors import RunError, option
 from regraft.machine.files import write_json, write_text
+from regraft.machine.notebook import framed
 from regraft.recipes.recipe import Recipe, load_recipe
 from regraft.runs.run_metrics import RunMetrics
 
@@ -22,6 +23,14 @@ class Run:
     """Names every file of a run directory. `metrics.json` is written last: with it, a run is finished."""
 
     folder: Path
+
+    def _repr_html_(self) -> str:
+        return framed(self.report_file, repr(self))
+
+    @property
+    def report_file(self) -> Path:
+        """The page a person reads."""
+        return self.folder / "report.html"
 
     @property
     def recipe_file(self) -> Path:

@@ -1,6 +1,5 @@
 """The demo: real digits, and every verb on them as a user would type it."""
 
-import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,6 +12,8 @@ from sklearn.datasets import load_digits
 import regraft.cli.demo
 from regraft.cli.demo import run_demo, write_digits
 from regraft.errors import RegraftError
+from regraft.machine import processes
+from regraft.runs.run_metrics import RunMetrics
 
 
 @pytest.fixture(scope="module")
@@ -41,24 +42,23 @@ def test_the_digits_are_ready_to_be_trained_on(digits: Path):
 
 
 class Recorder:
-    """In place of `subprocess`: notes the commands, and fails at the verb `fails_at`."""
+    """In place of `machine.processes`: notes the commands, and fails at the verb `fails_at`."""
 
     def __init__(self, fails_at: str = "") -> None:
         self.lines: list[str] = []
         self.fails_at = fails_at
 
-    def run(self, words: list[str], *, check: bool) -> SimpleNamespace:
-        assert words[1:3] == ["-m", "regraft"]
-        self.lines.append(" ".join(["regraft", *words[3:]]))
-        return SimpleNamespace(returncode=1 if words[3] == self.fails_at else 0)
+    def run(self, program: str, *words: str) -> SimpleNamespace:
+        self.lines.append(" ".join([program, *words]))
+        return SimpleNamespace(returncode=1 if words[0] == self.fails_at else 0)
 
 
 @pytest.fixture
 def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
     recorder = Recorder()
-    summary = {"accuracy": 0.9722, "accuracy_low": 0.95, "accuracy_high": 0.984, "images": 360}
+    summary = RunMetrics(accuracy=0.9722, accuracy_low=0.95, accuracy_high=0.984, images=360)
     monkeypatch.setattr(regraft.cli.demo, "Run", lambda folder: SimpleNamespace(metrics=summary))
-    monkeypatch.setattr(regraft.cli.demo, "subprocess", recorder)
+    monkeypatch.setattr(regraft.cli.demo, "processes", recorder)
     monkeypatch.setattr(regraft.cli.demo, "write_digits", lambda folder: 1_797)
     return recorder
 
@@ -98,4 +98,4 @@ def test_a_step_that_fails_stops_the_demo(recorder: Recorder):
 
 
 def test_the_commands_of_the_demo_are_processes_of_their_own():
-    assert regraft.cli.demo.subprocess is subprocess
+    assert regraft.cli.demo.processes is processes

@@ -17,6 +17,7 @@ from trained_runs import FAST
 from regraft.cli.main import regraft
 from regraft.errors import RegraftError
 from regraft.models.backbones import BACKBONES
+from regraft.progress import Progress
 from regraft.training.session import Request
 
 LAYOUT = "FOLDER/<class>/*.jpg or FOLDER/{train,val,test}/<class>/*.jpg"
@@ -294,11 +295,11 @@ def test_backbones_lists_them_all():
 def test_options_win_over_set_and_set_over_the_recipe(workplace: Path, monkeypatch: pytest.MonkeyPatch):
     asked: list[Request] = []
 
-    def stop(request: Request, **_: object) -> None:
+    def stop(request: Request, progress: Progress) -> None:
         asked.append(request)
         raise RegraftError("stopped")
 
-    monkeypatch.setattr("regraft.training.session.open_session", stop)
+    monkeypatch.setattr("regraft.training.train.train_photos", stop)
     sections = "[finetune]\nepochs = 5\nbatch_size = 4\n[optimizer]\nlearning_rate = 0.1\n"
     Path("ours.toml").write_text(f'recipe = "ours"\n{sections}')
     options = ["--set", "finetune.epochs=6", "--set", "finetune.batch_size=8", "--epochs", "7", "--seed", "9"]
@@ -311,7 +312,7 @@ def test_options_win_over_set_and_set_over_the_recipe(workplace: Path, monkeypat
     assert (recipe.model.weights, recipe.model.backbone) == ("none", "vgg16")
     assert (recipe.data.image_size, recipe.data.val_fraction) == (64, 0.3)
     assert (request.source, request.out, request.resume, request.device) == ("good", Path("run"), False, "auto")
-    assert request.command[:5] == ["regraft", "train", "good", "--recipe", "ours.toml"]
+    assert request.command[:5] == ("regraft", "train", "good", "--recipe", "ours.toml")
 
 
 def test_a_second_run_does_not_overwrite_the_first(workplace: Path):

@@ -1,0 +1,225 @@
+"""What a trained model is used for: load, predict, evaluate and export."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from regraft.api.arguments import (
+    PathLike,
+    as_list,
+    as_maybe_path,
+    as_path,
+    as_progress,
+    as_text,
+    folder_of,
+    public,
+    start_tensorflow_for,
+)
+from regraft.errors import UsageError, option
+from regraft.machine.untouched import untouched
+from regraft.progress import Progress
+
+if TYPE_CHECKING:
+    from regraft.experiments.evaluate import Evaluation
+    from regraft.exports.export import Export
+    from regraft.prediction.model import Model
+    from regraft.prediction.predict import PredictionSummary
+    from regraft.runs.run import Run
+
+
+_OPENING_SECONDS = 300.0  # how long `load` waits for another thread that opens a model
+
+
+@public
+def load(source: PathLike | Run, *, runtime: str = "auto", precision: str | None = None, device: str = "auto") -> Model:
+    """The trained model of a run, or of an export, opened to answer photos. It may be used from many threads.
+
+    Args:
+        source: the folder of a run or of an export, or a `Run`.
+        runtime: "tensorflow", "litert", "onnx" or "openvino"; "auto" takes what the run was exported for and starts
+            fastest, else its Keras model.
+        precision: of the export.
+        device: anything but "auto" and "cpu" needs TensorFlow.
+
+    Raises:
+        RunError: neither a run nor an export is there, or it is damaged.
+        UsageError: nothing was exported for that runtime or precision, or it is not installed.
+    """
+    with untouched("load", patience_seconds=_OPENING_SECONDS):
+        from regraft.prediction.model import open_model
+
+        return open_model(folder_of(source), runtime=runtime, precision=precision, device=device)
+
+
+@public
+def predict(
+    model: PathLike | Run | Model,
+    inputs: PathLike | Sequence[PathLike],
+    *,
+    out: PathLike | None = None,
+    top: int = 5,
+    all_probabilities: bool = False,
+    embeddings: bool = False,
+    unknown_at: float | None = None,
+    uncertainty: bool = False,
+    views: str = "one",
+    draws: int = 0,
+    resume: bool = False,
+    force: bool = False,
+    format: str | None = None,
+    shard_rows: int = 1024,
+    runtime: str = "auto",
+    precision: str | None = None,
+    tolerance: float = 1e-3,
+    engine: str = "local",
+    jobs: int = 0,
+    column: str = "path",
+    root: PathLike | None = None,
+    null: bool = False,
+    feature: str = "image/encoded",
+    max_pixels: int = 178_956_970,
+    max_bytes: int = 1 << 30,
+    shrink: bool = True,
+    device: str = "auto",
+    stdin: Iterable[str] = (),
+    write: Callable[[bytes], object] | None = None,
+    progress: bool | Progress = True,
+) -> PredictionSummary:
+    """Writes one row for each input to `out`, in input order, whatever happens, and returns how many have which status.
+
+    For answers in memory see `Model.predict`.
+
+    Args:
+        model: a run, an export or an open `Model`, whose folder is taken.
+        inputs: photos, folders, patterns, archives, tables of paths, TFRecord shards, or "-" for the lines of `stdin`.
+        out: a .csv, .jsonl or .parquet file, or a folder of shards.
+        top: how many labels a row names.
+        all_probabilities: adds a column for each class.
+        embeddings: adds the features that the head answers by.
+        unknown_at: answers "unknown" so that at most this part of the answers is wrong.
+        uncertainty: adds entropy, and how far the members of an ensemble disagree.
+        views: "one", "flip", "five", "ten" or "scales": how many views of a photo are averaged.
+        draws: of the regularizers' noise, averaged.
+        resume: goes on with an `out` that was begun.
+        force: begins `out` anew, whatever is there.
+        format: of a folder's shards: "csv", "jsonl" or "parquet".
+        shard_rows: inputs per shard; a kill costs at most that many.
+        runtime: what computes; "auto" takes the fastest installed that the run was exported for.
+        precision: of the export that answers.
+        tolerance: how far the probabilities of what "auto" takes may be from the trained model's.
+        engine: "local" or "ray".
+        jobs: workers of a local Ray; 0 is one per core.
+        column, root, null, feature: how tables, lists and shards are read, see
+            `regraft.prediction.sources.kind.Reading`.
+        max_pixels, max_bytes: a larger photo has the status "too_large".
+        shrink: whether photos that are much too large are shrunk while they are decoded.
+        device: anything but "auto" and "cpu" needs TensorFlow.
+        stdin: the lines that "-" stands for.
+        write: takes the table piece by piece, in the place of `out`.
+        progress: see the module.
+
+    Raises:
+        UsageError, RunError: the model, the inputs, `out` or an option are not as they must be.
+    """
+    from regraft.data.photos import Limits
+    from regraft.inference.trained import Look
+    from regraft.prediction.answerer import Wanted
+    from regraft.prediction.predict import Options, predict_to_pipe
+    from regraft.prediction.predict import predict as predict_files
+    from regraft.prediction.sources.kind import Reading
+
+    wanted = Wanted(Look(views, draws, members=uncertainty), embeddings, Limits(max_pixels, max_bytes), shrink=shrink)
+    options = Options(
+        wanted, Reading(column, as_text(root), null, feature), runtime=runtime, precision=precision, device=device,
+        tolerance=tolerance, top=top, probabilities=all_probabilities, unknown_at=unknown_at, format=format,
+        resume=resume, force=force, shard_rows=shard_rows, engine=engine, jobs=jobs,
+    )  # fmt: skip
+    names = [as_text(each) for each in as_list(inputs)]
+    with untouched("predict"):
+        if write:
+            return predict_to_pipe(folder_of(model), names, write, options, stdin=stdin, progress=as_progress(progress))
+        if out is None:
+            raise UsageError(f"regraft.predict writes a table: give {option('out')}. model.predict answers in memory.")
+        return predict_files(
+            folder_of(model), names, as_path(out, "out"), options, stdin=stdin, progress=as_progress(progress)
+        )
+
+
+@public
+def evaluate(
+    run: PathLike | Run | Model,
+    photos: PathLike | None = None,
+    *,
+    out: PathLike | None = None,
+    views: str = "one",
+    draws: int = 0,
+    device: str = "auto",
+    progress: bool | Progress = True,
+) -> Evaluation:
+    """Measures a run on the photos it reports on, or on another labelled folder, and writes what it found.
+
+    Args:
+        run: finished.
+        photos: another labelled folder; photos that the run was trained on are left out.
+        out: where the files go; by default a new folder in the run's `evaluations/`.
+        views, draws: see `predict`.
+        device: see `train`.
+        progress: see the module.
+
+    Raises:
+        RunError, FolderError: the run or the folder cannot be used.
+    """
+    from regraft.inference.trained import Look
+
+    look = Look(views, draws)
+    with untouched("evaluate"):
+        folder = start_tensorflow_for(run)
+        from regraft.experiments.evaluate import evaluate as measure
+
+        others, target = as_maybe_path(photos), as_maybe_path(out)
+        return measure(folder, others, as_progress(progress), device=device, out=target, look=look)
+
+
+@public
+def export(
+    run: PathLike | Run | Model,
+    format: str = "saved_model",
+    *,
+    precision: str = "float32",
+    photos: PathLike | None = None,
+    out: PathLike | None = None,
+    force: bool = False,
+    device: str = "auto",
+    progress: bool | Progress = True,
+) -> Export:
+    """Writes a run for another runtime, proven on the photos it reports on to answer as the trained model does.
+
+    Args:
+        run: finished.
+        format: "saved_model", "litert", "onnx" or "openvino".
+        precision: "float32", "float16", "bfloat16" or "int8", as far as the format has it.
+        photos: where the photos lie now, if they moved.
+        out: the export's folder; by default one in the run's `exports/`, or a new version in its `saved_model/`.
+        force: replaces an export that exists.
+        device: that answers for the trained model.
+        progress: see the module.
+
+    Raises:
+        UsageError, RunError: format, precision or run cannot be used, or `out` exists.
+        ExportError: the export does not do what the model does; nothing is left of it.
+    """
+    with untouched("export"):
+        from regraft.runs.run import open_run
+
+        folder = open_run(folder_of(run)).folder
+        from regraft.exports.runtimes import check_format
+
+        check_format(format, precision)
+        start_tensorflow_for(folder)
+        from regraft.exports.exporting import export_run
+
+        return export_run(
+            folder, format, precision=precision, photos=as_maybe_path(photos), out=as_maybe_path(out), force=force,
+            device=device, progress=as_progress(progress),
+        )  # fmt: skip

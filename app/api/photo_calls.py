@@ -1,0 +1,73 @@
+"""What is asked of photos: check and augment_preview."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from regraft.api.arguments import PathLike, Values, as_path, as_progress, edits_of, make_recipe, named_edits, public
+from regraft.errors import UsageError, option
+from regraft.machine.untouched import untouched
+from regraft.progress import Progress
+
+if TYPE_CHECKING:
+    from regraft.data.check import CheckReport
+    from regraft.experiments.preview import Preview
+    from regraft.recipes.recipe import Recipe
+
+
+@public
+def check(photos: PathLike, *, progress: bool | Progress = True) -> CheckReport:
+    """What is in a folder of photos and what is wrong with it; shows itself in a notebook. Changes nothing.
+
+    Raises:
+        FolderError: there is no such folder, or it is not laid out as one sub-folder per class.
+    """
+    from regraft.data.check import build_report
+    from regraft.data.sources import scan_remembered
+
+    return build_report(scan_remembered(as_path(photos, "photos"), as_progress(progress)))
+
+
+@public
+def augment_preview(
+    photos: PathLike,
+    *,
+    recipe: PathLike | Recipe = "balanced",
+    set: Values | None = None,
+    seed: int | None = None,
+    image_size: int | None = None,
+    rows: int = 6,
+    draws: int = 7,
+    out: PathLike = "augment_preview.png",
+    force: bool = False,
+    progress: bool | Progress = True,
+) -> Preview:
+    """Draws a sheet of photos beside what training would make of them.
+
+    Args:
+        photos: a folder with one sub-folder per class.
+        recipe, set, seed, image_size: see `train`.
+        rows: photos shown, 1 to 100.
+        draws: augmented draws of each photo, 1 to 20.
+        out: a .png or .jpg file.
+        force: overwrites it.
+        progress: see the module.
+
+    Raises:
+        RegraftError: an argument does not fit, the folder holds no photo, or `out` exists.
+    """
+    target = as_path(out, "out")
+    if target.exists() and not force:
+        raise UsageError(f"{target} exists already; choose another {option('out')} or add {option('force', True)}.")
+    if target.suffix.lower() not in (".png", ".jpg", ".jpeg"):
+        raise UsageError(f"{option('out')} must end in .png or .jpg; received {target}.")
+    with untouched("augment_preview"):
+        from regraft.machine.devices import start_tensorflow
+
+        choices = make_recipe(recipe, edits_of(set, named_edits(seed=seed, image_size=image_size)))
+        start_tensorflow()
+        from regraft.experiments.preview import write_preview
+
+        return write_preview(
+            as_path(photos, "photos"), choices, photos=rows, draws=draws, out=target, progress=as_progress(progress)
+        )

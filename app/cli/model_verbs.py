@@ -1,0 +1,131 @@
+"""Verbs that use a finished run: evaluate, export and predict."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from regraft.cli.options import ANSWERS, DEVICE, EXPORT_FORMAT, JOB, LOOK, PATH, PHOTOS_MOVED, READING
+
+
+@click.command(epilog="Example: regraft evaluate saved_models/photos-20260101-120000 other_photos/")
+@click.argument("run", type=PATH)
+@click.argument("folder", type=PATH, required=False)
+@click.option("--out", type=PATH, help="Where the files go.  [default: a new folder in RUN/evaluations/]")
+@LOOK
+@DEVICE
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+def evaluate(
+    run: Path, folder: Path | None, out: Path | None, views: str, draws: int, device: str, as_json: bool
+) -> None:
+    """Measure RUN on the images it reports on, or on another labelled FOLDER."""
+    import regraft
+    from regraft.cli.shown import CommandLineProgress, print_json, show_evaluation
+
+    progress = CommandLineProgress()
+    evaluation = regraft.evaluate(run, folder, out=out, views=views, draws=draws, device=device, progress=progress)
+    if as_json:
+        print_json(evaluation.as_dict())
+    else:
+        show_evaluation(evaluation)
+
+
+@click.command(epilog="Example: regraft export saved_models/photos-20260101-120000 --format litert")
+@click.argument("run", type=PATH)
+@EXPORT_FORMAT
+@PHOTOS_MOVED
+@click.option(
+    "--out",
+    type=PATH,
+    help="Where it goes.  [default: RUN/exports/FORMAT-PRECISION; a new version in RUN/saved_model]",
+)
+@click.option("--force", is_flag=True, help="Replace an export that exists.")
+@DEVICE
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+def export(
+    run: Path,
+    format: str,
+    precision: str,
+    photos: Path | None,
+    out: Path | None,
+    force: bool,
+    device: str,
+    as_json: bool,
+) -> None:
+    """Write RUN for another runtime, and prove that it answers photos as the trained model does."""
+    import regraft
+    from regraft.cli.shown import CommandLineProgress, print_json, show_export
+
+    written = regraft.export(
+        run, format, precision=precision, photos=photos, out=out, force=force, device=device,
+        progress=CommandLineProgress(),
+    )  # fmt: skip
+    if as_json:
+        print_json({"run": str(run), **written.as_dict()})
+    else:
+        show_export(written)
+
+
+@click.command(epilog="Example: regraft predict saved_models/photos-20260101-120000 new_photos/ --out answers.csv")
+@click.argument("run", metavar="RUN_OR_EXPORT", type=PATH)
+@click.argument("images", metavar="INPUTS...", nargs=-1, required=True)
+@ANSWERS
+@LOOK
+@JOB
+@READING
+@DEVICE
+def predict(
+    run: Path,
+    images: tuple[str, ...],
+    out: Path | None,
+    top: int,
+    all_probabilities: bool,
+    embeddings: bool,
+    unknown_at: float | None,
+    uncertainty: bool,
+    views: str,
+    draws: int,
+    resume: bool,
+    force: bool,
+    format: str | None,
+    shard_rows: int,
+    runtime: str,
+    precision: str | None,
+    tolerance: float,
+    engine: str,
+    jobs: int,
+    column: str,
+    root: Path | None,
+    null: bool,
+    feature: str,
+    max_pixels: int,
+    max_bytes: int,
+    no_shrink: bool,
+    device: str,
+) -> None:
+    """Answer INPUTS, one row each, in order, whatever happens: a broken photo gets a reason, a kill costs a shard.
+
+    INPUTS are photos, folders, patterns, .zip and .tar archives, .tfrecord shards, .csv, .tsv and .parquet tables of
+    paths, or - for a list on stdin.
+    """
+    import regraft
+    from regraft.cli.shown import CommandLineProgress, show_prediction
+
+    if out is None:
+        sys.stdout.flush()
+    summary = regraft.predict(
+        run, images, out=out, top=top, all_probabilities=all_probabilities, embeddings=embeddings,
+        unknown_at=unknown_at, uncertainty=uncertainty, views=views, draws=draws, resume=resume, force=force,
+        format=format, shard_rows=shard_rows, runtime=runtime, precision=precision, tolerance=tolerance, engine=engine,
+        jobs=jobs, column=column, root=root, null=null, feature=feature, max_pixels=max_pixels, max_bytes=max_bytes,
+        shrink=not no_shrink, device=device, stdin=sys.stdin, write=_write_bytes if out is None else None,
+        progress=CommandLineProgress(),
+    )  # fmt: skip
+    show_prediction(summary)
+
+
+def _write_bytes(data: bytes) -> None:
+    sys.stdout.write(data.decode("utf-8", "surrogateescape"))
+    sys.stdout.flush()

@@ -1,0 +1,154 @@
+"""The options of the command line, those that verbs share, and how they become arguments of `regraft.api`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from regraft.exports.table import FORMATS, PRECISIONS, RUNTIMES
+from regraft.prediction.tables.table import TABLE_FORMATS
+
+Verb = TypeVar("Verb", bound=Callable[..., None])
+
+PATH = click.Path(path_type=Path)
+DEVICES = "auto|cpu|gpu|tpu"
+
+
+def all_of(*options: Callable[[Any], Any]) -> Callable[[Verb], Verb]:
+    """Many options as one decorator, shown by --help in this order."""
+
+    def decorate(verb: Verb) -> Verb:
+        for option in reversed(options):
+            verb = option(verb)
+        return verb
+
+    return decorate
+
+
+def edits_of(texts: Sequence[str]) -> dict[str, Any]:
+    """{"finetune.epochs": 3} from the values of --set."""
+    from regraft.recipes.recipe import parse_edit
+
+    return dict(parse_edit(text) for text in texts)
+
+
+SET = click.option(
+    "--set", "edits", multiple=True, metavar="KEY=VALUE", help="Change one recipe key, such as finetune.epochs=3."
+)
+SEED = click.option("--seed", type=int, help="Seed of everything random.  [default: 0]")
+IMAGE_SIZE = click.option("--image-size", type=int, help="Pixels per side.  [default: the backbone's]")
+JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout at the end.")
+DEVICE = click.option("--device", default="auto", show_default=True, metavar=DEVICES)
+PHOTOS_MOVED = click.option("--photos", type=PATH, help="Where the photos lie now, if they moved.")
+
+NETWORK = all_of(
+    click.option("--backbone", metavar="NAME", help="See regraft backbones.  [default: mobilenet_v2]"),
+    click.option("--weights", metavar="imagenet|none|PATH", help="Pretrained weights.  [default: the backbone's own]"),
+)
+
+LOOK = all_of(
+    click.option(
+        "--views",
+        default="one",
+        show_default=True,
+        metavar="one|flip|five|ten|scales",
+        help="Average the answers to several views of each photo.",
+    ),
+    click.option(
+        "--draws", type=int, default=0, show_default=True, help="Average over draws of the regularizers' noise."
+    ),
+)
+
+
+def recipe_option(recipe: str) -> Callable[[Any], Any]:
+    """--recipe, with the verb's own default."""
+    return click.option(
+        "--recipe", default=recipe, show_default=True, metavar="NAME|FILE.toml", help="Named recipe or TOML file."
+    )
+
+
+def training_options(recipe: str) -> Callable[[Verb], Verb]:
+    """The options that verbs which train share; `recipe` is the default."""
+    return all_of(
+        recipe_option(recipe),
+        SET,
+        SEED,
+        click.option(
+            "--val-fraction", type=float, help="Part held out for the report where there is no split.  [default: 0.2]"
+        ),
+        IMAGE_SIZE,
+        click.option("--epochs", type=int, help="Epochs of training the network."),
+        click.option("--out", type=PATH, help="Run directory.  [default: a new one in saved_models/]"),
+        click.option("--resume", is_flag=True, help="Continue the unfinished run in --out."),
+        click.option(
+            "--device", default="auto", show_default=True, metavar=DEVICES, help="cpu:N makes N virtual devices."
+        ),
+        click.option("--data-dir", type=PATH, help="Where tensorflow-datasets keeps its data."),
+        JSON,
+    )
+
+
+EXPORT_FORMAT = all_of(
+    click.option(
+        "--format",
+        default="saved_model",
+        show_default=True,
+        metavar="|".join(FORMATS),
+        help="What reads it: TensorFlow (Serving), LiteRT, ONNX Runtime or OpenVINO.",
+    ),
+    click.option(
+        "--precision",
+        default="float32",
+        show_default=True,
+        metavar="|".join(PRECISIONS),
+        help="int8 looks at training photos to find its ranges.",
+    ),
+)
+
+ANSWERS = all_of(
+    click.option("--out", type=PATH, help="A .csv, .jsonl or .parquet file, or a folder of shards.  [default: stdout]"),
+    click.option("--top", type=click.IntRange(1), default=5, show_default=True, help="How many labels a row names."),
+    click.option("--all-probabilities", is_flag=True, help="Add a column for each class."),
+    click.option("--embeddings", is_flag=True, help="Add the features that the head answers by."),
+    click.option("--unknown-at", type=float, metavar="RATE", help='Answer "unknown" so that at most RATE is wrong.'),
+    click.option("--uncertainty", is_flag=True, help="Add entropy, and how far the members of an ensemble disagree."),
+)
+
+JOB = all_of(
+    click.option("--resume", is_flag=True, help="Go on with an --out that was begun."),
+    click.option("--force", is_flag=True, help="Begin --out anew, whatever is there."),
+    click.option("--format", metavar="|".join(TABLE_FORMATS), help="Of a folder's shards, or of stdout."),
+    click.option("--shard-rows", type=click.IntRange(1), default=1024, show_default=True, help="Inputs per shard."),
+    click.option(
+        "--runtime", default="auto", show_default=True, metavar="|".join(("auto", *RUNTIMES)),
+        help="What computes; auto takes the fastest installed that RUN was exported for.",
+    ),
+    click.option("--precision", metavar="|".join(PRECISIONS), help="Of the export that answers."),
+    click.option(
+        "--tolerance", type=float, default=1e-3, show_default=True,
+        help="How far the probabilities of what auto takes may be from the trained model's.",
+    ),
+    click.option("--engine", default="local", show_default=True, metavar="local|ray", help="Where it is computed."),
+    click.option("--jobs", type=int, default=0, help="Workers of a local Ray.  [default: one per core]"),
+)  # fmt: skip
+
+READING = all_of(
+    click.option("--column", default="path", show_default=True, help="Column of a .csv, .tsv or .parquet input."),
+    click.option("--root", type=PATH, help="Where relative paths of tables and of stdin start.  [default: here]"),
+    click.option("--null", "-0", is_flag=True, help="Paths on stdin end with a null byte, as of find -print0."),
+    click.option("--feature", default="image/encoded", show_default=True, help="Of TFRecord examples: the photo."),
+    click.option(
+        "--max-pixels",
+        type=click.IntRange(1, 357_913_940),
+        default=178_956_970,
+        show_default=True,
+        help="A larger photo is too_large, not decoded.",
+    ),
+    click.option(
+        "--max-bytes", type=click.IntRange(1), default=1 << 30, show_default=True, help="Of one file or member."
+    ),
+    click.option("--no-shrink", is_flag=True, help="Decode every pixel of photos that are much too large."),
+)

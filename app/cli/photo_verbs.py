@@ -1,0 +1,62 @@
+"""Verbs that look at photos: check and augment-preview."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from regraft.cli.options import IMAGE_SIZE, JSON, PATH, SEED, SET, all_of, edits_of, recipe_option
+
+
+@click.command(epilog="Example: regraft check photos/ --json")
+@click.argument("folder", type=PATH)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+def check(folder: Path, as_json: bool) -> None:
+    """Say what is in FOLDER and what is wrong with it. Changes nothing."""
+    import regraft
+    from regraft.cli.shown import CommandLineProgress, print_json, show_check
+
+    report = regraft.check(folder, progress=CommandLineProgress())
+    if as_json:
+        print_json(report.as_dict())
+    else:
+        show_check(report)
+
+
+@click.command("augment-preview", epilog="Example: regraft augment-preview photos/ --set augment.randaugment=5")
+@click.argument("folder", type=PATH)
+@all_of(recipe_option("balanced"), SET, SEED, IMAGE_SIZE)
+@click.option("--photos", type=click.IntRange(1, 100), default=6, show_default=True, help="Rows of the sheet.")
+@click.option(
+    "--draws", type=click.IntRange(1, 20), default=7, show_default=True, help="Augmented draws of each photo."
+)
+@click.option(
+    "--out", type=PATH, default=Path("augment_preview.png"), show_default=True, help="PNG or JPEG file to write."
+)
+@click.option("--force", is_flag=True, help="Overwrite --out.")
+@JSON
+def augment_preview(
+    folder: Path,
+    recipe: str,
+    edits: tuple[str, ...],
+    seed: int | None,
+    image_size: int | None,
+    photos: int,
+    draws: int,
+    out: Path,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Draw a sheet of photos of FOLDER beside what training would make of them."""
+    import regraft
+    from regraft.cli.shown import CommandLineProgress, print_json, show_preview
+
+    preview = regraft.augment_preview(
+        folder, recipe=recipe, set=edits_of(edits), seed=seed, image_size=image_size, rows=photos, draws=draws, out=out,
+        force=force, progress=CommandLineProgress(),
+    )  # fmt: skip
+    if as_json:
+        print_json(preview.as_dict())
+    else:
+        show_preview(preview)

@@ -1,0 +1,215 @@
+"""What a person sees of a verb: its progress on stderr, its result on stdout."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from regraft.errors import as_options
+from regraft.progress import Shown
+
+if TYPE_CHECKING:
+    from regraft.data.check import CheckReport
+    from regraft.evidence.metrics import Metrics
+    from regraft.experiments.comparison import Comparison
+    from regraft.experiments.evaluate import Evaluation
+    from regraft.experiments.find_rate import RateSuggestion
+    from regraft.experiments.preview import Preview
+    from regraft.experiments.trials import ArmResult
+    from regraft.exports.export import Export
+    from regraft.prediction.predict import PredictionSummary
+    from regraft.runs.run_metrics import RunMetrics
+
+
+class CommandLineProgress(Shown):
+    """Progress whose sentences name options with their dashes."""
+
+    def words(self, text: str) -> str:
+        """`text` with arguments as the command line writes them."""
+        return as_options(text)
+
+
+def print_json(values: Mapping[str, Any]) -> None:
+    """One JSON object on stdout."""
+    from regraft.machine.files import to_json
+
+    click.echo(to_json(values))
+
+
+def show_check(report: CheckReport) -> None:
+    """The report on a folder of photos."""
+    from regraft.data.check import render
+
+    show(render(report))
+
+
+def show(renderable: Any) -> None:
+    """Prints what rich can render, on stdout."""
+    from rich.console import Console
+
+    Console(width=None if sys.stdout.isatty() else 110).print(renderable)
+
+
+def show_training(metrics: RunMetrics) -> None:
+    """The table at the end of a training, and what to do next."""
+    show(_table(_training_rows(metrics)))
+    _show_next(metrics.run)
+    if metrics.backbone:
+        print(f"Build on  regraft train PHOTOS --backbone tiny --weights {metrics.backbone}")
+
+
+def show_preview(preview: Preview) -> None:
+    """Where a sheet of augmented photos is, and what is on it."""
+    print(f"{preview.sheet}: {len(preview.photos)} photos, {preview.policy}.")
+
+
+def show_rate(found: RateSuggestion) -> None:
+    """The learning rate that a range test suggests, if it does."""
+    picture = f"{found.folder}/learning_rate_range.png"
+    if found.suggestion is None:
+        print(f"No suggestion: {found.reason}. See {picture}.")
+        return
+    print(f"Try --set optimizer.learning_rate={found.suggestion:.2g}: {found.reason}.")
+    print(f"Look at {picture} first.")
+
+
+def show_evaluation(evaluation: Evaluation) -> None:
+    """What an evaluation came to, and where its files are."""
+    from regraft.evidence.metric_table import printed_rows
+
+    metrics = evaluation.metrics
+    accuracy = f"{accuracy_words(metrics)} on {metrics.images:,} images {evaluation.which_images}"
+    show(_table([("accuracy", accuracy), *printed_rows(metrics.as_dict())]))
+    print(f"\nLook at   {evaluation.folder}/report.html")
+
+
+def show_export(export: Export) -> None:
+    """Where an export is, and how near to the trained model."""
+    proof = export.proof
+    words = f"agrees with the trained model on {proof['same_label']:,} of {proof['images']:,} photos"
+    print(f"{export.folder}: {words} (largest difference {proof['largest_difference']:.1e}).")
+    if "accuracy" in proof:
+        own, trained = 100 * proof["accuracy"], 100 * proof["accuracy_trained"]
+        print(f"{proof['bytes'] / 1e6:.1f} MB; accuracy {own:.1f} %, of the trained model {trained:.1f} %.")
+        print(f"Use it    regraft predict {export.folder} PHOTOS")
+
+
+def show_prediction(summary: PredictionSummary) -> None:
+    """How many rows have which status, on stderr, as the rows may be on stdout."""
+    if not summary.already_finished:
+        where = f" in {summary.out}" if summary.out else ""
+        counts = ", ".join(f"{count:,} {status}" for status, count in summary.counts.items())
+        click.echo(f"{counts}{where}", err=True)
+
+
+@contextmanager
+def live_comparison() -> Iterator[Callable[[Sequence[ArmResult]], None]]:
+    """A function that shows the results so far: a table that is drawn anew on a terminal, elsewhere a line per run."""
+    from rich.console import Console
+    from rich.live import Live
+
+    if not sys.stderr.isatty():
+        yield _say_last_trial
+        return
+    with Live(console=Console(stderr=True), auto_refresh=False, transient=True) as live:
+        yield lambda results: live.update(_trials_table(results), refresh=True)
+
+
+def show_comparison(comparison: Comparison) -> None:
+    """The table of a comparison, its notes, and where its files are."""
+    table = _columns("arm", "accuracy", "range", "log loss", "seconds", "against the first")
+    for arm in comparison.arms:
+        table.add_row(
+            arm.arm,
+            f"{100 * arm.accuracy:.1f} %",
+            f"{100 * arm.accuracy_low:.1f}-{100 * arm.accuracy_high:.1f}",
+            f"{arm.log_loss:.3f}",
+            f"{arm.seconds:.1f}",
+            arm.against_first.verdict if arm.against_first else "",
+        )
+    show(table)
+    print("", *comparison.notes, sep="\n")
+    print(f"\nLook at   {', '.join(f'{comparison.folder}/{name}' for name in comparison.pictures)}")
+    print(f"As text   {comparison.folder}/summary.md")
+
+
+def show_ensemble(metrics: RunMetrics) -> None:
+    """The members, what they became, whether that is worth its cost, and what to do next."""
+    facts = metrics.ensemble or {}
+    table = _columns("", "share", "accuracy", "log loss", "calibration error")
+    for row in facts["member_rows"]:
+        table.add_row(row["name"], f"{row['share']:.2f}", *_figures(row))
+    if facts["same_budget"]:
+        table.add_row("single model of the same budget", "", *_figures(facts["same_budget"]))
+    table.add_row("ensemble", "", *_figures(facts["ensemble"]))
+    show(table)
+    for name, gain in facts["gains"].items():
+        print(f"Against the {name}: {gain['words']}")
+    print(f"\n{facts['verdict']}")
+    _show_next(metrics.run)
+
+
+def accuracy_words(metrics: Metrics | RunMetrics) -> str:
+    """Such as "97.4 % (93.5 to 99.0)"."""
+    value, low, high = (100 * share for share in (metrics.accuracy, metrics.accuracy_low, metrics.accuracy_high))
+    return f"{value:.1f} % ({low:.1f} to {high:.1f})"
+
+
+def _show_next(run: str) -> None:
+    print(f"\nLook at   {run}/report.html\nUse it    regraft predict {run} PHOTOS --out answers.csv")
+
+
+def _figures(row: Mapping[str, float]) -> list[str]:
+    return [f"{100 * row['accuracy']:.1f} %", f"{row['log_loss']:.3f}", f"{100 * row['calibration_error']:.1f} %"]
+
+
+def _say_last_trial(results: Sequence[ArmResult]) -> None:
+    result = next(result for result in reversed(results) if len(result.trials) == len(results[0].trials))
+    trial = result.trials[-1]
+    text = f"{result.arm.name}, seed {trial.seed}: {100 * trial.accuracy:.1f} % in {trial.metrics.seconds:.0f} s"
+    print(text, file=sys.stderr, flush=True)
+
+
+def _trials_table(results: Sequence[ArmResult]) -> Any:
+    table = _columns("arm", *(f"seed {trial.seed}" for trial in results[0].trials), "mean")
+    for result in results:
+        accuracies = [100 * trial.accuracy for trial in result.trials]
+        cells = [f"{value:.1f}" for value in accuracies] + [""] * (len(results[0].trials) - len(accuracies))
+        table.add_row(result.arm.name, *cells, f"{sum(accuracies) / len(accuracies):.1f}" if accuracies else "")
+    return table
+
+
+def _training_rows(metrics: RunMetrics) -> list[tuple[str, str]]:
+    export = metrics.export or {}
+    proof = f"agrees on {export['images']:,} photos, largest difference {export['largest_difference']:.1e}"
+    phases = ", ".join(f"{name} {seconds:.1f}" for name, seconds in metrics.seconds_by_phase.items())
+    return [
+        ("run", metrics.run),
+        ("accuracy", f"{accuracy_words(metrics)} on {metrics.images:,} {metrics.reported_on} images"),
+        ("stage kept", f"{metrics.stage}: {metrics.stage_reason}"),
+        *(("", note) for note in metrics.notes),
+        ("export", f"{export['folder']}\n{proof}"),
+        ("seconds", f"{metrics.seconds:.1f} ({phases})"),
+    ]
+
+
+def _columns(*titles: str) -> Any:
+    """An empty table with these columns."""
+    from rich.table import Table
+
+    return Table(*titles, box=None, padding=(0, 2, 0, 0))
+
+
+def _table(rows: Sequence[tuple[str, str]]) -> Any:
+    """A table of names and values."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    for name, value in rows:
+        table.add_row(Text(name, style="bold"), Text(value))
+    return table

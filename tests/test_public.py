@@ -1,0 +1,101 @@
+"""The public names: what `import regraft` shows, how it is called, what it says of itself, and how little it costs."""
+
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import regraft
+from regraft.errors import RegraftError, UsageError
+
+PINNED = Path(__file__).with_name("public_interface.txt")
+FUNCTIONS = [name for name in regraft.__all__ if inspect.isfunction(getattr(regraft, name))]
+
+
+def interface() -> str:
+    """Every public name with its signature and the first line of its docstring, and those of its public methods."""
+    lines = []
+    for name in sorted(regraft.__all__):
+        value = getattr(regraft, name)
+        if inspect.isfunction(value):
+            lines += [described(name, value)]
+        elif inspect.isclass(value):
+            lines += [f"class {name}: {first_line(value)}", *members(value)]
+    return "\n".join(lines) + "\n"
+
+
+def members(kind: type) -> list[str]:
+    found = []
+    for name, value in sorted(vars(kind).items()):
+        if name.startswith("_") or name == "model_config":
+            continue
+        if isinstance(value, property):
+            found.append(f"    {name}: {first_line(value)}")
+        elif inspect.isfunction(value):
+            found.append(f"    {described(name, value)}")
+    return found
+
+
+def described(name: str, function) -> str:
+    return f"{name}{inspect.signature(function)}: {first_line(function)}"
+
+
+def first_line(value) -> str:
+    return (inspect.getdoc(value) or "").partition("\n")[0]
+
+
+def test_public_names_signatures_and_words_are_as_pinned():
+    """To change them on purpose: `python tests/test_public.py > tests/public_interface.txt`."""
+    assert interface() == PINNED.read_text("utf-8")
+
+
+def test_every_public_name_is_there_and_nothing_else_is_shown():
+    assert dir(regraft) == sorted(regraft.__all__)
+    with pytest.raises(AttributeError, match="has no attribute 'trains'"):
+        regraft.trains  # noqa: B018
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_every_argument_of_a_public_function_is_explained(name):
+    function = getattr(regraft, name)
+    words = inspect.getdoc(function) or ""
+    unexplained = [each for each in inspect.signature(function).parameters if each not in words]
+    borrowed = name == "pretrain" and "Arguments and errors are those of `train`" in words
+    assert unexplained == [] or borrowed or name == "check"
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_an_argument_that_does_not_exist_is_refused_with_the_nearest(name):
+    function = getattr(regraft, name)
+    known = list(inspect.signature(function).parameters)[-1]
+    with pytest.raises(UsageError) as caught:
+        function("photos", **{f"{known}s": 1})
+    assert str(caught.value) == f'regraft.{name} has no argument "{known}s". Did you mean "{known}"?'
+
+
+def test_an_argument_that_is_missing_is_named():
+    with pytest.raises(UsageError, match=r"^regraft.train: missing a required argument: 'photos'.$"):
+        regraft.train()
+
+
+def test_the_interface_is_typed_for_others():
+    assert Path(regraft.__file__).with_name("py.typed").is_file()
+
+
+@pytest.mark.parametrize("statement", ["import regraft", "import regraft; regraft.train; regraft.RegraftError"])
+def test_importing_starts_nothing_heavy(statement):
+    heavy = ("tensorflow", "keras", "numpy", "scipy", "PIL", "pydantic", "click", "rich")
+    code = f"{statement}\nimport sys; print(*(name for name in {heavy} if name in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+def test_every_error_of_a_user_is_caught_by_one_name():
+    assert regraft.RegraftError is RegraftError
+    assert issubclass(regraft.WeightsError, regraft.RegraftError)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(interface())
