@@ -53,7 +53,7 @@ def combine_logits(
 def fit_shares(logits: np.ndarray, labels: np.ndarray, rule: str = "probabilities") -> np.ndarray:
     """float64 [M] that sum to 1: the shares with the smallest loss on these images, which must not be reported on.
 
-    A prior that is worth one image a member (Dirichlet of 2 each) keeps a few images from silencing members by luck.
+    A prior that is worth one image per member (Dirichlet of 2 each) keeps a few images from silencing members by luck.
     Members below 0.01 are left out.
     """
     count = len(logits)
@@ -71,8 +71,8 @@ def fit_shares(logits: np.ndarray, labels: np.ndarray, rule: str = "probabilitie
 def greedy_shares(logits: np.ndarray, labels: np.ndarray, rule: str = "probabilities") -> np.ndarray:
     """float64 [M] that sum to 1: how often each member was taken by forward selection with replacement.
 
-    Starting from the best member, the one that lowers the loss most is added, for two rounds a member; the smallest of
-    the ensembles with the lowest loss is the answer.
+    Starting from the best member, the one that lowers the loss most is added, for two rounds per member; the smallest
+    of the ensembles with the lowest loss is the answer.
 
     Source: Caruana et al. 2004, "Ensemble selection from libraries of models", sections 2.1 and 2.2.
     """

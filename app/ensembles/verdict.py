@@ -1,4 +1,4 @@
-"""Whether an ensemble is worth its cost: gains with intervals, images a second, a sentence, files and a picture."""
+"""Whether an ensemble is worth its cost: gains with intervals, images per second, a sentence, files and a picture."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class Verdict:
         gains: the ensemble's accuracy less that of the best member, the mean member and the rival, by these names.
         curve: accuracy by the number of members.
         disagreement: float [M, M].
-        speed: images a second of a member and of the ensemble, and the median ratio of the two with its range.
+        speed: images per second of a member and of the ensemble, and the median ratio of the two with its range.
     """
 
     sentence: str
@@ -211,7 +211,7 @@ def say_whether_worth(gains: Mapping[str, Difference], ratio: float) -> str:
 
 
 def compare_speed(single: keras.Model, ensemble: keras.Model, device: Device, image_size: int) -> dict[str, float]:
-    """Images a second of both from memory, in turns, and the ratio of the second to the first: median, low, high."""
+    """Images per second of both from memory, in turns, and the ratio of the second to the first: median, low, high."""
     images = np.random.default_rng(0).uniform(0, 255, (_BATCH, image_size, image_size, 3)).astype(np.float32)
     calls = [make_infer(model, device) for model in (single, ensemble)]
     for call in calls:
@@ -300,8 +300,9 @@ def report_sections(found: Verdict, facts: Mapping[str, Any], picture: bytes) ->
     sentences = [
         found.sentence,
         *gains,
-        f"A member answers {speed['member']:,.0f} images a second from memory, the ensemble {speed['ensemble']:,.0f}: "
-        f"{speed['ratio']:.2f} of it ({speed['ratio_low']:.2f} to {speed['ratio_high']:.2f}).",
+        f"A member answers {speed['member']:,.0f} images per second from memory, the ensemble "
+        f"{speed['ensemble']:,.0f}: {speed['ratio']:.2f} of it ({speed['ratio_low']:.2f} to "
+        f"{speed['ratio_high']:.2f}).",
     ]
     return [ReportSection("The ensemble", sentences, columns, rows, picture, "Accuracy by the number of members.")]
 

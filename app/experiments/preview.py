@@ -75,7 +75,7 @@ def write_preview(
 
     Args:
         root: a folder of photos.
-        recipe: its [augment] is drawn from, its seed chooses photos and draws.
+        recipe: its [augment] is drawn from, its seed that of the choice of photos and of the draws.
         out: the file.
         progress: who is told.
         photos, draws: rows and columns, at least 1.

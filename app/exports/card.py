@@ -8,7 +8,7 @@ from regraft.runs.run import Run
 
 
 def model_card(run: Run, export: Export) -> str:
-    """Markdown."""
+    """The card as Markdown: what the model is, how good, how to use it, and its limits."""
     metrics, proof, size = run.metrics, export.proof, export.image_size
     side = "the short side" if export.crop_fraction == 1 else f"{export.crop_fraction:g} of the short side"
     low, high = 100 * metrics.accuracy_low, 100 * metrics.accuracy_high

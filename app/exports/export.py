@@ -58,7 +58,7 @@ class Export:
 
     @property
     def bytes(self) -> int:
-        """On disk, without the card."""
+        """How many bytes the export takes on disk, card and calibration left out."""
         files = [path for path in self.folder.rglob("*") if path.is_file() and path.suffix not in (".md", ".npz")]
         return sum(path.stat().st_size for path in files)
 

@@ -61,12 +61,12 @@ class Job:
 
     @property
     def inputs_file(self) -> Path:
-        """One item a line."""
+        """One item per line."""
         return self.folder / "inputs.jsonl"
 
     @property
     def journal_file(self) -> Path:
-        """One finished shard a line."""
+        """One finished shard per line."""
         return self.folder / "journal.jsonl"
 
     @property
@@ -274,12 +274,12 @@ class Writer:
         self._journal.close()
 
     def write(self, shard: Shard, predictions: Sequence[Prediction]) -> None:
-        """One whole shard."""
+        """Writes the table of a shard whole, and then a line of the journal that says so."""
         data = encode(self.job, predictions)
         self.write_encoded(shard, data, Counter(prediction.status for prediction in predictions))
 
     def write_encoded(self, shard: Shard, data: bytes, counts: Mapping[str, int]) -> None:
-        """One whole shard, as `encode` gives it."""
+        """As `write`, for a table that `encode` made elsewhere, with how many rows have each status."""
         with atomic_file(self.job.shard_file(shard.number)) as temporary:
             temporary.write_bytes(data)
         facts = {
@@ -294,7 +294,7 @@ class Writer:
 
 
 def encode(job: Job, predictions: Sequence[Prediction]) -> bytes:
-    """The file of a shard."""
+    """The bytes of a shard's table: one row per prediction, in order."""
     return job.format.encode(job.columns, [job.columns.row(prediction) for prediction in predictions])
 
 

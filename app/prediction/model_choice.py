@@ -69,7 +69,7 @@ class ModelChoice:
         return f"{self.runtime}, {self.precision}" if self.precision else self.runtime
 
     def open(self, wanted: Wanted, *, workers: int | None = None) -> Answerer:
-        """The answerer."""
+        """The network, opened to answer what is `wanted` on up to `workers` threads."""
         if self.is_run:
             return answerer_of_run(Path(self.folder), self.device, wanted, workers=workers)
         return answerer_of_export(read_export(Path(self.folder)), wanted, workers=workers)
@@ -235,13 +235,13 @@ def _measure(
     rates = {choice: kept[key] if key in kept else _time(choice) for choice, key in keys.items()}
     words = ", ".join(f"{choice.words} {rate:.0f}" for choice, rate in rates.items())
     best = max(rates, key=lambda choice: rates[choice])
-    progress.say(f"Images a second here, from memory: {words}. Taking {best.words}.")
+    progress.say(f"Images per second here, from memory: {words}. Taking {best.words}.")
     _keep_rates(source, {**kept, **{keys[choice]: rate for choice, rate in rates.items()}})
     return best
 
 
 def _time(choice: ModelChoice) -> float:
-    """Views a second, from memory; 0 where it does not run here."""
+    """Views per second, from memory; 0 where it does not run here."""
     order = json.dumps({**vars(choice), "seconds": _SECONDS})
     options = {"input": order, "capture_output": True, "text": True, "timeout": 300, "check": True}
     try:

@@ -57,7 +57,7 @@ class Options:
         force: begin anew, whatever is there.
         shard_rows: inputs a shard; a kill costs at most that many.
         engine: "local", or "ray": over a cluster whose machines see the inputs and the model.
-        jobs: workers of a local Ray; 0 is one a core.
+        jobs: workers of a local Ray; 0 is one per core.
     """
 
     wanted: Wanted = field(default_factory=Wanted)

@@ -1,4 +1,4 @@
-"""history.csv: one row an epoch of fine-tuning."""
+"""history.csv: one row per epoch of fine-tuning."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ HISTORY_COLUMNS = (
 
 
 def write_history(path: Path, history: list[dict[str, Any]]) -> None:
-    """One CSV row an epoch."""
+    """One CSV row per epoch."""
     write_csv(path, HISTORY_COLUMNS, ([row.get(column, "") for column in HISTORY_COLUMNS] for row in history))
 
 

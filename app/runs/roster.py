@@ -26,7 +26,7 @@ class RosterRow:
 
 
 def write_roster(path: Path, roles: Roles, class_names: Sequence[str]) -> None:
-    """images.csv: one row an image that had a role."""
+    """images.csv: one row per image that had a role."""
     parts = (("fit", roles.fit), ("select", roles.select), ("report", roles.report))
     write_csv(path, _COLUMNS, (_row(record, role, class_names) for role, records in parts for record in records))
 

@@ -44,7 +44,7 @@ class Run:
 
     @property
     def labels_file(self) -> Path:
-        """One class name a line, in output order."""
+        """One class name per line, in output order."""
         return self.folder / "labels.txt"
 
     @property
@@ -64,7 +64,7 @@ class Run:
 
     @property
     def export_folder(self) -> Path:
-        """The export, one numbered folder a version, as TF Serving wants it."""
+        """The export, one numbered folder per version, as TF Serving wants it."""
         return self.folder / "saved_model"
 
     @property
@@ -74,7 +74,7 @@ class Run:
 
     @property
     def history_file(self) -> Path:
-        """One row an epoch."""
+        """One row per epoch."""
         return self.folder / "history.csv"
 
     @property

@@ -73,7 +73,7 @@ def fine_tune(
     select: Callable[[], tuple[float, float]] | None = None,
     progress: Progress | None = None,
 ) -> list[dict[str, Any]]:
-    """Trains `model` in place and returns one history row an epoch; continues from the run's checkpoint.
+    """Trains `model` in place and returns one history row per epoch; continues from the run's checkpoint.
 
     At the end the model holds the averaged weights where `optimizer.ema` asks for them, and the weights of the best
     epoch where `finetune.patience` does.

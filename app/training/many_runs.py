@@ -98,7 +98,7 @@ def to_order(request: Request) -> dict[str, Any]:
 
 
 def from_order(order: Mapping[str, Any]) -> Request:
-    """The request of `to_order`."""
+    """The request that `to_order` turned into plain values."""
     paths = {"out": Path(order["out"]), "data_dir": Path(order["data_dir"]) if order["data_dir"] else None}
     recipe = make_recipe(tomllib.loads(order["recipe"]))
     return Request(**{**order, **paths, "recipe": recipe, "command": tuple(order["command"])})

@@ -14,7 +14,7 @@ class Solver:
         max_iterations: of a second-order method.
         learning_rate: the highest of a first-order method; None is the table's for heads.
         epochs: how often a first-order method sees each image.
-        batch_size: its images a step; the last batch of an epoch is filled up from its beginning.
+        batch_size: its images per step; the last batch of an epoch is filled up from its beginning.
         seed: of the order in which it sees them.
     """
 

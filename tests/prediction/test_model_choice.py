@@ -58,7 +58,7 @@ def test_auto_takes_the_fastest_that_is_near_enough_and_keeps_what_it_measured(s
     assert name_of(choose(source, count=FEW, progress=listening)) == "b"
     (said,) = listening.said
     assert said == (
-        "Images a second here, from memory: litert, float32 100, litert, float16 150, tensorflow 20. "
+        "Images per second here, from memory: litert, float32 100, litert, float16 150, tensorflow 20. "
         "Taking litert, float16."
     )
     kept = json.loads((source.folder / "exports/runtimes.json").read_text())
@@ -161,7 +161,7 @@ def test_the_measurement_is_made_in_processes_of_their_own(litert: Path, trained
     names.write_text("\n".join(["path", *(photos * FEW)[:FEW], ""]))
     answer = run_regraft("predict", run, names, "--out", tmp_path / "out.csv")
     assert answer.code == 0, answer.stderr
-    assert answer.stderr.startswith("Images a second here, from memory: litert, float32 ")
+    assert answer.stderr.startswith("Images per second here, from memory: litert, float32 ")
     kept = json.loads((run / "exports/runtimes.json").read_text())
     assert len(kept) == 2
     assert min(kept.values()) > 0

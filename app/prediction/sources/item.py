@@ -35,5 +35,5 @@ class Item:
 
     @classmethod
     def from_json(cls, line: str | bytes) -> Item:
-        """The item of such a line."""
+        """The item that a line of `to_json` describes."""
         return cls(*json.loads(line))

@@ -44,7 +44,7 @@ class Columns:
     embedding: bool = False
 
     def names(self) -> list[str]:
-        """In order."""
+        """The names of the columns, from left to right."""
         best = [f"{name}_{place}" for place in range(2, self._count() + 1) for name in ("label", "score")]
         return [
             *("path", "status", "reason", "label", "score", *best),
