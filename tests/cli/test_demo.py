@@ -13,6 +13,7 @@ from sklearn.datasets import load_digits
 import regraft.cli.demo
 from regraft.cli.demo import run_demo, write_digits
 from regraft.errors import RegraftError
+from regraft.runs.run_metrics import RunMetrics
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +57,7 @@ class Recorder:
 @pytest.fixture
 def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
     recorder = Recorder()
-    summary = {"accuracy": 0.9722, "accuracy_low": 0.95, "accuracy_high": 0.984, "images": 360}
+    summary = RunMetrics.from_dict({"accuracy": 0.9722, "accuracy_low": 0.95, "accuracy_high": 0.984, "images": 360})
     monkeypatch.setattr(regraft.cli.demo, "Run", lambda folder: SimpleNamespace(metrics=summary))
     monkeypatch.setattr(regraft.cli.demo, "subprocess", recorder)
     monkeypatch.setattr(regraft.cli.demo, "write_digits", lambda folder: 1_797)

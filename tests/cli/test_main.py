@@ -298,7 +298,7 @@ def test_options_win_over_set_and_set_over_the_recipe(workplace: Path, monkeypat
         asked.append(request)
         raise RegraftError("stopped")
 
-    monkeypatch.setattr("regraft.training.session.open_session", stop)
+    monkeypatch.setattr("regraft.training.train.open_session", stop)
     sections = "[finetune]\nepochs = 5\nbatch_size = 4\n[optimizer]\nlearning_rate = 0.1\n"
     Path("ours.toml").write_text(f'recipe = "ours"\n{sections}')
     options = ["--set", "finetune.epochs=6", "--set", "finetune.batch_size=8", "--epochs", "7", "--seed", "9"]
