@@ -164,7 +164,8 @@ def test_the_same_seed_gives_the_same_weights_bit_for_bit(
 
 DIES_IN_THE_SECOND_EPOCH = """
 import os, signal
-from regraft.cli import main as cli, finetune
+from regraft.cli import main as cli
+from regraft.training import finetune
 
 class Dying(finetune._Bookkeeping):
     def on_train_batch_end(self, batch, logs=None):
