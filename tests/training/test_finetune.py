@@ -205,6 +205,7 @@ def train_everything_for(images, folder: Path, *, epochs: int):
     return train(model, images, folder, recipe, select=lambda: (next(losses), 0.5)), model
 
 
+@pytest.mark.slow
 def test_averaged_weights_are_judged_and_kept(images, tmp_path: Path):
     model, seen = small_classifier(), []
     recipe = recipe_with(optimizer__ema=0.5, finetune__epochs=2)
@@ -221,6 +222,7 @@ def test_averaged_weights_are_judged_and_kept(images, tmp_path: Path):
     assert not np.array_equal(plain.get_layer(HEAD).kernel, seen[-1])
 
 
+@pytest.mark.slow
 def test_a_strong_pull_keeps_the_backbone_near_its_start(images, tmp_path: Path):
     moved = []
     for number, strength in enumerate((0.0, 30.0)):
