@@ -11,12 +11,23 @@ from regraft.experiments.comparison import sum_up, write_trials
 from regraft.experiments.trials import ArmResult, Trial
 from regraft.recipes.arms import Arm
 from regraft.runs.run import Run
+from regraft.runs.run_metrics import RunMetrics
 
 
 def trial(seed: int, correct: list[int], *, kept: str = "grafted", photos: str = "abcd") -> Trial:
     metrics = {"seconds": 10.0 + seed, "stage": kept, "stages": [{"objective": 0.5 + seed, "solve_seconds": 2.0}]}
     losses = np.where(correct, 0.25, 1.25)
-    return Trial(Run(Path("run")), seed, kept, tuple(photos), np.array(correct, bool), losses, 0.125, 40, metrics)
+    return Trial(
+        Run(Path("run")),
+        seed,
+        kept,
+        tuple(photos),
+        np.array(correct, bool),
+        losses,
+        0.125,
+        40,
+        RunMetrics.from_dict(metrics),
+    )
 
 
 def result(name: str, *trials: Trial) -> ArmResult:
