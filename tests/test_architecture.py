@@ -25,6 +25,7 @@ TESTED_ELSEWHERE = {
     "regraft.prediction.model": "test_api",
     "regraft.machine.ray_cluster": "training/test_many_runs",
     "regraft.machine.versions": "training/test_session",
+    "regraft.runs.class_metrics": "runs/test_run_metrics",
     "regraft.runs.checkpoints": "training/test_finetune",
     "regraft.evidence.drawing": "evidence/test_curves",
     "regraft.evidence.judged": "evidence/test_metrics",
