@@ -149,6 +149,18 @@ def process_starters(root: Path) -> list[str]:
     ]
 
 
+def callers(root: Path, function: str) -> list[str]:
+    """Modules that call `function` by this name."""
+    return sorted(
+        {
+            name
+            for name, path in source_files(root).items()
+            for node in ast.walk(tree_of(path))
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == function
+        }
+    )
+
+
 def packages_missing_from_the_wheel(root: Path) -> list[str]:
     """Folders with modules that `packages` in pyproject.toml does not name, and names without a folder."""
     project = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))

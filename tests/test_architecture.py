@@ -148,6 +148,11 @@ def test_processes_are_started_in_one_place():
     assert house.process_starters(ROOT) == []
 
 
+def test_how_a_recipe_sees_photos_and_which_rows_had_a_role_are_each_decided_once():
+    assert house.callers(ROOT, "ViewReader") == []
+    assert house.callers(ROOT, "read_roster") == ["regraft.runs.photos_now"]
+
+
 def test_no_module_hides_a_public_function():
     assert house.names_of_verbs(ROOT) == []
 
