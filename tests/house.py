@@ -161,6 +161,17 @@ def callers(root: Path, function: str) -> list[str]:
     )
 
 
+def is_tested_in(root: Path, module: str, where: str) -> bool:
+    """Whether `where` tests the module: a file below tests/ that imports it, or FILE::BEGINNING of a test in it."""
+    file, _, test = where.partition("::")
+    path = root / "tests" / f"{file}.py"
+    if not path.is_file():
+        return False
+    if test:
+        return any(isinstance(node, ast.FunctionDef) and node.name.startswith(test) for node in tree_of(path).body)
+    return bool(modules_among([module], set(imported_names(path))))
+
+
 def packages_missing_from_the_wheel(root: Path) -> list[str]:
     """Folders with modules that `packages` in pyproject.toml does not name, and names without a folder."""
     project = tomllib.loads((root / "pyproject.toml").read_text("utf-8"))
