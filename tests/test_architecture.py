@@ -149,8 +149,8 @@ def test_processes_are_started_in_one_place():
 
 
 def test_how_a_recipe_sees_photos_and_which_rows_had_a_role_are_each_decided_once():
-    assert house.callers(ROOT, "ViewReader") == []
-    assert house.callers(ROOT, "read_roster") == ["regraft.runs.photos_now"]
+    assert house.callers(ROOT, "regraft.inference.views.ViewReader") == []
+    assert house.callers(ROOT, "regraft.runs.roster.read_roster") == ["regraft.runs.photos_now"]
 
 
 def test_no_module_hides_a_public_function():
@@ -244,16 +244,55 @@ def test_a_file_in_a_sub_package_that_breaks_the_layers_is_found(copy, where, co
     assert house.imports_against_the_layers(copy) == [f"{module} imports {found}"]
 
 
-@pytest.mark.parametrize("code", ["print('hello')\n", "import sys\nsys.exit(1)\n", "import os\nos._exit(1)\n"])
+@pytest.mark.parametrize(
+    "code",
+    [
+        "print('hello')",
+        "say = print",
+        "import builtins; builtins.print('hello')",
+        "import sys; sys.exit(1)",
+        "import sys as system; system.stderr.write('hello')",
+        "from sys import stdout",
+        "from sys import exit as leave; leave(1)",
+        "import os; os._exit(1)",
+    ],
+)
 def test_a_file_in_a_sub_package_that_speaks_or_exits_is_found(copy, code):
     before = house.speakers(copy)
     plant(copy, "app/evidence/deeper/planted.py", code)
     assert len(house.speakers(copy)) == len(before) + 1
 
 
-def test_a_process_started_elsewhere_is_found(copy):
-    plant(copy, "app/exports/planted.py", "import subprocess\nsubprocess.run(['ls'])\n")
-    assert house.process_starters(copy) == ["regraft.exports.planted: subprocess.run"]
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        ("import subprocess; subprocess.run(['ls'])", "subprocess.run"),
+        ("import subprocess as sp; sp.check_call(['ls'])", "subprocess.check_call"),
+        ("from subprocess import run", "subprocess.run"),
+        ("from subprocess import Popen as start", "subprocess.Popen"),
+        ("import subprocess; start = subprocess.Popen", "subprocess.Popen"),
+        ("import os; os.popen('ls')", "os.popen"),
+        ("import os; os.execvp('ls', ['ls'])", "os.execvp"),
+        ("def f():\n    import multiprocessing", "multiprocessing"),
+        ("from concurrent.futures import ProcessPoolExecutor", "concurrent.futures.ProcessPoolExecutor"),
+    ],
+)
+def test_a_process_started_elsewhere_is_found(copy, code, found):
+    plant(copy, "app/exports/planted.py", code)
+    assert house.process_starters(copy) == [f"regraft.exports.planted: {found}"]
+
+
+@pytest.mark.parametrize("code", ["pipe = subprocess.PIPE", "def f(started: subprocess.Popen[bytes]): ..."])
+def test_what_only_speaks_of_processes_is_no_finding(copy, code):
+    plant(copy, "app/exports/planted.py", f"import subprocess\n{code}\n")
+    assert house.process_starters(copy) == []
+
+
+def test_a_function_that_is_called_is_found_under_any_name(copy):
+    plant(copy, "app/exports/planted.py", "from regraft.runs import roster\nroster.read_roster('images.csv')\n")
+    plant(copy, "app/exports/more.py", "from regraft.runs.roster import read_roster as rows\nrows('images.csv')\n")
+    found = house.callers(copy, "regraft.runs.roster.read_roster")
+    assert found == ["regraft.exports.more", "regraft.exports.planted", "regraft.runs.photos_now"]
 
 
 @pytest.mark.parametrize("where", ["app/planted/__init__.py", "app/data/deeper/planted.py", "models/more/__init__.py"])
