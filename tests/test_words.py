@@ -14,6 +14,7 @@ import pytest
 
 import regraft
 from regraft.recipes.recipe import all_keys
+from regraft.runs.run_metrics import StageFigures
 
 ROOT = Path(__file__).parents[1]
 PAGES = [
@@ -51,6 +52,7 @@ TERMS = (
         "View",
         "Suspect",
         "Set aside",
+        "Spared",
         "Split",
         "Head",
         "Backbone",
@@ -195,6 +197,15 @@ def test_the_glossary_defines_each_term_once():
     terms = glossary_terms()
     assert sorted(set(terms)) == sorted(terms)
     assert set(TERMS) <= set(terms)
+
+
+def test_the_glossary_names_every_stage():
+    (named,) = re.findall(r"^ +stage: (.+)$", StageFigures.__doc__ or "", re.MULTILINE)
+    glossary = (ROOT / "docs/glossary.md").read_text("utf-8")
+    (entry,) = re.findall(r"^- \*\*Stage\*\*: (.*(?:\n  .*)*)", glossary, re.MULTILINE)
+    stages = re.findall(r'"([\w-]+)"', named)
+    assert {"head", "fine-tuned"} < set(stages)
+    assert [stage for stage in stages if f"`{stage}`" not in entry] == []
 
 
 def parts_of_the_application() -> set[str]:
