@@ -12,7 +12,6 @@ ROOT = Path(__file__).parents[1]
 TESTED_ELSEWHERE = {
     "regraft.__main__": "cli/test_main",
     "regraft.errors": "test_errors",
-    "regraft.api.arguments": "test_public",
     "regraft.api.model_calls": "test_api",
     "regraft.api.photo_calls": "test_api",
     "regraft.api.training_calls": "test_api",
