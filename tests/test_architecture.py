@@ -12,7 +12,6 @@ ROOT = Path(__file__).parents[1]
 TESTED_ELSEWHERE = {
     "regraft.__main__": "cli/test_main::test_python_m_regraft_is_the_same_command",
     "regraft.errors": "test_errors",
-    "regraft.api.arguments": "test_public::test_an_argument_that_does_not_exist_is_refused_with_the_nearest",
     "regraft.api.model_calls": "test_api::test_the_lines_of_the_readme_work_as_they_stand",
     "regraft.api.photo_calls": "test_api::test_the_lines_of_the_readme_work_as_they_stand",
     "regraft.api.training_calls": "test_api::test_the_slower_lines_of_the_readme_work_as_they_stand",
