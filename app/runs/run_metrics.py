@@ -120,7 +120,7 @@ class RunMetrics:
     def value(self, name: str) -> float | None:
         """A metric of the report by its key, also one that is no attribute; None where undefined or not in the file."""
         found: float | None = self.values.get(name, getattr(self, name, None))
-        return found
+        return None if found is None or math.isnan(found) else found
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON object as it stands in the file."""

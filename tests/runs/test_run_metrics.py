@@ -38,6 +38,7 @@ def test_a_metric_is_found_by_its_key_also_one_that_is_no_attribute():
     metrics = RunMetrics.from_dict({"log_loss": 0.25, "brier_score": 0.125, "top_k_accuracy": None})
     assert (metrics.value("log_loss"), metrics.value("brier_score")) == (0.25, 0.125)
     assert (metrics.value("top_k_accuracy"), metrics.value("of_a_later_version")) == (None, None)
+    assert metrics.value("macro_f1") is None
 
 
 def test_metrics_of_the_same_file_are_equal():
