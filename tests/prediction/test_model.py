@@ -170,10 +170,16 @@ def test_photos_are_read_by_the_threads_that_answer_them_batch_by_batch(call, mo
     assert {name.partition("_")[0] for name in reads} == {"regraft"}
 
 
-def test_an_open_image_that_is_given_many_times_is_decoded_by_one_thread_at_a_time(tmp_path: Path):
-    draw_photo(1, seed=5, size=(440, 360), classes=3).save(tmp_path / "a.jpg")
-    with Image.open(tmp_path / "a.jpg") as image:
-        predictions = model_of(replace(ANSWERER, workers=8)).predict([image] * 64)
+def test_an_open_image_that_is_given_many_times_is_decoded_by_one_thread_at_a_time():
+    class SlowFile(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            time.sleep(0.001)
+            return super().read(size)
+
+    encoded = io.BytesIO()
+    draw_photo(1, seed=5, size=(200, 200), classes=3).save(encoded, "PNG")
+    with Image.open(SlowFile(encoded.getvalue())) as image:
+        predictions = model_of(replace(ANSWERER, workers=8)).predict([image] * 32)
     assert {prediction.status for prediction in predictions} == {"ok"}
 
 
