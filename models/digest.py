@@ -138,9 +138,11 @@ class _Numbered:
         return {key: self._number(each) if key == "name" else each for key, each in config.items()}
 
     def _reference(self, value: Any) -> Any:
-        """A layer's name, number of its call and of that call's output; or a structure of such."""
+        """A layer's name, the number of its call and of that call's output; or a structure of such."""
         if isinstance(value, dict):
             return {key: self._reference(each) for key, each in value.items()}
+        if not isinstance(value, list):
+            return value
         if value and isinstance(value[0], str):
             return [self._number(value[0]), *value[1:]]
         return [self._reference(each) for each in value]
