@@ -14,7 +14,7 @@ import pytest
 
 import regraft
 from regraft.errors import UsageError
-from regraft.machine.untouched import OWN_VARIABLES, untouched
+from regraft.machine.untouched import OPENING_SECONDS, OWN_VARIABLES, untouched
 
 
 def state() -> tuple:
@@ -127,3 +127,15 @@ def test_a_patient_thread_waits_for_its_turn():
 def test_a_call_within_a_call_of_the_same_thread_is_let_in():
     with untouched("compare"), untouched("train"):
         pass
+
+
+def test_the_page_on_python_names_the_calls_that_run_one_at_a_time_and_how_long_opening_waits():
+    app = Path(regraft.__file__).resolve().parent
+    calls = {
+        call for path in (app / "api").glob("*.py") for call in re.findall(r'untouched\("(\w+)"', path.read_text())
+    }
+    page = (app.parent / "docs" / "python.md").read_text("utf-8")
+    section = page.partition("\n## Threads\n")[2].partition("\n## ")[0]
+    assert {"train", "load"} <= calls <= set(re.findall(r"`(?:regraft\.)?(\w+)`", section))
+    for text in (section, regraft.load.__doc__ or ""):
+        assert f"{OPENING_SECONDS / 60:.0f} minutes" in text
