@@ -15,7 +15,10 @@ prints it with dashes (`--device`) and exits with code 2 (code 1 for `ExportErro
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import functools
+import inspect
+from collections.abc import Callable, Iterable
+from typing import ParamSpec, TypeVar
 
 from regraft.models.errors import BackboneError, RegraftError, WeightsError, as_keywords, as_options, option
 
@@ -29,10 +32,14 @@ __all__ = [
     "WeightsError",
     "as_keywords",
     "as_options",
+    "checks_arguments",
     "did_you_mean",
     "option",
     "refused_by_system",
 ]
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
 
 
 class UsageError(RegraftError):
@@ -63,3 +70,34 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     """` Did you mean "x"?` for the nearest of `known`, or an empty string where none is near."""
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
     return f' Did you mean "{near[0]}"?' if near else ""
+
+
+def checks_arguments(name: str) -> Callable[[Callable[Parameters, Result]], Callable[Parameters, Result]]:
+    """A decorator: the same function, which answers arguments that do not exist or are missing with a `UsageError`.
+
+    Args:
+        name: what the message calls the function, such as "regraft.train".
+    """
+
+    def checked(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+        signature = inspect.signature(function)
+
+        @functools.wraps(function)
+        def call(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+            try:
+                signature.bind(*args, **kwargs)
+            except TypeError as error:
+                raise UsageError(_what_does_not_fit(name, signature, kwargs, error)) from None
+            return function(*args, **kwargs)
+
+        return call
+
+    return checked
+
+
+def _what_does_not_fit(name: str, signature: inspect.Signature, given: Iterable[str], error: TypeError) -> str:
+    for key in given:
+        if key not in signature.parameters:
+            known = [parameter for parameter in signature.parameters if parameter != "self"]
+            return f'{name} has no argument "{key}".{did_you_mean(key, known)}'
+    return f"{name}: {error}."

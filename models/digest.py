@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,15 +29,18 @@ def network_digest(model: keras.Model) -> str:
 class GraphDigest:
     """Digests of the tensors in the graph of a functional model: each of its operation and of what that is given.
 
-    Names do not matter, nor whether layers are wrapped in a model inside the model, nor layers that hand their input
-    through at inference, as dropout does.
+    Names of layers do not matter, nor whether layers are wrapped in a model inside the model, nor layers that hand
+    their input through at inference, as dropout does. Inference is a call with `training=False`, or without: what the
+    graph itself calls with `training=True` hands nothing through.
 
     Args:
         model: whose graph it is.
         inputs: digests of the model's inputs; left out, their shapes and dtypes are.
+        training: whether the model is called with `training=True` by the graph that it is in.
     """
 
-    def __init__(self, model: keras.Model, inputs: Sequence[str] | None = None) -> None:
+    def __init__(self, model: keras.Model, inputs: Sequence[str] | None = None, *, training: bool = False) -> None:
+        self._training = training
         if inputs is None:
             inputs = [f"{place} {tensor.shape[1:]} {tensor.dtype}" for place, tensor in enumerate(model.inputs)]
         self._known = {_key(tensor): digest for tensor, digest in zip(model.inputs, inputs, strict=True)}
@@ -56,19 +60,21 @@ class GraphDigest:
 
     def _visit(self, node: Any) -> None:
         inputs = [self._known[_key(tensor)] for tensor in node.input_tensors]
-        for tensor, digest in zip(node.outputs, _outputs(node, inputs), strict=True):
+        for tensor, digest in zip(node.outputs, _outputs(node, inputs, self._training), strict=True):
             self._known[_key(tensor)] = digest
 
 
-def _outputs(node: Any, inputs: list[str]) -> list[str]:
+def _outputs(node: Any, inputs: list[str], training: bool) -> list[str]:
     """The digests of what one call of an operation gives."""
     operation = node.operation
+    training = training or node.arguments.kwargs.get("training") is True
     if isinstance(operation, keras.Model) and getattr(operation, "inputs", None):
-        inner = GraphDigest(operation, inputs)
+        inner = GraphDigest(operation, inputs, training=training)
         return [inner.of(tensor) for tensor in operation.outputs]
-    if _hands_through(operation, node):
+    if not training and _hands_through(operation, node):
         return inputs
-    own = _hash(_describe(operation), _describe_arguments(node), *map(_bytes_of, _weights(operation)), *inputs)
+    call = _describe_arguments(node) + (" in training" if training and _takes_training(operation) else "")
+    own = _hash(_describe(operation), call, *map(_bytes_of, _weights(operation)), *inputs)
     return [f"{own}.{place}" for place in range(len(node.outputs))]
 
 
@@ -86,14 +92,73 @@ def _hands_through(operation: Any, node: Any) -> bool:
         return False
 
 
-def _takes_training(layer: keras.Layer) -> bool:
-    return bool(getattr(layer, "_call_has_training_arg", False))
+def _takes_training(operation: Any) -> bool:
+    return bool(getattr(operation, "_call_has_training_arg", False))
 
 
 def _describe(operation: Any) -> str:
     kind = type(operation)
     config = {key: value for key, value in operation.get_config().items() if key not in _DECIDE_NOTHING}
-    return f"{kind.__module__}.{kind.__qualname__} {_as_text(config)}"
+    return f"{kind.__module__}.{kind.__qualname__} {_as_text(_without_names(config))}"
+
+
+def _without_names(config: dict[str, Any]) -> dict[str, Any]:
+    """The configuration with the layers in it numbered in the place of their names."""
+    plain = json.loads(_as_text(config))
+    numbered = _Numbered().of(plain)
+    return config if numbered == plain else numbered
+
+
+class _Numbered:
+    """Layers' configurations with numbers, in order of appearance, for the names that Keras or anyone gave them.
+
+    Only there, and where models refer to them: a dtype policy or an initializer has a name that means something.
+    """
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, int] = {}
+
+    def of(self, value: Any) -> Any:
+        if isinstance(value, list):
+            return [self.of(each) for each in value]
+        if not isinstance(value, dict):
+            return value
+        found = {key: self.of(each) for key, each in value.items()}
+        if value.get("class_name") == "__keras_tensor__":
+            found["config"]["keras_history"] = self._reference(found["config"]["keras_history"])
+        for key in ("input_layers", "output_layers") if "layers" in value else ():
+            if key in value:
+                found[key] = self._reference(found[key])
+        if _is_layer(value):
+            found["config"] = self._renamed({key: each for key, each in found["config"].items() if key != "trainable"})
+            return self._renamed(found)
+        return found
+
+    def _renamed(self, config: dict[str, Any]) -> dict[str, Any]:
+        return {key: self._number(each) if key == "name" else each for key, each in config.items()}
+
+    def _reference(self, value: Any) -> Any:
+        """A layer's name, the number of its call and of that call's output; or a structure of such."""
+        if isinstance(value, dict):
+            return {key: self._reference(each) for key, each in value.items()}
+        if not isinstance(value, list):
+            return value
+        if value and isinstance(value[0], str):
+            return [self._number(value[0]), *value[1:]]
+        return [self._reference(each) for each in value]
+
+    def _number(self, name: str) -> int:
+        return self._numbers.setdefault(name, len(self._numbers))
+
+
+def _is_layer(serialized: dict[str, Any]) -> bool:
+    """Whether this is what Keras's serialization makes of a layer."""
+    name, module = serialized.get("class_name"), serialized.get("module")
+    if not isinstance(name, str) or not isinstance(serialized.get("config"), dict):
+        return False
+    registered = keras.saving.get_registered_object(serialized.get("registered_name") or name)
+    kind = registered or getattr(sys.modules.get(module or ""), name, None)
+    return isinstance(kind, type) and issubclass(kind, keras.Layer)
 
 
 def _describe_arguments(node: Any) -> str:

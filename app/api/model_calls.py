@@ -19,7 +19,7 @@ from regraft.api.arguments import (
     start_tensorflow_for,
 )
 from regraft.errors import UsageError, option
-from regraft.machine.untouched import untouched
+from regraft.machine.untouched import OPENING_SECONDS, untouched
 from regraft.progress import Progress
 
 if TYPE_CHECKING:
@@ -31,12 +31,11 @@ if TYPE_CHECKING:
     from regraft.runs.run import Run
 
 
-_OPENING_SECONDS = 300.0  # how long `load` waits for another thread that opens a model
-
-
 @public
 def load(source: PathLike | Run, *, runtime: str = "auto", precision: str | None = None, device: str = "auto") -> Model:
     """The trained model of a run, or of an export, opened to answer photos. It may be used from many threads.
+
+    Opening waits while another thread is in a call of Regraft that runs alone, such as `train`, for up to 5 minutes.
 
     Args:
         source: the folder of a run or of an export, or a `Run`.
@@ -47,9 +46,10 @@ def load(source: PathLike | Run, *, runtime: str = "auto", precision: str | None
 
     Raises:
         RunError: neither a run nor an export is there, or it is damaged.
-        UsageError: nothing was exported for that runtime or precision, or it is not installed.
+        UsageError: nothing was exported for that runtime or precision, or it is not installed; or another thread was
+            in such a call for longer.
     """
-    with untouched("load", patience_seconds=_OPENING_SECONDS):
+    with untouched("load", patience_seconds=OPENING_SECONDS):
         from regraft.prediction.model import open_model
 
         return open_model(folder_of(source), runtime=runtime, precision=precision, device=device)

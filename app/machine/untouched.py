@@ -12,16 +12,40 @@ from typing import Any
 
 from regraft.errors import UsageError
 
+OWN_VARIABLES = (
+    "TF_CPP_MIN_LOG_LEVEL",
+    "RAY_USAGE_STATS_ENABLED",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO",
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER",
+    # what importing TensorFlow, Keras and Ray sets
+    "ENABLE_RUNTIME_UPTIME_TELEMETRY",
+    "HDF5_PLUGIN_PATH",
+    "KMP_DUPLICATE_LIB_OK",
+    "KMP_INIT_AT_FORK",
+    "PYTHONBREAKPOINT",
+    "RAY_CLIENT_MODE",
+    "TF2_BEHAVIOR",
+    "TPU_ML_PLATFORM",
+    "TPU_ML_PLATFORM_VERSION",
+    "TPU_SKIP_MDS_QUERY",
+)
+"""The environment variables that calls set, and the libraries that calls import. All others are left alone."""
+
+OPENING_SECONDS = 300.0
+"""How long whoever opens a model waits for another thread: opening is quick, and many threads may do it at once."""
+
 _lock = threading.RLock()
 _inside = ""
 
 
 @contextmanager
 def untouched(call: str, *, patience_seconds: float = 0.0) -> Iterator[None]:
-    """Puts back what a call changes for the whole process: Python's and NumPy's seeds, Keras's policy, `environ`.
+    """Puts back what a call changes for all: Python's and NumPy's random state, Keras's policy, `OWN_VARIABLES`.
 
     As these belong to all threads, a second thread is kept out: it waits for `patience_seconds` and is then refused.
-    TensorFlow's own seed cannot be read, and devices that were opened stay as they are.
+    What other threads draw meanwhile is drawn from the call's seeds, and drawn again afterwards from the states before
+    it; a value that they give one of `OWN_VARIABLES` meanwhile is lost. Every other variable is left alone.
+    The seeds of TensorFlow and Keras cannot be read, so they stay the call's, and opened devices stay open.
 
     Args:
         call: its name, for the message.
@@ -57,23 +81,26 @@ def _named(call: str) -> Iterator[None]:
 
 
 def _state() -> dict[str, Any]:
-    numpy, keras = sys.modules.get("numpy"), sys.modules.get("keras")
+    import numpy  # here, as it takes long: every call imports it, and its seed is to be put back after the first, too
+
+    keras = sys.modules.get("keras")
     return {
-        "environ": dict(os.environ),
+        "environ": {name: os.environ.get(name) for name in OWN_VARIABLES},
         "python": random.getstate(),
-        "numpy": numpy.random.get_state() if numpy else None,
+        "numpy": numpy.random.get_state(),
         "policy": keras.config.dtype_policy() if keras else None,
     }
 
 
 def _restore(before: dict[str, Any]) -> None:
+    import numpy
+
     random.setstate(before["python"])
-    if before["numpy"] is not None:
-        sys.modules["numpy"].random.set_state(before["numpy"])
+    numpy.random.set_state(before["numpy"])
     if keras := sys.modules.get("keras"):
         keras.config.set_dtype_policy(before["policy"] or keras.config.floatx())
-    for name in set(os.environ) - set(before["environ"]):
-        del os.environ[name]
     for name, value in before["environ"].items():
-        if os.environ.get(name) != value:
+        if value is None:
+            os.environ.pop(name, None)
+        else:
             os.environ[name] = value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +41,8 @@ class Answerer:
         compute: what the model answers to float32 [batch_size, ...]; may be called by many threads.
         batch_size: views answered together.
         workers: how many threads are of use.
+        embedder: the same network, whose answers hold embeddings too; None where it gives none unless asked when it
+            is opened, or is asked already.
     """
 
     class_names: tuple[str, ...]
@@ -48,6 +50,7 @@ class Answerer:
     compute: Callable[[np.ndarray], Answers]
     batch_size: int
     workers: int
+    embedder: Answerer | None = None
 
     def answer(self, photos: Sequence[tuple[Item, PhotoData | UnreadablePhoto]]) -> list[Prediction]:
         """One prediction for each of at most `batch_size` photos, in order.
@@ -151,9 +154,9 @@ def answerer_of_export(export: Export, wanted: Wanted, *, workers: int | None = 
 
     def compute(images: np.ndarray) -> Answers:
         probabilities, embedding = network(images)
-        return Answers(probabilities, embedding=embedding if wanted.embedding else None)
+        return Answers(probabilities, embedding=embedding)
 
-    return Answerer(
+    embedder = Answerer(
         export.labels,
         lambda photo: read_view(
             photo, export.image_size, export.crop_fraction, max_pixels=wanted.limits.pixels, shrink=wanted.shrink
@@ -161,6 +164,13 @@ def answerer_of_export(export: Export, wanted: Wanted, *, workers: int | None = 
         compute,
         form.batch_size,
         workers or cores(),
+    )
+    if wanted.embedding:
+        return embedder
+    return replace(
+        embedder,
+        compute=lambda images: Answers(compute(images).probabilities),
+        embedder=embedder if export.embedding else None,
     )
 
 

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFile
 
 from regraft.data.photos import Limits, UnreadablePhoto, read_bytes, upright_rgb
 from regraft.data.records import Prediction
 from regraft.data.scan import name_some
-from regraft.errors import RunError, UsageError
+from regraft.errors import RunError, UsageError, checks_arguments
 from regraft.exports.export import is_export
+from regraft.machine.untouched import OPENING_SECONDS, untouched
 from regraft.prediction.answerer import Answerer, Wanted
 from regraft.prediction.model_choice import Asked, ModelChoice, choose, open_source
 from regraft.prediction.sources.item import Item
@@ -31,14 +32,16 @@ Photo = str | os.PathLike[str] | bytes | Image.Image | np.ndarray
 """A file's path, its bytes, a PIL image, or pixels uint8 [H, W, 3] (RGB), [H, W, 4] or [H, W] (grey)."""
 
 _EXPECTED = "a path, the bytes of a photo, a PIL image, or uint8 [H, W, 3], [H, W, 4] or [H, W] from 0 to 255"
+_ANY = np.zeros((1, 1, 3), np.uint8)
+_decoding = threading.Lock()  # of images that are still open files, whose position threads would share
 
 
 @dataclass(frozen=True, slots=True)
 class _Given:
-    """One photo of a call: what it is called, and its encoded bytes, its pixels, or why there are none."""
+    """One photo of a call, not yet read, and what it is called."""
 
     name: str
-    content: bytes | np.ndarray | UnreadablePhoto
+    photo: Any
 
 
 class Model:
@@ -57,16 +60,19 @@ class Model:
         self.labels = answerer.class_names
         self.runtime, self.precision = choice.runtime, choice.precision
         self._choice, self._answerer = choice, answerer
-        self._embedder: Answerer | None = None
-        self._opening = threading.Lock()
+        self._embedder = answerer.embedder
+        self._keras_model: keras.Model | None = None
         self._pool = ThreadPoolExecutor(answerer.workers, thread_name_prefix="regraft")
 
     def __repr__(self) -> str:
         what = f"{self.runtime}, {self.precision}" if self.precision else self.runtime
         return f"<regraft.Model {str(self.folder)!r}: {len(self.labels)} labels, {what}>"
 
+    @checks_arguments("Model.predict")
     def predict(self, photos: Photo | Sequence[Photo]) -> list[Prediction]:
         """One prediction for each photo, in order; one that cannot be read has a status and a reason instead of scores.
+
+        Files are read while others are answered, so memory holds few of them at a time.
 
         Args:
             photos: paths, bytes, PIL images and arrays, mixed as you like; a single one is a list of one.
@@ -74,59 +80,64 @@ class Model:
         Raises:
             UsageError: something is none of these.
         """
-        given = _given(photos)
-        batches = list(_in_batches(given, self._answerer.batch_size))
-        if len(batches) == 1:
-            return self._answer(batches[0])
-        return [prediction for answered in self._pool.map(self._answer, batches) for prediction in answered]
+        return list(self._answers(self._answerer, _given(photos)))
 
+    @checks_arguments("Model.embed")
     def embed(self, photos: Photo | Sequence[Photo]) -> np.ndarray:
         """float32 [N, E]: the features of each photo that the head answers by, in order.
 
+        The first call opens the network of a run once more, and waits for other threads as `regraft.load` does.
+
         Raises:
-            UsageError: something is no photo or cannot be read, or the model is an ensemble, which has no embedding.
+            UsageError: something is no photo or cannot be read, or the model is an ensemble, which has no embedding;
+                or the first call waited too long.
         """
         given = _given(photos)
-        for each in given:
-            if isinstance(each.content, UnreadablePhoto):
-                raise UsageError(f"{each.name} cannot be read, so it has no embedding: {each.content}.")
         embedder = self._open_embedder()
         rows = []
-        for batch in _in_batches(given, embedder.batch_size):
-            for prediction in _ask(embedder, batch):
-                if prediction.status != "ok":
-                    raise UsageError(f"{prediction.path} cannot be read, so it has no embedding: {prediction.reason}.")
-                rows.append(prediction.embedding)
-        return np.array(rows, np.float32)
+        for prediction in self._answers(embedder, given or _given(_ANY)):
+            if prediction.status != "ok":
+                raise UsageError(f"{prediction.path} cannot be read, so it has no embedding: {prediction.reason}.")
+            rows.append(prediction.embedding)
+        return np.array(rows, np.float32)[: len(given)]
 
     @property
     def keras_model(self) -> keras.Model:
         """The trained Keras model of a run: float32 [N, S, S, 3] in [0, 255] to logits [N, C].
 
+        The first use opens it, and waits for other threads as `regraft.load` does.
+
         Raises:
-            UsageError: this is an export, which has none.
+            UsageError: this is an export, which has none; or the first use waited too long.
         """
         from regraft.inference.trained import open_trained
-        from regraft.machine.untouched import untouched
 
-        if not Run(self.folder).model_file.is_file():
-            raise UsageError(f"{self.folder} is an export, which holds no Keras model; load the run it was made of.")
-        with self._opening, untouched("load"):
-            if not hasattr(self, "_keras_model"):
-                self._keras_model = open_trained(self.folder, device=self._choice.device).model
+        if self._keras_model is None:
+            if not Run(self.folder).model_file.is_file():
+                message = f"{self.folder} is an export, which holds no Keras model; load the run it was made of."
+                raise UsageError(message)
+            with untouched("Model.keras_model", patience_seconds=OPENING_SECONDS):
+                if self._keras_model is None:  # else another thread has opened it meanwhile
+                    self._keras_model = open_trained(self.folder, device=self._choice.device).model
         return self._keras_model
 
-    def _answer(self, batch: Sequence[_Given]) -> list[Prediction]:
-        return _ask(self._answerer, batch)
-
     def _open_embedder(self) -> Answerer:
-        from regraft.machine.untouched import untouched
-
-        with self._opening:
-            if self._embedder is None:
-                with untouched("load"):
+        if self._embedder is None:
+            with untouched("Model.embed", patience_seconds=OPENING_SECONDS):
+                if self._embedder is None:  # else another thread has opened it meanwhile
                     self._embedder = self._choice.open(Wanted(embedding=True))
-            return self._embedder
+        return self._embedder
+
+    def _answers(self, answerer: Answerer, given: Sequence[_Given]) -> Iterator[Prediction]:
+        """The predictions, in order; each batch is read by the thread that answers it."""
+
+        def answer(batch: Sequence[_Given]) -> list[Prediction]:
+            return answerer.answer([(Item(each.name), _read(each.photo)) for each in batch])
+
+        size = answerer.batch_size
+        batches = [given[start : start + size] for start in range(0, len(given), size)]
+        for answered in map(answer, batches) if len(batches) == 1 else self._pool.map(answer, batches):
+            yield from answered
 
 
 def open_model(folder: Path, *, runtime: str = "auto", precision: str | None = None, device: str = "auto") -> Model:
@@ -151,44 +162,64 @@ def _what_is(path: Path) -> str:
     return f"a folder with {name_some(names)}" if names else "an empty folder"
 
 
-def _ask(answerer: Answerer, batch: Sequence[_Given]) -> list[Prediction]:
-    return answerer.answer([(Item(each.name), each.content) for each in batch])
-
-
-def _in_batches(given: Sequence[_Given], size: int) -> Iterator[Sequence[_Given]]:
-    return (given[start : start + size] for start in range(0, len(given), size))
-
-
 def _given(photos: Any) -> list[_Given]:
-    is_one = isinstance(photos, str | os.PathLike | bytes | bytearray | memoryview | Image.Image | np.ndarray)
-    listed = [photos] if is_one else list(photos)
-    return [_read(photo, f"photos[{place}]") for place, photo in enumerate(listed)]
+    """The photos of a call by their names. Raises UsageError where something is none."""
+    return [_Given(_check(photo, f"photos[{place}]"), photo) for place, photo in enumerate(_listed(photos))]
 
 
-def _read(photo: Any, name: str) -> _Given:
+def _listed(photos: Any) -> list[Any]:
+    if isinstance(photos, np.ndarray) and not (photos.ndim == 1 and photos.dtype.kind in "UO"):  # but paths
+        return [photos]
+    if isinstance(photos, str | os.PathLike | bytes | bytearray | memoryview | Image.Image):
+        return [photos]
+    kind = type(photos).__name__
+    if hasattr(photos, "read"):
+        raise _refused("photos", f"an open file ({kind}): give its path, or what its read() returns")
+    if isinstance(photos, Mapping):
+        raise _refused("photos", f"{kind}: give a list of its keys or of its values")
+    if not isinstance(photos, Iterable):
+        raise _refused("photos", kind)
+    return list(photos)
+
+
+def _check(photo: Any, name: str) -> str:
+    """What the photo is called: its path or `name`. Raises UsageError where it is none."""
     if isinstance(photo, str | os.PathLike):
-        path = os.fsdecode(photo)
-        try:
-            return _Given(path, read_bytes(Path(path), max_bytes=Limits().bytes))
-        except UnreadablePhoto as error:
-            return _Given(path, error)
-    if isinstance(photo, bytes | bytearray | memoryview):
-        return _Given(name, bytes(photo))
+        return os.fsdecode(photo)
     if isinstance(photo, Image.Image):
-        try:
-            return _Given(name, upright_rgb(photo))
-        except UnreadablePhoto as error:
-            return _Given(name, error)
-    return _Given(name, _pixels(photo, name))
+        if not all(photo.size):
+            raise _refused(name, f"an image of {photo.width} x {photo.height} pixels")
+    elif isinstance(photo, np.ndarray):
+        is_image = photo.ndim == 2 or (photo.ndim == 3 and photo.shape[2] in (1, 3, 4))
+        if photo.dtype != np.uint8 or not is_image or not photo.size:
+            hint = "give a batch as list(batch); " if photo.ndim == 4 else ""
+            raise _refused(name, f"{photo.dtype} {list(photo.shape)}", hint)
+    elif not isinstance(photo, bytes | bytearray | memoryview):
+        raise _refused(name, type(photo).__name__)
+    return name
 
 
-def _pixels(photo: Any, name: str) -> np.ndarray:
-    """uint8 [H, W, 3] of an array."""
-    if not isinstance(photo, np.ndarray):
-        raise UsageError(f"{name} must be {_EXPECTED}; received {type(photo).__name__}.")
-    is_image = photo.ndim == 2 or (photo.ndim == 3 and photo.shape[2] in (1, 3, 4))
-    if photo.dtype != np.uint8 or not is_image or not photo.size:
-        raise UsageError(f"{name} must be {_EXPECTED}; received {photo.dtype} {list(photo.shape)}.")
-    if photo.ndim == 2 or photo.shape[2] == 1:
-        return np.repeat(photo.reshape(*photo.shape[:2], 1), 3, axis=2)
-    return np.ascontiguousarray(photo[:, :, :3])
+def _refused(name: str, received: str, hint: str = "") -> UsageError:
+    or_list = ", or a list of these" if name == "photos" else ""
+    return UsageError(f"{name} must be {_EXPECTED}{or_list}; {hint}received {received}.")
+
+
+def _read(photo: Any) -> bytes | np.ndarray | UnreadablePhoto:
+    """Its encoded bytes, its pixels uint8 [H, W, 3], or why there are none."""
+    try:
+        if isinstance(photo, str | os.PathLike):
+            return read_bytes(Path(os.fsdecode(photo)), max_bytes=Limits().bytes)
+        if isinstance(photo, ImageFile.ImageFile):
+            with _decoding:
+                return upright_rgb(photo)
+        if isinstance(photo, Image.Image):
+            return upright_rgb(photo)
+    except UnreadablePhoto as error:
+        return error
+    return _rgb(photo) if isinstance(photo, np.ndarray) else bytes(photo)
+
+
+def _rgb(pixels: np.ndarray) -> np.ndarray:
+    if pixels.ndim == 2 or pixels.shape[2] == 1:
+        return np.repeat(pixels.reshape(*pixels.shape[:2], 1), 3, axis=2)
+    return np.ascontiguousarray(pixels[:, :, :3])

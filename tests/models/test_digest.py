@@ -99,6 +99,68 @@ def test_a_model_inside_a_model_is_what_is_in_it():
     assert network_digest(keras.Model(outer, inner(outer))) == network_digest(inner)
 
 
+def repeated(layer: keras.Layer) -> str:
+    """The digest of a network that applies `layer` to each of three rows."""
+    inputs = keras.Input((3, 4))
+    return network_digest(keras.Model(inputs, keras.layers.TimeDistributed(layer)(inputs)))
+
+
+def dense(width: int = 2, **options: Any) -> keras.Layer:
+    return keras.layers.Dense(width, **{"kernel_initializer": "ones", **options})
+
+
+def two_ways(*, swap: bool = False) -> keras.Model:
+    inputs = keras.Input((4,))
+    ways = [keras.layers.Rescaling(2.0)(inputs), keras.layers.Rescaling(3.0)(inputs)]
+    return keras.Model(inputs, keras.layers.Subtract()(ways[::-1] if swap else ways))
+
+
+def test_names_of_layers_in_layers_do_not_matter():
+    assert repeated(dense()) == repeated(dense()) == repeated(dense(name="other", trainable=False))
+    assert repeated(dense()) != repeated(dense(activation="relu"))
+    deep = [keras.Sequential([keras.Input((4,)), dense(name=name)]) for name in ("a", "b")]
+    assert repeated(deep[0]) == repeated(deep[1])
+
+
+def test_how_the_layers_of_a_model_in_a_layer_are_joined_matters_and_their_names_do_not():
+    assert repeated(two_ways()) == repeated(two_ways()) != repeated(two_ways(swap=True))
+
+
+class Filled(keras.initializers.Initializer):
+    """Something that is no layer, and whose name means something."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __call__(self, shape: Any, dtype: Any = None, **_: Any) -> Any:
+        return keras.ops.ones(shape, dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        return {"name": self.name}
+
+
+def test_names_that_mean_something_count_in_layers_too():
+    assert repeated(dense(dtype="float32")) != repeated(dense(dtype="mixed_bfloat16"))
+    assert repeated(dense(kernel_initializer=Filled("a"))) != repeated(dense(kernel_initializer=Filled("b")))
+
+
+def dropped(*, seed: int = 0, within: bool = False, **call: Any) -> keras.Model:
+    inputs = keras.Input((4,))
+    dropout = keras.layers.Dropout(0.5, seed=seed)
+    if within:
+        inner = keras.Input((4,))
+        return keras.Model(inputs, keras.Model(inner, dropout(inner))(inputs, **call))
+    return keras.Model(inputs, dropout(inputs, **call))
+
+
+@pytest.mark.parametrize("within", [False, True])
+def test_what_is_called_with_training_in_the_graph_acts_and_counts(within):
+    nothing = network_digest(dropped(within=within))
+    assert nothing == network_digest(dropped(within=within, training=False, seed=1))
+    seeds = [network_digest(dropped(within=within, training=True, seed=seed)) for seed in (0, 1)]
+    assert len({nothing, *seeds}) == 3
+
+
 class Planted(keras.layers.Layer):
     """A layer that nobody has told anything of: it bends the features at inference, by an option."""
 
