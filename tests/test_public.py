@@ -33,8 +33,8 @@ def members(kind: type) -> list[str]:
             continue
         if isinstance(value, property):
             found.append(f"    {name}: {first_line(value)}")
-        elif inspect.isfunction(value):
-            found.append(f"    {described(name, value)}")
+        elif isinstance(value, classmethod) or inspect.isfunction(value):
+            found.append(f"    {described(name, getattr(kind, name))}")
     return found
 
 

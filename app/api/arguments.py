@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from regraft.api.argument_types import check_types, shown
-from regraft.errors import RunError, UsageError, did_you_mean, option, refused_by_system
+from regraft.errors import RunError, UsageError, checks_arguments, option, refused_by_system
 from regraft.progress import Progress, Shown, Silent
 
 if TYPE_CHECKING:
@@ -47,12 +47,10 @@ def public(function: Callable[Parameters, Result]) -> Callable[Parameters, Resul
     """
     signature = inspect.signature(function)
 
+    @checks_arguments(f"regraft.{function.__name__}")
     @functools.wraps(function)
     def call(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
-        try:
-            bound = signature.bind(*args, **kwargs)
-        except TypeError as error:
-            raise UsageError(_what_does_not_fit(function.__name__, signature, kwargs, error)) from None
+        bound = signature.bind(*args, **kwargs)
         check_types(signature, bound.arguments)
         outer = COMMAND.set(COMMAND.get() or (_as_written(function.__name__, bound),))
         try:
@@ -73,13 +71,6 @@ def _as_written(name: str, bound: inspect.BoundArguments) -> str:
     given = {key: reprlib.repr(value) for key, value in bound.arguments.items() if key != "progress"}
     words = ", ".join(f"{key}={value}" if key in named else value for key, value in given.items())
     return f"regraft.{name}({words})"
-
-
-def _what_does_not_fit(name: str, signature: inspect.Signature, given: Values, error: TypeError) -> str:
-    for key in given:
-        if key not in signature.parameters:
-            return f'regraft.{name} has no argument "{key}".{did_you_mean(key, signature.parameters)}'
-    return f"regraft.{name}: {error}."
 
 
 def named_edits(**arguments: Any) -> dict[str, Any]:

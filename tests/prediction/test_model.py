@@ -20,7 +20,7 @@ from regraft.exports.export import Export
 from regraft.machine.untouched import untouched
 from regraft.prediction.answerer import Answerer, Answers, Wanted, answerer_of_export
 from regraft.prediction.model import Model
-from regraft.prediction.model_choice import ModelChoice
+from regraft.prediction.model_choice import Asked, ModelChoice
 
 EXPORT = Export(Path("e"), "litert", "float32", ("cat", "dog"), 8, 1.0, 3, "", {})
 
@@ -47,7 +47,9 @@ def model_of(answerer: Answerer = ANSWERER, *, folder: Path = Path("r"), opening
         return answerer
 
     choice: Any = SimpleNamespace(runtime="tensorflow", precision="", is_run=True, device="cpu", open=open_again)
-    return Model(folder, choice, replace(answerer, compute=lambda images: Answers(compute(images).probabilities)))
+    return Model(
+        folder, Asked(), choice, replace(answerer, compute=lambda images: Answers(compute(images).probabilities))
+    )
 
 
 @contextmanager
@@ -135,7 +137,9 @@ def test_an_export_gives_embeddings_with_the_network_that_is_open(monkeypatch: p
 
     monkeypatch.setattr("regraft.prediction.answerer.open_network", open_network)
     monkeypatch.setattr("regraft.prediction.model_choice.read_export", lambda _: EXPORT)
-    model = Model(Path("e"), ModelChoice("e", False, "litert", "float32", "cpu"), answerer_of_export(EXPORT, Wanted()))
+    model = Model(
+        Path("e"), Asked(), ModelChoice("e", False, "litert", "float32", "cpu"), answerer_of_export(EXPORT, Wanted())
+    )
     with another_thread_in("train"):
         assert model.embed(np.zeros((8, 8, 3), np.uint8)).tolist() == [[0.5] * 3]
     assert model.predict(np.zeros((8, 8, 3), np.uint8))[0].embedding == ()
@@ -162,7 +166,7 @@ def test_photos_are_read_by_the_threads_that_answer_them_batch_by_batch(call, mo
     monkeypatch.setattr("regraft.prediction.model.read_bytes", read_bytes)
     answerer = replace(ANSWERER, compute=slow_compute)
     choice: Any = SimpleNamespace(runtime="tensorflow", precision="", is_run=True, open=lambda _: answerer)
-    answers = getattr(Model(Path("r"), choice, answerer), call)([f"{number}.jpg" for number in range(40)])
+    answers = getattr(Model(Path("r"), Asked(), choice, answerer), call)([f"{number}.jpg" for number in range(40)])
     assert len(answers) == 40
     if call == "embed":
         assert answers[:, 0].tolist() == list(range(40))
