@@ -62,7 +62,6 @@ TESTED_ELSEWHERE = {
     "regraft.training.solver": "training/test_head",
     "regraft.training.worker": "training/test_many_runs",
     "regraft.ensembles.along_one_run": "ensembles/test_ensemble",
-    "regraft.ensembles.combined": "ensembles/test_ensemble",
     "regraft.ensembles.heads": "ensembles/test_ensemble",
     "regraft.ensembles.independent": "ensembles/test_ensemble",
     "regraft.ensembles.members": "ensembles/test_ensemble",

@@ -128,7 +128,7 @@ def show_comparison(comparison: Comparison) -> None:
             f"{100 * arm.accuracy:.1f} %",
             f"{100 * arm.accuracy_low:.1f}-{100 * arm.accuracy_high:.1f}",
             f"{arm.log_loss:.3f}",
-            f"{arm.seconds:.1f}",
+            "" if arm.seconds is None else f"{arm.seconds:.1f}",
             arm.against_first.verdict if arm.against_first else "",
         )
     show(table)
@@ -170,7 +170,8 @@ def _figures(row: Mapping[str, float]) -> list[str]:
 def _say_last_trial(results: Sequence[ArmResult]) -> None:
     result = next(result for result in reversed(results) if len(result.trials) == len(results[0].trials))
     trial = result.trials[-1]
-    text = f"{result.arm.name}, seed {trial.seed}: {100 * trial.accuracy:.1f} % in {trial.metrics.seconds:.0f} s"
+    taken = "" if trial.metrics.seconds is None else f" in {trial.metrics.seconds:.0f} s"
+    text = f"{result.arm.name}, seed {trial.seed}: {100 * trial.accuracy:.1f} %{taken}"
     print(text, file=sys.stderr, flush=True)
 
 
@@ -193,7 +194,7 @@ def _training_rows(metrics: RunMetrics) -> list[tuple[str, str]]:
         ("stage kept", f"{metrics.stage}: {metrics.stage_reason}"),
         *(("", note) for note in metrics.notes),
         ("export", f"{export['folder']}\n{proof}"),
-        ("seconds", f"{metrics.seconds:.1f} ({phases})"),
+        ("seconds", phases if metrics.seconds is None else f"{metrics.seconds:.1f} ({phases})"),
     ]
 
 

@@ -101,8 +101,10 @@ def _combined(members: Sequence[Member], shares: np.ndarray, rule: Rule) -> kera
     return combine([model for model, _ in kept], shares=[float(share) for _, share in kept], rule=rule)
 
 
-def _training_seconds(members: Sequence[Member]) -> float:
-    return round(sum(member.seconds for member in members), 3)
+def _training_seconds(members: Sequence[Member]) -> float | None:
+    """What all took together; None where one of them does not say."""
+    known = [member.seconds for member in members if member.seconds is not None]
+    return round(sum(known), 3) if len(known) == len(members) else None
 
 
 def _member_facts(members: Sequence[Member], shares: np.ndarray, answers: Answers) -> dict[str, Any]:

@@ -18,8 +18,9 @@ class StageFigures:
         select_accuracy: fraction of the selection photos; None without any.
         temperature: what its logits are divided by.
         report_accuracy: fraction of the reported photos.
-        seconds: what it took.
-        solver, l2, l2_losses, iterations, objective, solve_seconds: of a solved head; None, empty or NaN of others.
+        seconds: what it took; None where the file does not say.
+        solver, l2, l2_losses, iterations, objective, solve_seconds: of a solved head; None or empty of others, and
+            where an older file does not say.
     """
 
     stage: str = ""
@@ -27,20 +28,21 @@ class StageFigures:
     select_accuracy: float | None = None
     temperature: float = 1.0
     report_accuracy: float = math.nan
-    seconds: float = math.nan
+    seconds: float | None = None
     solver: str | None = None
     l2: float | None = None
     l2_losses: Mapping[str, float] = field(default_factory=dict)
     iterations: int | None = None
-    objective: float = math.nan
-    solve_seconds: float = math.nan
+    objective: float | None = None
+    solve_seconds: float | None = None
 
 
 @dataclass(frozen=True)
 class RunMetrics:
-    """What metrics.json says. A number that the file lacks is NaN, a text empty, a sequence empty, else it is None.
+    """What metrics.json says. What the file lacks is empty where it is a text or a sequence, and else None.
 
-    Fractions are in [0, 1]; the low and high ends are those of 95 % intervals.
+    The accuracy and the other figures of the reported photos stand in every file. Fractions are in [0, 1]; the low and
+    high ends are those of 95 % intervals.
 
     Attributes:
         run: the run directory, as it was named.
@@ -54,7 +56,7 @@ class RunMetrics:
         per_class: precision, recall, its interval and F1 of each class, in label order.
         confusion: counts; rows are the truth, columns the answers.
         reported_on: the split that was reported on, such as "val".
-        seconds: of the whole training.
+        seconds: of the whole training; None where an older file does not say.
         seconds_by_phase: in the order of the phases.
         learned_from_select: whether the kept weights have learned from selection photos.
         notes: sentences that a reader should know.
@@ -82,7 +84,7 @@ class RunMetrics:
     per_class: Sequence[Mapping[str, Any]] = ()
     confusion: Sequence[Sequence[int]] = ()
     reported_on: str = ""
-    seconds: float = math.nan
+    seconds: float | None = None
     seconds_by_phase: Mapping[str, float] = field(default_factory=dict)
     learned_from_select: bool = False
     notes: Sequence[str] = ()

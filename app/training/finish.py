@@ -189,7 +189,9 @@ def _report_data(session: Session, choice: Choice, sections: Sequence[ReportSect
 
 def _report_row(candidate: Candidate, is_kept: bool, session: Session) -> StageRow:
     stage = candidate.stage
-    row: StageRow = {"stage": stage.name, "kept": is_kept, "seconds": candidate.seconds}
+    row: StageRow = {"stage": stage.name, "kept": is_kept}
+    if candidate.seconds is not None:
+        row["seconds"] = candidate.seconds
     if stage.select_loss is not None and stage.select_accuracy is not None:
         row |= {
             "chosen_on": f"{len(session.roles.select)} selection photos",
