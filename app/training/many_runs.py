@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 import time
 import tomllib
 from collections import deque
@@ -20,6 +21,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, cast
 
+from regraft import errors
 from regraft.errors import RegraftError, RunError, UsageError, option
 from regraft.machine import processes, ray_cluster
 from regraft.machine.devices import start_tensorflow
@@ -104,6 +106,21 @@ def from_order(order: Mapping[str, Any]) -> Request:
     return Request(**{**order, **paths, "recipe": recipe, "command": tuple(order["command"])})
 
 
+def to_line(error: RegraftError) -> str:
+    """`error` as one line of JSON, for the process that started this one."""
+    return json.dumps({"type": type(error).__name__, "text": error.text})
+
+
+def from_line(line: str) -> RegraftError | None:
+    """The error that `to_line` made a line of; None where it is none."""
+    try:
+        values = json.loads(line)
+        kind, text = getattr(errors, values["type"]), values["text"]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return kind(text) if isinstance(kind, type) and issubclass(kind, RegraftError) else None
+
+
 def _folder(request: Request) -> Path:
     if request.out is None:
         raise ValueError("each of many runs needs an `out` of its own.")
@@ -126,6 +143,7 @@ class _Worker:
     request: Request
     restarts: int = 0
     process: subprocess.Popen[bytes] = field(init=False)
+    answer: IO[bytes] = field(init=False)
 
     def __post_init__(self) -> None:
         self.start()
@@ -138,9 +156,12 @@ class _Worker:
     def start(self) -> None:
         """Starts the process. It ends by itself when this one does, as its stdin closes."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
+        self.answer = tempfile.TemporaryFile()  # noqa: SIM115 - a pipe that nobody reads meanwhile may fill up
         with self.log.open("ab") as log:
             growth = {"TF_FORCE_GPU_ALLOW_GROWTH": os.environ.get("TF_FORCE_GPU_ALLOW_GROWTH", "true")}
-            self.process = processes.start("worker", stdin=subprocess.PIPE, stdout=log, stderr=log, environment=growth)
+            self.process = processes.start(
+                "worker", stdin=subprocess.PIPE, stdout=self.answer, stderr=log, environment=growth
+            )
         pipe = cast("IO[bytes]", self.process.stdin)  # as it was asked for
         pipe.write(json.dumps(to_order(self.request)).encode() + b"\n")
         pipe.flush()
@@ -151,23 +172,32 @@ class _Worker:
         self.process.wait()
         if self.process.stdin:
             self.process.stdin.close()
+        self.answer.close()
 
     def is_done(self, progress: Progress) -> bool:
         """Whether the run is trained. Starts a process that was killed again, and raises what went wrong."""
         code = self.process.poll()
         if code is None:
             return False
+        failure = self._failure()
         self.stop()
         if code == 0:
             self.log.unlink(missing_ok=True)
             return True
         name = _folder(self.request).name
+        if failure:
+            raise type(failure)(f"{name}: {failure.text} See {self.log}.")
         if code > 0 or self.restarts == _MOST_RESTARTS:
             raise RunError(f"{name}: {self._last_words(code)} See {self.log}.")
         self.restarts += 1
         progress.say(f"{name} was killed (signal {-code}) and goes on from its last epoch.")
         self.start()
         return False
+
+    def _failure(self) -> RegraftError | None:
+        """What the process, which has ended, says that a user can put right."""
+        self.answer.seek(0)
+        return from_line((self.answer.read().splitlines() or [b""])[-1].decode(errors="replace"))
 
     def _last_words(self, code: int) -> str:
         lines = self.log.read_text("utf-8", errors="replace").strip().splitlines() if code > 0 else []
