@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from regraft.ensembles.combined import combine_and_finish
 from regraft.ensembles.kinds import KINDS, function_of
 from regraft.ensembles.pilot import Pilot, run_pilot
-from regraft.ensembles.plan import Plan
+from regraft.ensembles.plan import Plan, check_combination
 from regraft.errors import UsageError, option
 from regraft.machine.files import write_json
 from regraft.progress import Progress, Silent
@@ -115,6 +115,9 @@ def ensemble_within(plan: Plan, budget: str, progress: Progress | None = None) -
 
 def _check(plan: Plan) -> None:
     budget, members, member = option("budget"), option("members"), option("member")
+    check_combination(plan)
+    if plan.kind != Plan.kind:
+        raise UsageError(f"{budget} chooses the kind itself; leave {option('kind')} out.")
     if plan.variants or plan.members:
         raise UsageError(f"{budget} chooses the members itself; leave {members} and {member} out.")
     if plan.jobs != 1 or plan.engine != "local":

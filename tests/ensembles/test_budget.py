@@ -72,6 +72,13 @@ def test_a_budget_too_short_for_an_epoch_says_what_it_would_take():
     [
         (("--budget", "soon"), "--budget must be a time such as 90s, 20m or 1h30m"),
         (("--budget", "5m", "--members", 3), "--budget chooses the members itself"),
+        (("--budget", "5m", "--kind", "heads"), "--budget chooses the kind itself; leave --kind out."),
+        (("--budget", "5m", "--kind", "many"), "--kind must be one of independent, snapshot, heads, ema, swa, soup; "),
+        (
+            ("--budget", "5m", "--combine", "sum"),
+            '--combine must be one of mean, logits, weights, greedy; received "sum".',
+        ),
+        (("--budget", "5m", "--soup", "cold"), '--soup must be one of greedy, uniform; received "cold".'),
         (("--budget", "5m", "--jobs", 2), "--budget trains one member at a time"),
         (("--budget", "5m", "--recipe", "quick"), "--budget needs a recipe that fine-tunes"),
     ],
