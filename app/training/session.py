@@ -203,7 +203,7 @@ def resolve(recipe: Recipe) -> Recipe:
     check_backbone(model.backbone, image_size=size, alpha=model.alpha)
     weights = model.weights or default_weights(model.backbone)
     path = find_weights(model.backbone, weights)
-    if path and weights != "shipped":
+    if path and not (row and row.has_weights(weights)):  # another machine has its own files elsewhere, names are shared
         weights = str(path.absolute())
     return recipe.model_copy(
         update={
