@@ -17,6 +17,7 @@ from regraft.progress import Progress, Silent
 from regraft.recipes.recipe import edit_recipe
 from regraft.runs.run import Run, read_json
 from regraft.training.graft import graft
+from regraft.training.purpose import ENSEMBLE
 from regraft.training.resumable import resumable
 from regraft.training.session import Session, open_session
 
@@ -100,7 +101,7 @@ def ensemble_within(plan: Plan, budget: str, progress: Progress | None = None) -
     _check(plan)
     progress = progress or Silent()
     with (
-        open_session(plan.request, verb="ensemble", holds_selection=True, progress=progress) as session,
+        open_session(replace(plan.request, purpose=ENSEMBLE), progress) as session,
         resumable(session),
     ):
         choice, l2 = _choice_of(session, deadline, budget, resume=plan.request.resume)

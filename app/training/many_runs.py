@@ -17,7 +17,7 @@ import tomllib
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -28,6 +28,7 @@ from regraft.machine.devices import start_tensorflow
 from regraft.progress import Progress, Ticker
 from regraft.recipes.recipe import make_recipe
 from regraft.runs.run import Run
+from regraft.training.purpose import Purpose
 from regraft.training.session import Request
 from regraft.training.train import train_photos
 
@@ -94,16 +95,21 @@ def to_order(request: Request) -> dict[str, Any]:
         "out": str(_folder(request).absolute()),
         "device": request.device,
         "data_dir": str(request.data_dir.absolute()) if request.data_dir else None,
-        "purpose": request.purpose,
+        "purpose": asdict(request.purpose),
         "command": list(request.command),
     }
 
 
 def from_order(order: Mapping[str, Any]) -> Request:
     """The request that `to_order` turned into plain values."""
-    paths = {"out": Path(order["out"]), "data_dir": Path(order["data_dir"]) if order["data_dir"] else None}
-    recipe = make_recipe(tomllib.loads(order["recipe"]))
-    return Request(**{**order, **paths, "recipe": recipe, "command": tuple(order["command"])})
+    read = {
+        "recipe": make_recipe(tomllib.loads(order["recipe"])),
+        "out": Path(order["out"]),
+        "data_dir": Path(order["data_dir"]) if order["data_dir"] else None,
+        "purpose": Purpose(**order["purpose"]),
+        "command": tuple(order["command"]),
+    }
+    return Request(**{**order, **read})
 
 
 def to_line(error: RegraftError) -> str:

@@ -1,5 +1,6 @@
 """Training many runs: the same weights however they are trained, and what a kill or a mistake costs."""
 
+import json
 import os
 import signal
 import subprocess
@@ -20,6 +21,7 @@ from regraft.progress import Silent
 from regraft.recipes.recipe import Recipe, load_recipe
 from regraft.training import many_runs as module
 from regraft.training.many_runs import check_engine, from_line, from_order, to_line, to_order, train_runs
+from regraft.training.purpose import SINGLE, Purpose
 from regraft.training.session import Request
 
 
@@ -68,9 +70,11 @@ def wait_for(path: Path, seconds: float = 250) -> None:
         time.sleep(0.02)
 
 
-def test_a_request_survives_the_way_to_another_process(mixed_photos, tmp_path):
+@pytest.mark.parametrize("purpose", [SINGLE, Purpose(holds_selection=True, exports=False, finish="finish_trial")])
+def test_a_request_survives_the_way_to_another_process(mixed_photos, tmp_path, purpose):
     (request,) = requests(mixed_photos, tmp_path, 3)
-    again = from_order(to_order(request))
+    request = replace(request, purpose=purpose)
+    again = from_order(json.loads(json.dumps(to_order(request))))
     assert again == request
     assert to_order(again) == to_order(request)
 
