@@ -23,7 +23,6 @@ TESTED_ELSEWHERE = {
     "regraft.cli.training_verbs": "cli/test_main",
     "regraft.data.scan_cache": "data/test_scan",
     "regraft.prediction.model": "test_api",
-    "regraft.machine.ray_cluster": "training/test_many_runs",
     "regraft.machine.versions": "training/test_session",
     "regraft.runs.checkpoints": "training/test_finetune",
     "regraft.evidence.drawing": "evidence/test_curves",

@@ -32,7 +32,6 @@ from regraft.training.purpose import Purpose
 from regraft.training.session import Request
 from regraft.training.train import train_photos
 
-_MOST_RESTARTS = 3
 _SECONDS_BETWEEN_LOOKS = 0.2
 
 
@@ -193,7 +192,7 @@ class _Worker:
         name = _folder(self.request).name
         if failure:
             raise type(failure)(f"{name}: {failure.text} See {self.log}.")
-        if code > 0 or self.restarts == _MOST_RESTARTS:
+        if code > 0 or self.restarts == processes.MOST_RESTARTS:
             raise RunError(f"{name}: {self._last_words(code)} See {self.log}.")
         self.restarts += 1
         progress.say(f"{name} was killed (signal {-code}) and goes on from its last epoch.")
@@ -228,29 +227,16 @@ def _train_in_processes(requests: Sequence[Request], jobs: int, progress: Progre
 def _train_over_ray(requests: Sequence[Request], jobs: int, ticker: Ticker) -> None:
     ray = ray_cluster.import_ray()
     with ray_cluster.ray_cluster(ray, jobs):
-        task = ray.remote(num_cpus=1, max_retries=_MOST_RESTARTS)(_train_order)
+        task = ray_cluster.remote(ray, _train_order)
         named = {task.remote(to_order(request)): request for request in requests}
         waiting = list(named)
         while waiting:
             done, waiting = ray.wait(waiting)
             for reference in done:
-                _collect(ray, reference, named[reference])
+                with _named(named[reference]):
+                    ray_cluster.result_of(ray, reference, "its worker was lost")
                 ticker.advance(note=_folder(named[reference]).name)
 
 
 def _train_order(order: Mapping[str, Any]) -> None:
     train_run(from_order(order))
-
-
-def _collect(ray: Any, reference: Any, request: Request) -> None:
-    name = _folder(request).name
-    try:
-        ray.get(reference)
-    except ray.exceptions.RayTaskError as error:
-        cause = error.cause
-        if isinstance(cause, RegraftError):
-            raise cause.after(f"{name}: ") from None
-        raise
-    except ray.exceptions.RayError as error:
-        reason = str(error).strip().splitlines()[0]
-        raise RunError(f"{name}: its worker was lost {_MOST_RESTARTS + 1} times ({reason}).") from None
