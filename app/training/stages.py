@@ -23,7 +23,7 @@ class Stage:
     """One candidate.
 
     Attributes:
-        name: "head" or "fine-tuned".
+        name: "head", "fine-tuned", "pretrained" or "ensemble" in a run; any word where only a temperature is wanted.
         temperature: what its logits are divided by; fitted on the selection photos, 1 without any.
         select_losses: float [N], cross-entropy in nats of each selection photo, after the temperature.
         select_accuracy: fraction of the selection photos it gets right; None without any.
