@@ -66,7 +66,6 @@ TESTED_ELSEWHERE = {
     "regraft.ensembles.members": "ensembles/test_ensemble",
     "regraft.ensembles.pilot": "ensembles/test_budget",
     "regraft.ensembles.plan": "ensembles/test_ensemble",
-    "regraft.ensembles.soup": "ensembles/test_ensemble",
     "regraft.augment.view_names": "augment/test_many_views",
     "regraft.models.errors": "test_errors",
     "regraft.models.optimizer_table": "models/test_optimizers",
