@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from regraft.runs.ensemble_figures import EnsembleFigures
+
 
 @dataclass(frozen=True)
 class StageFigures:
@@ -92,7 +94,7 @@ class RunMetrics:
     stages: Sequence[StageFigures] = ()
     export: Mapping[str, Any] | None = None
     backbone: str | None = None
-    ensemble: Mapping[str, Any] | None = None
+    ensemble: EnsembleFigures | None = None
     values: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -102,6 +104,8 @@ class RunMetrics:
         known: dict[str, Any] = {"learned_from_select": values.get("stage") == "head"}
         known |= _known(cls, values)
         known["stages"] = tuple(StageFigures(**_known(StageFigures, row)) for row in values.get("stages", ()))
+        if ensemble := values.get("ensemble"):
+            known["ensemble"] = EnsembleFigures.from_dict(ensemble)
         known["values"] = values
         return cls(**known)
 
