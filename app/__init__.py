@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         WeightsError,
     )
     from regraft.prediction.model import Model
+    from regraft.progress import Progress
     from regraft.recipes.recipe import Recipe
     from regraft.runs.run import Run
 
@@ -37,6 +38,7 @@ _HOMES = {
     "data.records": "Prediction",
     "errors": "BackboneError ExportError FolderError RegraftError RunError UsageError WeightsError",
     "prediction.model": "Model",
+    "progress": "Progress",
     "recipes.recipe": "Recipe",
     "runs.run": "Run",
 }
@@ -50,6 +52,7 @@ __all__ = [
     "FolderError",
     "Model",
     "Prediction",
+    "Progress",
     "Recipe",
     "RegraftError",
     "Run",

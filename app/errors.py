@@ -31,6 +31,7 @@ __all__ = [
     "as_options",
     "did_you_mean",
     "option",
+    "refused_by_system",
 ]
 
 
@@ -50,6 +51,12 @@ class ExportError(RegraftError):
     """An export that does not do what the trained model does."""
 
     exit_code = 1
+
+
+def refused_by_system(error: OSError) -> RegraftError:
+    """What the file system refused, in one line: a place, a reason, what to do."""
+    place = f"{error.filename}: " if error.filename else ""
+    return RegraftError(f"{place}{error.strerror}. Check the path, its permissions and the space on the disk.")
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -10,15 +10,19 @@ import re
 from typing import Any, Self
 
 _MARK = "\x1f"  # around an argument's name; no message has a control character of its own
-_MARKED = re.compile(f"{_MARK}(\\w+)(?:=([^{_MARK}]*))?{_MARK}")
+_OR = "\x1e"  # between the value on the command line and another one in Python
+_MARKED = re.compile(f"{_MARK}(\\w+)(?:=([^{_MARK}{_OR}]*)(?:{_OR}([^{_MARK}]*))?)?{_MARK}")
 
 
-def option(name: str, value: Any = None) -> str:
+def option(name: str, value: Any = None, *, python: str = "") -> str:
     """The argument `name` in a message, with a value if there is one, which each front end writes in its own way.
 
     In Python it reads `device` or `kind="ema"`, on the command line `--device` or `--kind ema`; True is a bare flag.
+    `python` is the value as Python spells it, where that is another spelling.
     """
-    return f"{_MARK}{name}{_MARK}" if value is None else f"{_MARK}{name}={value}{_MARK}"
+    if value is None:
+        return f"{_MARK}{name}{_MARK}"
+    return f"{_MARK}{name}={value}{_OR}{python}{_MARK}" if python else f"{_MARK}{name}={value}{_MARK}"
 
 
 def as_keywords(text: str) -> str:
@@ -32,15 +36,17 @@ def as_options(text: str) -> str:
 
 
 def _keyword(match: re.Match[str]) -> str:
-    name, value = match.groups()
+    name, value, python = match.groups()
     if value is None:
         return name
+    if python:
+        return f"{name}={python}"
     is_plain = value in ("True", "False") or re.fullmatch(r"-?[\d.]+(e-?\d+)?", value)
     return f"{name}={value}" if is_plain else f'{name}="{value}"'
 
 
 def _flag(match: re.Match[str]) -> str:
-    name, value = match.groups()
+    name, value, _ = match.groups()
     flag = name.replace("_", "-")
     if value == "False":
         return f"--no-{flag}"

@@ -6,7 +6,7 @@ import ast
 import graphlib
 import sys
 import tomllib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 FOLDERS = {"regraft": "app", "regraft.models": "models", "regraft.augment": "augment"}
@@ -30,6 +30,23 @@ SCRIPTS = ("regraft.exports.prove_export", "regraft.training.worker", "regraft.p
 
 MAY_SPEAK = ("regraft.cli", "regraft.progress", *SCRIPTS)
 """The command line prints; progress.py draws bars for whoever asks for them."""
+
+SPEECH = frozenset(
+    ["print", "input", "exit", "quit", "SystemExit", "sys.exit", "os._exit", "os.abort"]
+    + [f"sys.{stream}" for stream in ("stdout", "stderr", "__stdout__", "__stderr__")]
+)
+"""What prints, exits or is a stream."""
+
+PROCESS_STARTERS = frozenset(
+    [f"subprocess.{name}" for name in ("Popen", "run", "call", "check_call", "check_output", "getoutput")]
+    + [f"os.{name}" for name in ("system", "popen", "fork", "forkpty", "startfile")]
+    + ["subprocess.getstatusoutput", "multiprocessing", "pty", "concurrent.futures.ProcessPoolExecutor"]
+)
+WAYS_TO_PROCESSES = (
+    *("os.exec", "os.spawn", "os.posix_spawn", "multiprocessing.", "pty.", "concurrent.futures.process"),
+    "asyncio.create_subprocess",
+)
+"""What names that start processes begin with."""
 
 DRAWERS = frozenset(["utils", "util", "helpers", "helper", "common", "misc"])
 
@@ -112,41 +129,77 @@ def modules_among(modules: Iterable[str], wanted: set[str]) -> set[str]:
     return {module for module in modules if module in wanted or any(name.startswith(f"{module}.") for name in wanted)}
 
 
+def used_names(path: Path) -> Iterator[str]:
+    """Dotted names of all that a file uses, whatever it calls them: `sp.run` after `import subprocess as sp`.
+
+    A type with its parameters, such as `subprocess.Popen[bytes]`, is left out.
+    """
+    tree = tree_of(path)
+    known = dict(names_by_import(tree))
+    types = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Subscript)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Name | ast.Attribute) and id(node) not in types:
+            yield dotted_name(node, known)
+
+
+def dotted_name(node: ast.expr, known: Mapping[str, str]) -> str:
+    """How the node is written, with the name that stands first as it was imported."""
+    first, dot, rest = ast.unparse(node).partition(".")
+    return f"{known.get(first, first)}{dot}{rest}"
+
+
+def names_by_import(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    """What an import calls something in the file, and its dotted name."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.asname, alias.name) for alias in node.names if alias.asname)
+        elif isinstance(node, ast.ImportFrom):
+            yield from ((alias.asname or alias.name, f"{node.module}.{alias.name}") for alias in node.names)
+
+
 def speakers(root: Path) -> list[str]:
     """Where something prints, exits or reaches for a stream that may not."""
     return [
-        f"{name}: {ast.unparse(node)}"
+        f"{name}: {used}"
         for name, path in source_files(root).items()
         if not f"{name}.".startswith(tuple(f"{speaker}." for speaker in MAY_SPEAK))
-        for node in ast.walk(tree_of(path))
-        if speaks(node)
+        for used in sorted(set(used_names(path)))
+        if used.removeprefix("builtins.") in SPEECH
     ]
-
-
-def speaks(node: ast.AST) -> bool:
-    if isinstance(node, ast.Name):
-        return node.id in ("print", "exit", "quit", "input", "SystemExit")
-    spoken = {"sys.stdout", "sys.stderr", "sys.__stdout__", "sys.__stderr__", "sys.exit", "os._exit"}
-    return isinstance(node, ast.Attribute) and ast.unparse(node) in spoken
 
 
 def process_starters(root: Path) -> list[str]:
-    """Modules outside machine/processes.py that start another process."""
-    starts = (
-        "subprocess.Popen",
-        "subprocess.run",
-        "subprocess.call",
-        "subprocess.check_output",
-        "os.system",
-        "os.fork",
-    )
+    """Where a module outside machine/processes.py starts another process."""
     return [
-        f"{name}: {ast.unparse(node.func)}"
+        f"{name}: {used}"
         for name, path in source_files(root).items()
         if name != "regraft.machine.processes"
-        for node in ast.walk(tree_of(path))
-        if isinstance(node, ast.Call) and ast.unparse(node.func) in starts
+        for used in sorted({*used_names(path), *imported_names(path)})
+        if used in PROCESS_STARTERS or used.startswith(WAYS_TO_PROCESSES)
     ]
+
+
+def callers(root: Path, function: str) -> list[str]:
+    """Modules that call the function or class of this dotted name."""
+    return [name for name, path in source_files(root).items() if function in called_names(tree_of(path))]
+
+
+def called_names(tree: ast.Module) -> set[str]:
+    known = dict(names_by_import(tree))
+    return {dotted_name(node.func, known) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+
+
+def is_tested_in(root: Path, module: str, where: str) -> bool:
+    """Whether `where` tests the module: a file below tests/ that imports it, or FILE::BEGINNING of a test in it."""
+    file, _, test = where.partition("::")
+    path = root / "tests" / f"{file}.py"
+    if not path.is_file():
+        return False
+    if test:
+        return any(isinstance(node, ast.FunctionDef) and node.name.startswith(test) for node in tree_of(path).body)
+    return bool(modules_among([module], set(imported_names(path))))
 
 
 def packages_missing_from_the_wheel(root: Path) -> list[str]:

@@ -10,69 +10,69 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 TESTED_ELSEWHERE = {
-    "regraft.__main__": "cli/test_main",
+    "regraft.__main__": "cli/test_main::test_python_m_regraft_is_the_same_command",
     "regraft.errors": "test_errors",
-    "regraft.api.arguments": "test_public",
-    "regraft.api.model_calls": "test_api",
-    "regraft.api.photo_calls": "test_api",
-    "regraft.api.training_calls": "test_api",
-    "regraft.cli.model_verbs": "cli/test_main",
-    "regraft.cli.options": "cli/test_main",
-    "regraft.cli.other_verbs": "cli/test_main",
-    "regraft.cli.photo_verbs": "cli/test_main",
-    "regraft.cli.training_verbs": "cli/test_main",
-    "regraft.data.scan_cache": "data/test_scan",
-    "regraft.prediction.model": "test_api",
-    "regraft.machine.versions": "training/test_session",
-    "regraft.runs.checkpoints": "training/test_finetune",
-    "regraft.evidence.drawing": "evidence/test_curves",
-    "regraft.evidence.judged": "evidence/test_metrics",
-    "regraft.evidence.report.contents": "evidence/report/test_page",
-    "regraft.evidence.report.judgement": "inference/test_outputs",
-    "regraft.evidence.report.markup": "evidence/report/test_page",
-    "regraft.experiments.trials": "experiments/test_compare",
-    "regraft.inference.trained": "prediction/test_predict",
-    "regraft.exports.card": "exports/test_exporting",
-    "regraft.exports.litert": "exports/test_exporting",
-    "regraft.exports.onnx": "exports/test_exporting",
-    "regraft.exports.openvino": "exports/test_exporting",
-    "regraft.exports.prove_export": "exports/test_saved_model",
-    "regraft.exports.signatures": "exports/test_saved_model",
+    "regraft.api.model_calls": "test_api::test_the_lines_of_the_readme_work_as_they_stand",
+    "regraft.api.photo_calls": "test_api::test_the_lines_of_the_readme_work_as_they_stand",
+    "regraft.api.training_calls": "test_api::test_the_slower_lines_of_the_readme_work_as_they_stand",
+    "regraft.cli.model_verbs": "cli/test_main::test_every_help_ends_with_a_command_that_works",
+    "regraft.cli.options": "cli/test_main::test_options_win_over_set_and_set_over_the_recipe",
+    "regraft.cli.other_verbs": "cli/test_main::test_backbones_lists_them_all",
+    "regraft.cli.photo_verbs": "cli/test_main::test_check_answers_a_person_and_a_program",
+    "regraft.cli.training_verbs": "cli/test_main::test_options_win_over_set_and_set_over_the_recipe",
+    "regraft.data.scan_cache": "data/test_scan::test_the_cache_notices_a_changed_file",
+    "regraft.prediction.model": "test_api::test_a_photo_has_one_answer_however_it_is_given",
+    "regraft.machine.versions": "training/test_train::test_the_record_says_how_to_repeat_the_run",
+    "regraft.runs.class_metrics": "runs/test_run_metrics::test_classes_and_confusion",
+    "regraft.runs.checkpoints": "training/test_finetune::test_only_the_last_checkpoint_is_kept",
+    "regraft.evidence.drawing": "evidence/test_curves::test_pictures_are_drawn",
+    "regraft.evidence.judged": "evidence/test_metrics::test_measure_by_hand",
+    "regraft.evidence.report.contents": "evidence/report/test_page::test_sections_with_content_are_there",
+    "regraft.evidence.report.markup": "evidence/report/test_page::test_report_escapes_everything",
+    "regraft.experiments.trials": "experiments/test_compare::test_the_figures_are_those_of_the_runs",
+    "regraft.inference.trained": "prediction/test_predict::test_a_damaged_model_is_said_to_be_damaged",
+    "regraft.exports.card": "exports/test_exporting::test_the_card_says_how_good_and_its_example_runs",
+    "regraft.exports.litert": "exports/test_exporting::test_formats_and_precisions_are_proven_and_predict",
+    "regraft.exports.onnx": "exports/test_exporting::test_formats_and_precisions_are_proven_and_predict",
+    "regraft.exports.openvino": "exports/test_exporting::test_formats_and_precisions_are_proven_and_predict",
+    "regraft.exports.prove_export": "exports/test_saved_model::test_the_proof_imports_tensorflow_and_not_regraft",
+    "regraft.exports.signatures": "exports/test_saved_model::test_the_signatures_are_those",
     "regraft.exports.table": "exports/test_format",
     "regraft.prediction.answerer": "prediction/test_predict",
-    "regraft.prediction.sources.kind": "prediction/sources/test_expand",
+    "regraft.prediction.sources.kind": "prediction/sources/test_expand::test_a_file_is_taken_as_it_is",
     "regraft.prediction.sources.reader": "prediction/sources/test_archives",
-    "regraft.prediction.sources.table": "prediction/sources/test_expand",
-    "regraft.prediction.sources.tar": "prediction/sources/test_archives",
-    "regraft.prediction.sources.zip": "prediction/sources/test_archives",
-    "regraft.prediction.over_ray": "prediction/test_job",
-    "regraft.prediction.tables.csv": "prediction/tables/test_formats",
-    "regraft.prediction.tables.format": "prediction/tables/test_formats",
-    "regraft.prediction.tables.json_lines": "prediction/tables/test_formats",
-    "regraft.prediction.tables.parquet": "prediction/tables/test_formats",
+    "regraft.prediction.sources.table": "prediction/sources/test_expand::test_a_file_is_taken_as_it_is",
+    "regraft.prediction.sources.tar": "prediction/sources/test_archives::test_links_in_a_tar_and_damaged_members",
+    "regraft.prediction.sources.zip": "prediction/sources/test_archives::test_links_in_a_tar_and_damaged_members",
+    "regraft.prediction.over_ray": "prediction/test_job::test_over_ray_the_rows_are_the_same",
+    "regraft.prediction.tables.csv": "prediction/tables/test_formats::test_a_csv_row_has_six_decimals",
+    "regraft.prediction.tables.format": "prediction/tables/test_formats::test_merged_parts_are_the_rows_in_order",
+    "regraft.prediction.tables.json_lines": "prediction/tables/test_formats::test_odd_names_come_back_as_they_are",
+    "regraft.prediction.tables.parquet": "prediction/tables/test_formats::test_parquet_holds_text",
     "regraft.prediction.tables.table": "prediction/tables/test_formats",
-    "regraft.prediction.time_network": "prediction/test_model_choice",
-    "regraft.training.finish": "training/test_train",
-    "regraft.training.first_order": "training/test_head",
-    "regraft.training.graft": "training/test_train",
-    "regraft.training.judge": "training/test_train",
+    "regraft.prediction.time_network": "prediction/test_model_choice::test_the_measurement_is_made_in_processes",
+    "regraft.training.finish": "training/test_train::test_a_run_directory_holds_what_the_documentation_lists",
+    "regraft.training.first_order": "training/test_head::test_first_order_methods_come_near_the_minimum_and_repeat",
+    "regraft.training.graft": "training/test_train::test_features_that_follow_from_a_seed",
+    "regraft.training.judge": "training/test_train::test_a_member_keeps_its_last_stage",
     "regraft.training.network": "training/test_train",
-    "regraft.training.resumable": "training/test_train",
+    "regraft.training.resumable": "training/test_train::test_a_full_disk_leaves_a_run_that_does_not_load",
     "regraft.training.solver": "training/test_head",
-    "regraft.training.worker": "training/test_many_runs",
-    "regraft.ensembles.along_one_run": "ensembles/test_ensemble",
-    "regraft.ensembles.heads": "ensembles/test_ensemble",
-    "regraft.ensembles.independent": "ensembles/test_ensemble",
-    "regraft.ensembles.members": "ensembles/test_ensemble",
+    "regraft.training.worker": "training/test_many_runs::test_a_worker_ends",
+    "regraft.ensembles.along_one_run": "ensembles/test_ensemble::test_an_average_of_epochs_is_their_mean",
+    "regraft.ensembles.heads": "ensembles/test_ensemble::test_heads_share_the_backbone_in_the_combined_graph",
+    "regraft.ensembles.independent": "ensembles/test_ensemble::test_members_differ_in_their_seed_and_share_their_split",
+    "regraft.ensembles.members": "ensembles/test_ensemble::test_a_finished_member_is_not_trained_again",
     "regraft.ensembles.pilot": "ensembles/test_budget",
-    "regraft.ensembles.plan": "ensembles/test_ensemble",
+    "regraft.ensembles.plan": "ensembles/test_ensemble::test_plans_that_do_not_fit_are_refused",
     "regraft.augment.view_names": "augment/test_many_views",
-    "regraft.models.errors": "test_errors",
+    "regraft.models.errors": "test_errors::test_every_error_is_a_regraft_error_with_the_exit_code_of_its_kind",
     "regraft.models.optimizer_table": "models/test_optimizers",
     "regraft.models.schedule_table": "models/test_schedules",
     "regraft.models.tiny": "models/test_backbones",
 }
-"""Modules without a test file of their own, and where they are tested."""
+"""Modules without a test file of their own, and where they are tested: a file that imports
+them, or the beginning of the name of one test in it."""
 
 _AN_ARGUMENT_FOR_EACH_OPTION = (
     "regraft.api.model_calls.predict",
@@ -144,6 +144,11 @@ def test_processes_are_started_in_one_place():
     assert house.process_starters(ROOT) == []
 
 
+def test_how_a_recipe_sees_photos_and_which_rows_had_a_role_are_each_decided_once():
+    assert house.callers(ROOT, "regraft.inference.views.ViewReader") == []
+    assert house.callers(ROOT, "regraft.runs.roster.read_roster") == ["regraft.runs.photos_now"]
+
+
 def test_no_module_hides_a_public_function():
     assert house.names_of_verbs(ROOT) == []
 
@@ -168,8 +173,13 @@ def test_no_module_is_a_drawer_for_everything():
 @pytest.mark.parametrize("name", [name for name in house.source_files(ROOT) if not name.endswith("__init__")])
 def test_every_module_has_its_test_file_where_the_package_says(name):
     package, _, module = name.removeprefix("regraft.").rpartition(".")
-    expected = TESTED_ELSEWHERE.get(name, f"{package.replace('.', '/')}/test_{module}".lstrip("/"))
-    assert (ROOT / "tests" / f"{expected}.py").is_file()
+    expected = f"{package.replace('.', '/')}/test_{module}".lstrip("/")
+    assert name in TESTED_ELSEWHERE or (ROOT / "tests" / f"{expected}.py").is_file()
+
+
+@pytest.mark.parametrize(("module", "where"), TESTED_ELSEWHERE.items())
+def test_a_module_that_is_tested_elsewhere_is_tested_there(module, where):
+    assert house.is_tested_in(ROOT, module, where)
 
 
 def test_every_exception_to_the_test_file_rule_is_still_a_module():
@@ -230,16 +240,55 @@ def test_a_file_in_a_sub_package_that_breaks_the_layers_is_found(copy, where, co
     assert house.imports_against_the_layers(copy) == [f"{module} imports {found}"]
 
 
-@pytest.mark.parametrize("code", ["print('hello')\n", "import sys\nsys.exit(1)\n", "import os\nos._exit(1)\n"])
+@pytest.mark.parametrize(
+    "code",
+    [
+        "print('hello')",
+        "say = print",
+        "import builtins; builtins.print('hello')",
+        "import sys; sys.exit(1)",
+        "import sys as system; system.stderr.write('hello')",
+        "from sys import stdout",
+        "from sys import exit as leave; leave(1)",
+        "import os; os._exit(1)",
+    ],
+)
 def test_a_file_in_a_sub_package_that_speaks_or_exits_is_found(copy, code):
     before = house.speakers(copy)
     plant(copy, "app/evidence/deeper/planted.py", code)
     assert len(house.speakers(copy)) == len(before) + 1
 
 
-def test_a_process_started_elsewhere_is_found(copy):
-    plant(copy, "app/exports/planted.py", "import subprocess\nsubprocess.run(['ls'])\n")
-    assert house.process_starters(copy) == ["regraft.exports.planted: subprocess.run"]
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        ("import subprocess; subprocess.run(['ls'])", "subprocess.run"),
+        ("import subprocess as sp; sp.check_call(['ls'])", "subprocess.check_call"),
+        ("from subprocess import run", "subprocess.run"),
+        ("from subprocess import Popen as start", "subprocess.Popen"),
+        ("import subprocess; start = subprocess.Popen", "subprocess.Popen"),
+        ("import os; os.popen('ls')", "os.popen"),
+        ("import os; os.execvp('ls', ['ls'])", "os.execvp"),
+        ("def f():\n    import multiprocessing", "multiprocessing"),
+        ("from concurrent.futures import ProcessPoolExecutor", "concurrent.futures.ProcessPoolExecutor"),
+    ],
+)
+def test_a_process_started_elsewhere_is_found(copy, code, found):
+    plant(copy, "app/exports/planted.py", code)
+    assert house.process_starters(copy) == [f"regraft.exports.planted: {found}"]
+
+
+@pytest.mark.parametrize("code", ["pipe = subprocess.PIPE", "def f(started: subprocess.Popen[bytes]): ..."])
+def test_what_only_speaks_of_processes_is_no_finding(copy, code):
+    plant(copy, "app/exports/planted.py", f"import subprocess\n{code}\n")
+    assert house.process_starters(copy) == []
+
+
+def test_a_function_that_is_called_is_found_under_any_name(copy):
+    plant(copy, "app/exports/planted.py", "from regraft.runs import roster\nroster.read_roster('images.csv')\n")
+    plant(copy, "app/exports/more.py", "from regraft.runs.roster import read_roster as rows\nrows('images.csv')\n")
+    found = house.callers(copy, "regraft.runs.roster.read_roster")
+    assert found == ["regraft.exports.more", "regraft.exports.planted", "regraft.runs.photos_now"]
 
 
 @pytest.mark.parametrize("where", ["app/planted/__init__.py", "app/data/deeper/planted.py", "models/more/__init__.py"])
@@ -268,3 +317,13 @@ def test_what_has_become_too_large_is_found(copy):
     plant(copy, "app/data/planted.py", "\n" * 399 + "def f(a, b, c, d, e, *, f, g, h, i):\n    pass\n" + "\n" * 70)
     found = [each for each in house.too_large(copy) if "planted" in each]
     assert found == ["regraft.data.planted: 471 lines", "regraft.data.planted.f: 9 parameters"]
+
+
+def test_a_file_or_a_test_that_does_not_test_a_module_is_found(copy):
+    plant(copy, "tests/test_one.py", "from regraft.data.scan import plural\n\n\ndef test_words():\n    pass\n")
+    plant(copy, "tests/test_two.py", "def test_lines():\n    regraft.data.scan.plural(1, 'image')\n")
+    assert house.is_tested_in(copy, "regraft.data.scan", "test_one")
+    assert house.is_tested_in(copy, "regraft.data.scan", "test_two::test_li")
+    assert not house.is_tested_in(copy, "regraft.data.scan", "test_two::test_words")
+    assert not house.is_tested_in(copy, "regraft.data.roles", "test_one")
+    assert not house.is_tested_in(copy, "regraft.data.scan", "test_three")

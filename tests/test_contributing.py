@@ -70,8 +70,16 @@ def add_row(file: Path, table: str, row: str) -> None:
 
 
 def run(package: Path, *words: object) -> subprocess.CompletedProcess[str]:
+    return run_with(package, "-m", "regraft", *words)
+
+
+def run_python(package: Path, code: str, *words: object) -> subprocess.CompletedProcess[str]:
+    return run_with(package, "-c", code, *words)
+
+
+def run_with(package: Path, *words: object) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"PYTHONPATH": str(package)}
-    command = [sys.executable, "-P", "-m", "regraft", *map(str, words)]
+    command = [sys.executable, "-P", *map(str, words)]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
 
 
@@ -175,6 +183,12 @@ def test_a_metric_that_was_added_is_in_the_json_on_the_page_and_printed(
         metrics = json.loads((folder / "metrics.json").read_text("utf-8"))
         assert metrics["brier_score"] == pytest.approx(expected, abs=1e-5)
         assert f"<dt>Brier score</dt><dd>{expected:.3f}<small>squared" in (folder / "report.html").read_text("utf-8")
+    code = "import pathlib, sys, regraft; run = regraft.Run(pathlib.Path(sys.argv[1])); "
+    code += "print(*(each.metrics.value('brier_score') for each in (run, regraft.evaluate(run, progress=False))))"
+    in_python = run_python(package, code, trained)
+    assert [float(word) for word in in_python.stdout.split()] == pytest.approx([expected] * 2, abs=1e-5), (
+        in_python.stderr
+    )
     assert re.search(rf"^Brier score +{expected:.3f} *$", done.stdout, re.M)
 
 

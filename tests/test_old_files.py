@@ -65,18 +65,42 @@ def test_every_registered_class_was_saved_by_the_old_code():
     assert registered == {type(each) for each in loaded if type(each).__module__.startswith(PACKAGE)}
 
 
-def checkout_before_the_move(folder: Path) -> Path:
-    """What to give as PYTHONPATH for `regraft` to be the code before the move. Skips where git does not have it."""
-    packed = subprocess.run(["git", "archive", BEFORE_THE_MOVE], cwd=ROOT, capture_output=True, check=False)
-    if packed.returncode:
+def code_before_the_move(root: Path = ROOT) -> bytes:
+    """That code as a tar file. Skips where there is no history or it lacks the commit.
+
+    Raises:
+        CalledProcessError: git does not read the history that is there, which must not pass for a reason to skip.
+    """
+    if not (root / ".git").exists():
+        pytest.skip("this is not a git checkout")
+    commit = ["git", "rev-parse", "--quiet", "--verify", f"{BEFORE_THE_MOVE}^{{commit}}"]
+    asked = subprocess.run(commit, cwd=root, capture_output=True, check=False)
+    if asked.returncode == 1:  # it is 128 where git does not work
         pytest.skip(f"this checkout's history does not reach back to {BEFORE_THE_MOVE}")
-    with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as archive:
+    asked.check_returncode()
+    return subprocess.run(["git", "archive", BEFORE_THE_MOVE], cwd=root, capture_output=True, check=True).stdout
+
+
+def checkout_before_the_move(folder: Path) -> Path:
+    """What to give as PYTHONPATH for `regraft` to be the code before the move."""
+    with tarfile.open(fileobj=io.BytesIO(code_before_the_move())) as archive:
         archive.extractall(folder, filter="data")
     package = folder / "links/regraft"
     package.mkdir(parents=True)
     for source in (folder / "models", folder / "augment", *(folder / "app").iterdir()):
         (package / source.name).symlink_to(source)
     return package.parent
+
+
+def test_only_a_missing_history_is_a_reason_to_skip(tmp_path: Path):
+    with pytest.raises(pytest.skip.Exception, match="not a git checkout"):
+        code_before_the_move(tmp_path)
+    subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
+    with pytest.raises(pytest.skip.Exception, match="does not reach back"):
+        code_before_the_move(tmp_path)
+    (tmp_path / ".git/HEAD").write_text("damaged")
+    with pytest.raises(subprocess.CalledProcessError):
+        code_before_the_move(tmp_path)
 
 
 @pytest.fixture(scope="module")
@@ -92,8 +116,6 @@ def old_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def old_runs(old_photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a run `quick`, an ensemble `heads`, exports of the first, and the old code's answers of each."""
-    for runtime in ("ai_edge_litert", "onnxruntime", "openvino", "tf2onnx"):
-        pytest.importorskip(runtime)
     folder = tmp_path_factory.mktemp("before_the_move")
     links = checkout_before_the_move(folder / "checkout")
     environment = os.environ | {"PYTHONPATH": str(links), "REGRAFT_CACHE": str(folder / "cache")}

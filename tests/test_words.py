@@ -14,6 +14,7 @@ import pytest
 
 import regraft
 from regraft.recipes.recipe import all_keys
+from regraft.runs.run_metrics import StageFigures
 
 ROOT = Path(__file__).parents[1]
 PAGES = [
@@ -51,6 +52,7 @@ TERMS = (
         "View",
         "Suspect",
         "Set aside",
+        "Spared",
         "Split",
         "Head",
         "Backbone",
@@ -197,19 +199,27 @@ def test_the_glossary_defines_each_term_once():
     assert set(TERMS) <= set(terms)
 
 
-def parts_of_the_application() -> set[str]:
-    """Packages and modules directly in app/."""
-    entries = [*(ROOT / "app").glob("*.py"), *(path.parent for path in (ROOT / "app").glob("*/__init__.py"))]
-    return {path.stem for path in entries} - set(house.ENTRANCES)
+def test_the_glossary_names_every_stage():
+    (named,) = re.findall(r"^ +stage: (.+)$", StageFigures.__doc__ or "", re.MULTILINE)
+    glossary = (ROOT / "docs/glossary.md").read_text("utf-8")
+    (entry,) = re.findall(r"^- \*\*Stage\*\*: (.*(?:\n  .*)*)", glossary, re.MULTILINE)
+    stages = re.findall(r'"([\w-]+)"', named)
+    assert {"head", "fine-tuned"} < set(stages)
+    assert [stage for stage in stages if f"*{stage}*" not in entry] == []
+
+
+def parts_of_the_application() -> dict[str, str]:
+    """Packages and modules directly in app/: their names, and how the page writes each."""
+    modules = {path.stem: path.name for path in (ROOT / "app").glob("*.py") if path.stem not in house.ENTRANCES}
+    return modules | {path.parent.name: f"{path.parent.name}/" for path in (ROOT / "app").glob("*/__init__.py")}
 
 
 def test_the_architecture_describes_every_part_of_the_application_in_the_order_of_the_layers():
     page = (ROOT / "docs/architecture.md").read_text("utf-8")
-    described = re.findall(r"^\| `(\w+)(?:/|\.py)` \|", page.partition("| in `app/` |")[2], re.MULTILINE)
-    layers = [name for name in described if name not in ("models", "augment")]
-    assert layers == [name for name in house.LAYERS if name in layers]
-    assert parts_of_the_application() <= set(layers)
-    assert described[len(layers) :] == ["models", "augment"]
+    described = re.findall(r"^\| `(\w+(?:/|\.py))` \|", page.partition("| in `app/` |")[2], re.MULTILINE)
+    parts = parts_of_the_application()
+    assert described == [*(parts[name] for name in house.LAYERS if name in parts), "models/", "augment/"]
+    assert set(parts) <= set(house.LAYERS)
 
 
 def test_the_picture_shows_every_part_of_the_application():

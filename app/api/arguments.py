@@ -5,12 +5,14 @@ from __future__ import annotations
 import functools
 import inspect
 import os
+import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from regraft.errors import UsageError, did_you_mean, option
+from regraft.api.argument_types import check_types, shown
+from regraft.errors import RunError, UsageError, did_you_mean, option, refused_by_system
 from regraft.progress import Progress, Shown, Silent
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ PathLike = str | os.PathLike[str]
 Values = Mapping[str, Any]
 
 COMMAND: ContextVar[tuple[str, ...]] = ContextVar("command", default=())
-"""The words of the command line that a run records, where there is one."""
+"""What a run records as the words that made it: those of the command line, or the call in Python."""
 
 _KEYS = {
     "seed": "seed",
@@ -38,18 +40,39 @@ Result = TypeVar("Result")
 
 
 def public(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
-    """The same function, which answers arguments that do not exist or are missing with a `UsageError`."""
+    """The same function, which answers what a user can put right with a `RegraftError` of one line.
+
+    That is arguments that do not exist, are missing or of another type, and what the file system refuses. It also
+    remembers the call for the record of a run, where no command line has been remembered.
+    """
     signature = inspect.signature(function)
 
     @functools.wraps(function)
     def call(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
         try:
-            signature.bind(*args, **kwargs)
+            bound = signature.bind(*args, **kwargs)
         except TypeError as error:
             raise UsageError(_what_does_not_fit(function.__name__, signature, kwargs, error)) from None
-        return function(*args, **kwargs)
+        check_types(signature, bound.arguments)
+        outer = COMMAND.set(COMMAND.get() or (_as_written(function.__name__, bound),))
+        try:
+            return function(*args, **kwargs)
+        except OSError as error:
+            if not error.strerror or isinstance(error, BrokenPipeError):
+                raise
+            raise refused_by_system(error) from error
+        finally:
+            COMMAND.reset(outer)
 
     return call
+
+
+def _as_written(name: str, bound: inspect.BoundArguments) -> str:
+    """The call as one line of Python, such as `regraft.train('photos', seed=1)`."""
+    named = {key for key, value in bound.signature.parameters.items() if value.kind is value.KEYWORD_ONLY}
+    given = {key: reprlib.repr(value) for key, value in bound.arguments.items() if key != "progress"}
+    words = ", ".join(f"{key}={value}" if key in named else value for key, value in given.items())
+    return f"regraft.{name}({words})"
 
 
 def _what_does_not_fit(name: str, signature: inspect.Signature, given: Values, error: TypeError) -> str:
@@ -105,6 +128,8 @@ def are_runs(sources: Sequence[Any]) -> bool:
     """Whether run directories are named, and not one folder of photos. Raises UsageError where it is neither."""
     from regraft.runs.run import Run
 
+    if not sources:
+        raise UsageError("sources must name a folder of photos or several runs; received none.")
     kinds = [Run(folder_of(source)).recipe_file.is_file() for source in sources]
     if all(kinds):
         return True
@@ -117,11 +142,21 @@ def are_runs(sources: Sequence[Any]) -> bool:
 def start_tensorflow_for(run: Any) -> Path:
     """The run's folder; imports TensorFlow, which takes seconds, once it is clear that there is a finished run."""
     from regraft.machine.devices import start_tensorflow
-    from regraft.runs.run import open_run
 
-    folder = open_run(folder_of(run)).folder
+    folder = finished_run(run)
     start_tensorflow()
     return folder
+
+
+def finished_run(run: Any) -> Path:
+    """The folder of a finished run. Raises RunError, also where it is an export, which has not what a run has."""
+    from regraft.exports.export import is_export
+    from regraft.runs.run import Run, open_run
+
+    folder = folder_of(run)
+    if is_export(folder) and not Run(folder).recipe_file.is_file():
+        raise RunError(f"{folder} is an export; name the run that it was made of.")
+    return open_run(folder).folder
 
 
 def as_progress(progress: bool | Progress) -> Progress:
@@ -137,6 +172,17 @@ def as_list(values: Any) -> list[Any]:
     return [values] if is_one else list(values)
 
 
+def as_names(inputs: Any) -> list[str]:
+    """The inputs of a prediction as text, which no path is made of: "-" and patterns are none."""
+    listed = as_list(inputs)
+    for place, value in enumerate(listed):
+        if not isinstance(value, str | os.PathLike):
+            raise UsageError(
+                f"inputs[{place}] must be a path; received {shown(value)}. model.predict answers pictures and arrays."
+            )
+    return [os.fspath(value) for value in listed]
+
+
 def folder_of(source: Any) -> Path:
     """The folder of a path, a `Run`, a `Model` or an `Export`."""
     folder = getattr(source, "folder", None)
@@ -146,7 +192,7 @@ def folder_of(source: Any) -> Path:
 def as_path(value: Any, name: str) -> Path:
     """`value` as a path. Raises UsageError that names the argument where it is none."""
     if not isinstance(value, str | os.PathLike):
-        raise UsageError(f"{option(name)} must be a path; received {type(value).__name__}.")
+        raise UsageError(f"{option(name)} must be a path; received {shown(value)}.")
     return Path(value)
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from regraft.api.argument_types import check_range
 from regraft.api.arguments import (
     PathLike,
-    as_list,
     as_maybe_path,
+    as_names,
     as_path,
     as_progress,
     as_text,
+    finished_run,
     folder_of,
     public,
     start_tensorflow_for,
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from regraft.experiments.evaluate import Evaluation
     from regraft.exports.export import Export
     from regraft.prediction.model import Model
+    from regraft.prediction.model_choice import Asked
     from regraft.prediction.predict import PredictionSummary
     from regraft.runs.run import Run
 
@@ -91,7 +94,8 @@ def predict(
     For answers in memory see `Model.predict`.
 
     Args:
-        model: a run, an export or an open `Model`, whose folder is taken.
+        model: a run, an export, or an open `Model`, which stands for its folder with the runtime, precision and device
+            that `load` was given.
         inputs: photos, folders, patterns, archives, tables of paths, TFRecord shards, or "-" for the lines of `stdin`.
         out: a .csv, .jsonl or .parquet file, or a folder of shards.
         top: how many labels a row names.
@@ -117,25 +121,30 @@ def predict(
         device: anything but "auto" and "cpu" needs TensorFlow.
         stdin: the lines that "-" stands for.
         write: takes the table piece by piece, in the place of `out`.
-        progress: see the module.
+        progress: a bar (True), silence (False), or an object with the methods of `regraft.Progress`.
 
     Raises:
         UsageError, RunError: the model, the inputs, `out` or an option are not as they must be.
     """
-    from regraft.data.photos import Limits
+    from regraft.data.photos import MOST_PIXELS, Limits
     from regraft.inference.trained import Look
     from regraft.prediction.answerer import Wanted
+    from regraft.prediction.model_choice import Asked
     from regraft.prediction.predict import Options, predict_to_pipe
     from regraft.prediction.predict import predict as predict_files
     from regraft.prediction.sources.kind import Reading
 
+    check_range(1, top=top, shard_rows=shard_rows, max_bytes=max_bytes)
+    check_range(1, MOST_PIXELS, max_pixels=max_pixels)
+    check_range(0, jobs=jobs, tolerance=tolerance)
+    asked = _asked_of(model, Asked(runtime, precision, device))
     wanted = Wanted(Look(views, draws, members=uncertainty), embeddings, Limits(max_pixels, max_bytes), shrink=shrink)
     options = Options(
-        wanted, Reading(column, as_text(root), null, feature), runtime=runtime, precision=precision, device=device,
-        tolerance=tolerance, top=top, probabilities=all_probabilities, unknown_at=unknown_at, format=format,
-        resume=resume, force=force, shard_rows=shard_rows, engine=engine, jobs=jobs,
+        wanted, Reading(column, as_text(root), null, feature), **vars(asked), tolerance=tolerance, top=top,
+        probabilities=all_probabilities, unknown_at=unknown_at, format=format, resume=resume, force=force,
+        shard_rows=shard_rows, engine=engine, jobs=jobs,
     )  # fmt: skip
-    names = [as_text(each) for each in as_list(inputs)]
+    names = as_names(inputs)
     with untouched("predict"):
         if write:
             return predict_to_pipe(folder_of(model), names, write, options, stdin=stdin, progress=as_progress(progress))
@@ -144,6 +153,17 @@ def predict(
         return predict_files(
             folder_of(model), names, as_path(out, "out"), options, stdin=stdin, progress=as_progress(progress)
         )
+
+
+def _asked_of(model: PathLike | Run | Model, asked: Asked) -> Asked:
+    """What computes: as `load` was asked where the model is open, else as is asked here."""
+    opened: Asked | None = getattr(model, "asked", None)
+    if opened is None or asked == opened:
+        return asked
+    if asked != type(asked)():
+        arguments = ", ".join(map(option, vars(asked)))
+        raise UsageError(f"{model!r} is open already; leave {arguments} out, or name its folder.")
+    return opened
 
 
 @public
@@ -165,7 +185,7 @@ def evaluate(
         out: where the files go; by default a new folder in the run's `evaluations/`.
         views, draws: see `predict`.
         device: see `train`.
-        progress: see the module.
+        progress: a bar (True), silence (False), or an object with the methods of `regraft.Progress`.
 
     Raises:
         RunError, FolderError: the run or the folder cannot be used.
@@ -203,16 +223,14 @@ def export(
         out: the export's folder; by default one in the run's `exports/`, or a new version in its `saved_model/`.
         force: replaces an export that exists.
         device: that answers for the trained model.
-        progress: see the module.
+        progress: a bar (True), silence (False), or an object with the methods of `regraft.Progress`.
 
     Raises:
         UsageError, RunError: format, precision or run cannot be used, or `out` exists.
         ExportError: the export does not do what the model does; nothing is left of it.
     """
     with untouched("export"):
-        from regraft.runs.run import open_run
-
-        folder = open_run(folder_of(run)).folder
+        folder = finished_run(run)
         from regraft.exports.runtimes import check_format
 
         check_format(format, precision)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from regraft.api.argument_types import check_range
 from regraft.api.arguments import PathLike, Values, as_path, as_progress, edits_of, make_recipe, named_edits, public
 from regraft.errors import UsageError, option
 from regraft.machine.untouched import untouched
@@ -51,11 +52,13 @@ def augment_preview(
         draws: augmented draws of each photo, 1 to 20.
         out: a .png or .jpg file.
         force: overwrites it.
-        progress: see the module.
+        progress: a bar (True), silence (False), or an object with the methods of `regraft.Progress`.
 
     Raises:
         RegraftError: an argument does not fit, the folder holds no photo, or `out` exists.
     """
+    check_range(1, 100, rows=rows)
+    check_range(1, 20, draws=draws)
     target = as_path(out, "out")
     if target.exists() and not force:
         raise UsageError(f"{target} exists already; choose another {option('out')} or add {option('force', True)}.")

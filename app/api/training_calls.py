@@ -69,7 +69,7 @@ def train(
         resume: continue the unfinished run in `out`.
         device: "auto", "cpu", "cpu:N", "gpu" or "tpu".
         data_dir: where tensorflow-datasets keeps its data.
-        progress: see the module.
+        progress: a bar (True), silence (False), or an object with the methods of `regraft.Progress`.
 
     Raises:
         RegraftError: something does not fit, a photo became unreadable, the disk is full, the export is not what the
@@ -158,7 +158,7 @@ def compare(
         out: the folder of the comparison; by default a new one in `saved_models/`.
         resume: goes on with the one in `out`.
         show: is given the results so far after each run.
-        progress: see the module.
+        progress: a bar (True), silence (False), or an object with the methods of `regraft.Progress`.
 
     Raises:
         RegraftError: an arm cannot be trained (before anything is), or a run failed.
@@ -225,7 +225,7 @@ def ensemble(
         photos: where the photos of the runs lie now, if they moved.
         recipe, backbone, weights, set, seed, val_fraction, image_size, epochs, out, resume, device, data_dir: see
             `train`.
-        progress: see the module.
+        progress: a bar (True), silence (False), or an object with the methods of `regraft.Progress`.
 
     Raises:
         RegraftError: the plan does not fit, or a member failed; what has been trained can be resumed.
@@ -288,7 +288,7 @@ def find_lr(
         steps: batches, each at a higher rate; at least 10.
         out: the folder for plot and CSV.
         force: writes into an `out` that exists.
-        progress: see the module.
+        progress: a bar (True), silence (False), or an object with the methods of `regraft.Progress`.
 
     Raises:
         RegraftError: an argument does not fit, or `out` exists.

@@ -11,7 +11,7 @@ import click
 
 from regraft import __version__
 from regraft.cli import model_verbs, other_verbs, photo_verbs, training_verbs
-from regraft.errors import RegraftError, UsageError, as_options, did_you_mean
+from regraft.errors import RegraftError, UsageError, as_options, did_you_mean, refused_by_system
 
 
 class _Verbs(click.Group):
@@ -87,8 +87,7 @@ def _fail_or_raise(error: Exception) -> None:
     if isinstance(error, RegraftError):
         _fail(as_options(error.text), error.exit_code)
     if isinstance(error, OSError) and error.strerror:
-        place = f"{error.filename}: " if error.filename else ""
-        _fail(f"{place}{error.strerror}. Check the path, its permissions and the space on the disk.", 2)
+        _fail(refused_by_system(error).text, 2)
     raise error
 
 

@@ -26,6 +26,7 @@ from PIL import Image, UnidentifiedImageError, features
 from regraft.machine.files import atomic_file
 
 MAX_PIXELS = 178_956_970  # Pillow's own limit for a decompression bomb, which there is only a warning
+MOST_PIXELS = 2 * MAX_PIXELS  # beyond these Pillow refuses
 
 _SUFFIXES = {
     "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),

@@ -19,8 +19,7 @@ from regraft.inference.views import ViewReader
 from regraft.machine.devices import open_device
 from regraft.machine.files import write_json
 from regraft.progress import Progress, Silent
-from regraft.runs.photos_now import scan_photos
-from regraft.runs.roster import read_roster
+from regraft.runs.photos_now import fingerprints_of, scan_photos
 from regraft.runs.run import Run, new_run, open_run
 from regraft.training.resumable import resumable
 from regraft.training.session import Session, Stopwatch
@@ -106,8 +105,7 @@ def check_runs(runs: Sequence[Run]) -> None:
 
 def _view_of(run: Run) -> dict[str, object]:
     """All that the run's views of photos depend on."""
-    data = run.recipe.data
-    return ViewReader(data.image_size or 0, data.crop_fraction).settings
+    return ViewReader.of_recipe(run.recipe).settings
 
 
 def common_roles(runs: Sequence[Run], folder: ImageFolder) -> Roles:
@@ -141,7 +139,5 @@ def common_roles(runs: Sequence[Run], folder: ImageFolder) -> Roles:
 
 def _unlearned(run: Run) -> tuple[set[str], set[str]]:
     """Fingerprints of what a run reports on, and of all that its weights know nothing of."""
-    rows = read_roster(run.roster_file)
-    reported = {row.fingerprint for row in rows if row.role == "report"}
-    selected = set() if run.metrics.learned_from_select else {row.fingerprint for row in rows if row.role == "select"}
-    return reported, reported | selected
+    unlearned = ("report",) if run.metrics.learned_from_select else ("report", "select")
+    return fingerprints_of(run, "report"), fingerprints_of(run, *unlearned)

@@ -8,31 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from regraft.evidence.intervals import accuracy_interval
+from regraft.runs.class_metrics import ClassMetrics
 
 _SUM_TOLERANCE = 1e-2  # bfloat16 softmax rows miss 1 by several thousandths
-
-
-@dataclass(frozen=True, slots=True)
-class ClassMetrics:
-    """One class against all others; fractions in [0, 1], None where undefined.
-
-    Attributes:
-        class_name: its label.
-        images: how many images are truly of this class.
-        precision: of the images given this label, the part that is right; None where no image got it.
-        recall: of this class's images, the part that is found; None where there are none.
-        recall_low: lower end of the 95 % interval of `recall`.
-        recall_high: upper end.
-        f1: harmonic mean of precision and recall; None where the class has no images and no answers.
-    """
-
-    class_name: str
-    images: int
-    precision: float | None
-    recall: float | None
-    recall_low: float | None
-    recall_high: float | None
-    f1: float | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

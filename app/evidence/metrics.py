@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from regraft.evidence.intervals import accuracy_interval
-from regraft.evidence.judged import ClassMetrics, judge
+from regraft.evidence.judged import judge
 from regraft.evidence.metric_table import REPORTED_METRICS
+from regraft.runs.class_metrics import ClassMetrics
 
 
 @dataclass(frozen=True, slots=True, eq=False)

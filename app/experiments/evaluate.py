@@ -19,8 +19,7 @@ from regraft.inference.views import softmax
 from regraft.machine.files import write_json
 from regraft.machine.notebook import framed
 from regraft.progress import Progress
-from regraft.runs.photos_now import scan_photos
-from regraft.runs.roster import read_roster
+from regraft.runs.photos_now import fingerprints_of, records_of, rows_of, scan_photos
 from regraft.runs.run import Run
 
 
@@ -118,15 +117,13 @@ def _measure(
 
 def _choose(folder: ImageFolder, run: Run, *, of_the_run: bool) -> tuple[tuple[Record, ...], str]:
     """The images to judge on, and the words for them."""
-    roster = read_roster(run.roster_file)
     if of_the_run:
-        reported = {row.fingerprint for row in roster if row.role == "report"}
-        paths = {row.path for row in roster if row.role == "report"}
-        records = tuple(r for r in folder.records if r.fingerprint in reported and r.path.absolute() in paths)
+        paths = {row.path for row in rows_of(run, "report")}
+        records = tuple(record for record in records_of(run, folder, "report") if record.path.absolute() in paths)
         absent = len(paths) - len(records)
         which = "the run reports on" + (f", without {absent} gone or changed since" if absent else "")
     else:
-        seen = {row.fingerprint for row in roster if row.role != "report"}
+        seen = fingerprints_of(run, "fit", "select")
         split = next((name for name in ("test", "val") if folder.split(name)), None)
         offered = folder.split(split) if split else folder.records
         records = tuple(record for record in offered if record.fingerprint not in seen)

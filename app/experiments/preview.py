@@ -19,7 +19,6 @@ from regraft.data.sources import is_plain_jpeg, scan_remembered, tensorflow_path
 from regraft.errors import FolderError
 from regraft.inference.views import ViewReader
 from regraft.machine.files import atomic_file
-from regraft.models.backbones import find_backbone
 from regraft.progress import Progress
 from regraft.recipes.recipe import Recipe
 
@@ -87,8 +86,7 @@ def write_preview(
     folder = scan_remembered(root, progress)
     chosen = choose_photos(folder, photos, recipe.seed)
     augment = recipe.augment.values
-    side = image_size or recipe.data.image_size or find_backbone(recipe.model.backbone).image_size
-    policy, reader = AugmentPolicy(**augment), ViewReader(side, recipe.data.crop_fraction)
+    policy, reader = AugmentPolicy(**augment), ViewReader.of_recipe(recipe, image_size=image_size)
     rows = [
         _photo_row(record, place, folder, policy, reader, recipe.seed, draws) for place, record in enumerate(chosen)
     ]

@@ -10,7 +10,7 @@ from regraft.errors import RunError
 from regraft.evidence.calibration import expected_calibration_error
 from regraft.evidence.losses import losses_of
 from regraft.recipes.arms import Arm
-from regraft.runs.roster import read_roster
+from regraft.runs.photos_now import rows_of
 from regraft.runs.run import Run
 from regraft.runs.run_metrics import RunMetrics
 
@@ -62,6 +62,6 @@ def read_trial(run: Run, seed: int, stage: str) -> Trial:
         correct=probabilities.argmax(axis=1) == truth,
         losses=losses,
         calibration_error=expected_calibration_error(truth, probabilities),
-        train_count=sum(row.role == "fit" for row in read_roster(run.roster_file)),
+        train_count=len(rows_of(run, "fit")),
         metrics=run.metrics,
     )

@@ -79,8 +79,7 @@ def open_trained(
         model = keras.saving.load_model(run.model_file, compile=False)
     except Exception as error:  # a damaged file makes Keras, zipfile and h5py raise nearly any type
         raise RunError(f"{run.model_file} is damaged; train again.") from error
-    data = run.recipe.data
-    reader = ViewReader(data.image_size or 0, data.crop_fraction, look.views)
+    reader = ViewReader.of_recipe(run.recipe, views=look.views)
     infer = make_noisy_infer(model, opened, draws=look.draws) if look.draws else make_infer(model, opened)
     if embedding:
         infer = make_infer(_with_embedding(model, look), opened)

@@ -18,7 +18,9 @@ from regraft.data.photos import UnreadablePhoto, check_photo, read_bytes, read_u
 from regraft.errors import UsageError, option
 from regraft.machine.devices import Device
 from regraft.machine.threads import map_ordered
+from regraft.models.backbones import find_backbone
 from regraft.models.monte_carlo import marginalize
+from regraft.recipes.recipe import Recipe
 
 Infer = Callable[[np.ndarray], np.ndarray]
 
@@ -46,6 +48,12 @@ class ViewReader:
         pixels = tf.TensorSpec([None, None, 3], tf.uint8)
         object.__setattr__(self, "_view_bytes", of_bytes)
         object.__setattr__(self, "_view_pixels", tf.function(view, autograph=False, input_signature=[pixels]))
+
+    @classmethod
+    def of_recipe(cls, recipe: Recipe, *, image_size: int | None = None, views: str = "one") -> ViewReader:
+        """Reads as a model of this recipe sees photos; `image_size` is the recipe's, else the backbone's own."""
+        size = image_size or recipe.data.image_size or find_backbone(recipe.model.backbone).image_size
+        return cls(size, recipe.data.crop_fraction, views)
 
     @property
     def settings(self) -> dict[str, object]:

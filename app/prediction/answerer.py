@@ -189,13 +189,13 @@ def answerer_of_run(folder: Path, device: str, wanted: Wanted, *, workers: int |
         UsageError: the look or the device does not fit.
     """
     trained = open_trained(folder, device=device, look=wanted.look, embedding=wanted.embedding)
-    data, limits = trained.run.recipe.data, wanted.limits
-    size, fraction = data.image_size or 0, data.crop_fraction
+    reader, limits = trained.reader, wanted.limits
 
     def read(photo: PhotoData) -> np.ndarray:
         if wanted.look.views == "one":
+            size, fraction = reader.image_size, reader.crop_fraction
             return read_view(photo, size, fraction, max_pixels=limits.pixels, shrink=wanted.shrink)
-        return trained.reader.read_data(photo, max_pixels=limits.pixels)
+        return reader.read_data(photo, max_pixels=limits.pixels)
 
     def compute(images: np.ndarray) -> Answers:
         from regraft.inference.views import softmax

@@ -19,7 +19,7 @@ from regraft.data.scan import name_some
 from regraft.errors import RunError, UsageError
 from regraft.exports.export import is_export
 from regraft.prediction.answerer import Answerer, Wanted
-from regraft.prediction.model_choice import ModelChoice, choose, open_source
+from regraft.prediction.model_choice import Asked, ModelChoice, choose, open_source
 from regraft.prediction.sources.item import Item
 from regraft.progress import Silent
 from regraft.runs.run import Run
@@ -49,10 +49,11 @@ class Model:
         labels: the class names, in the order of `Prediction.scores`.
         runtime: what computes: "tensorflow", "litert", "onnx" or "openvino".
         precision: of the export that answers; "" for the Keras model, which has that of its device.
+        asked: the arguments that chose it.
     """
 
-    def __init__(self, folder: Path, choice: ModelChoice, answerer: Answerer) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, asked: Asked, choice: ModelChoice, answerer: Answerer) -> None:
+        self.folder, self.asked = folder, asked
         self.labels = answerer.class_names
         self.runtime, self.precision = choice.runtime, choice.precision
         self._choice, self._answerer = choice, answerer
@@ -132,8 +133,9 @@ def open_model(folder: Path, *, runtime: str = "auto", precision: str | None = N
     """The model of the run or export in `folder`; arguments and errors are those of `regraft.load`."""
     _check_is_something(folder)
     source = open_source(folder)
-    choice = choose(source, runtime=runtime, precision=precision, device=device, progress=Silent())
-    return Model(folder, choice, choice.open(Wanted()))
+    asked = Asked(runtime, precision, device)
+    choice = choose(source, **vars(asked), progress=Silent())
+    return Model(folder, asked, choice, choice.open(Wanted()))
 
 
 def _check_is_something(folder: Path) -> None:

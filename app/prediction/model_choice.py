@@ -35,6 +35,15 @@ _RATES = "runtimes.json"
 
 
 @dataclass(frozen=True)
+class Asked:
+    """What a user asks to compute with: arguments of `choose`."""
+
+    runtime: str = "auto"
+    precision: str | None = None
+    device: str = "auto"
+
+
+@dataclass(frozen=True)
 class Source:
     """What the user named: a run with its exports, or one export."""
 

@@ -53,7 +53,7 @@ def make_arms(varied: Varied, named: Named) -> list[Arm]:
         raise UsageError(f"{vary} and {arm} exclude each other; spell the combinations out with {arm}.")
     arms = [Arm(name, dict(edits)) for name, edits in given] or _grid(keys)
     if len(arms) < 2:
-        example = option("vary", "optimizer.name=sgd,adam")
+        example = option("vary", "optimizer.name=sgd,adam", python='{"optimizer.name": ["sgd", "adam"]}')
         raise UsageError(f"There is nothing to compare: name at least two values, as in {example}.")
     for kind, values in (("name", [arm.slug for arm in arms]), ("change", [repr(arm.edits) for arm in arms])):
         if twice := next((value for value in values if values.count(value) > 1), None):

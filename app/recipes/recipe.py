@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -202,6 +203,21 @@ class Recipe(_Section):
     schedule: ScheduleChoices = ScheduleChoices()
     finetune: FineTuneChoices = FineTuneChoices()
 
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise UsageError(_explain(error)) from None
+
+    @classmethod
+    def load(cls, name_or_path: str | os.PathLike[str], edits: Mapping[str, Any] | None = None) -> Recipe:
+        """The recipe of that name or TOML file, with `edits` such as {"finetune.epochs": 3} applied.
+
+        Raises:
+            UsageError: there is no such recipe, key or value; the message names the nearest.
+        """
+        return load_recipe(os.fspath(name_or_path), edits)
+
     @model_validator(mode="after")
     def _schedule_fits(self) -> Recipe:
         if self.finetune.epochs:
@@ -232,7 +248,7 @@ class Recipe(_Section):
         return list(self.cycle_ends)[len(self.cycle_ends) - self.finetune.snapshots :]
 
     def to_toml(self) -> str:
-        """The recipe as TOML; `load_recipe` reads it back to an equal value."""
+        """The recipe as TOML; `Recipe.load` reads it back to an equal value."""
         return tomli_w.dumps(self.model_dump(exclude_none=True, mode="json"))
 
 

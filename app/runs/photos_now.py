@@ -10,7 +10,7 @@ from regraft.data.records import ImageFolder, Record
 from regraft.data.sources import scan_remembered
 from regraft.errors import FolderError, RunError, did_you_mean, option
 from regraft.progress import Progress
-from regraft.runs.roster import read_roster
+from regraft.runs.roster import RosterRow, read_roster
 from regraft.runs.run import Run
 
 
@@ -47,9 +47,14 @@ def renumber(folder: ImageFolder, class_names: Sequence[str]) -> ImageFolder:
     return replace(folder, class_names=tuple(class_names), records=records)
 
 
+def rows_of(run: Run, *roles: str) -> list[RosterRow]:
+    """The images that had one of these roles ("fit", "select", "report"), in the order of images.csv."""
+    return [row for row in read_roster(run.roster_file) if row.role in roles]
+
+
 def fingerprints_of(run: Run, *roles: str) -> set[str]:
-    """What the images of these roles ("fit", "select", "report") contain."""
-    return {row.fingerprint for row in read_roster(run.roster_file) if row.role in roles}
+    """What the images of these roles contain."""
+    return {row.fingerprint for row in rows_of(run, *roles)}
 
 
 def records_of(run: Run, folder: ImageFolder, role: str) -> list[Record]:

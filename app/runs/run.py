@@ -24,6 +24,9 @@ class Run:
 
     folder: Path
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "folder", Path(self.folder))
+
     def _repr_html_(self) -> str:
         return framed(self.report_file, repr(self))
 
@@ -211,6 +214,8 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def _read(path: Path, parse: Callable[[str], Any]) -> Any:
+    if not path.parent.is_dir():
+        raise RunError(f"There is no run directory {path.parent}.")
     try:
         return parse(path.read_text("utf-8"))
     except (OSError, ValueError) as error:

@@ -5,9 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from regraft.runs.class_metrics import ClassMetrics
 from regraft.runs.ensemble_figures import EnsembleFigures
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+def _counts(rows: Sequence[Sequence[int]] = ()) -> np.ndarray:
+    """Int [C, C]; [0, 0] of no rows."""
+    import numpy as np
+
+    return np.array(rows, int).reshape(len(rows), len(rows))
 
 
 @dataclass(frozen=True)
@@ -55,8 +66,8 @@ class RunMetrics:
         top_k_accuracy, k: None for two classes or fewer.
         log_loss: nats.
         balanced_accuracy, macro_f1, calibration_error: see `regraft.evidence.metrics.Metrics`.
-        per_class: precision, recall, its interval and F1 of each class, in label order.
-        confusion: counts; rows are the truth, columns the answers.
+        per_class: one entry per class, in label order.
+        confusion: int [C, C] counts; rows are the truth, columns the answers.
         reported_on: the split that was reported on, such as "val".
         seconds: of the whole training; None where an older file does not say.
         seconds_by_phase: in the order of the phases.
@@ -83,8 +94,8 @@ class RunMetrics:
     balanced_accuracy: float = math.nan
     macro_f1: float = math.nan
     calibration_error: float = math.nan
-    per_class: Sequence[Mapping[str, Any]] = ()
-    confusion: Sequence[Sequence[int]] = ()
+    per_class: Sequence[ClassMetrics] = ()
+    confusion: np.ndarray = field(default_factory=_counts, compare=False)
     reported_on: str = ""
     seconds: float | None = None
     seconds_by_phase: Mapping[str, float] = field(default_factory=dict)
@@ -104,10 +115,17 @@ class RunMetrics:
         known: dict[str, Any] = {"learned_from_select": values.get("stage") == "head"}
         known |= _known(cls, values)
         known["stages"] = tuple(StageFigures(**_known(StageFigures, row)) for row in values.get("stages", ()))
+        known["per_class"] = tuple(ClassMetrics.from_dict(row) for row in values.get("per_class", ()))
+        known["confusion"] = _counts(values.get("confusion", ()))
         if ensemble := values.get("ensemble"):
             known["ensemble"] = EnsembleFigures.from_dict(ensemble)
         known["values"] = values
         return cls(**known)
+
+    def value(self, name: str) -> float | None:
+        """A metric of the report by its key, also one that is no attribute; None where undefined or not in the file."""
+        found: float | None = self.values.get(name, getattr(self, name, None))
+        return None if found is None or math.isnan(found) else found
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON object as it stands in the file."""

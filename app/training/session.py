@@ -164,7 +164,7 @@ def open_session(request: Request, progress: Progress | None = None) -> Iterator
             run.start(recipe, folder.class_names, environment)
         from regraft.inference.views import ViewReader
 
-        reader = ViewReader(model.input_shape[1], recipe.data.crop_fraction)
+        reader = ViewReader.of_recipe(recipe)
         spared = () if purpose.holds_selection else tuple(record for record in roles.select if record.split != "val")
         yield Session(run, recipe, folder, roles, spared, device, model, reader, progress, watch, proof)
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from regraft.evidence.intervals import accuracy_interval
-from regraft.evidence.judged import ClassMetrics
 from regraft.evidence.metrics import measure
+from regraft.runs.class_metrics import ClassMetrics
 
 THREE = ("ant", "bee", "wasp")
 # Answers: ant ant bee bee ant; right on images 0, 1, 2.

@@ -17,7 +17,8 @@ from regraft.runs.run_metrics import RunMetrics
 
 
 def trial(seed: int, correct: list[int], *, kept: str = "grafted", photos: str = "abcd") -> Trial:
-    metrics = {"seconds": 10.0 + seed, "stage": kept, "stages": [{"objective": 0.5 + seed, "solve_seconds": 2.0}]}
+    stages = [{"objective": 0.5 + seed, "solve_seconds": 2.0}]
+    metrics = {"seconds": 10.0 + seed, "stage": kept, "stages": stages}
     losses = np.where(correct, 0.25, 1.25)
     return Trial(
         Run(Path("run")),

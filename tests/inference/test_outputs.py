@@ -1,4 +1,4 @@
-"""What a model is worth, as logits, files and three numbers."""
+"""The logits of photos, in their order."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,13 +9,8 @@ import pytest
 from regraft.data.photos import UnreadablePhoto
 from regraft.data.records import Record
 from regraft.errors import FolderError
-from regraft.evidence.metrics import measure
-from regraft.evidence.report import ReportData, write_judgement
 from regraft.inference.outputs import logits_of
 from regraft.progress import Silent
-
-TRUTH = np.array([0, 1, 1])
-PROBABILITIES = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])
 
 
 def records(count: int) -> list[Record]:
@@ -44,19 +39,3 @@ def test_there_is_one_row_of_logits_a_record_in_order():
 def test_a_photo_that_broke_since_the_scan_is_named():
     with pytest.raises(FolderError, match=r"13\.jpg became unreadable: empty file\. Run the command again\."):
         logits_of(records(15), infer, NumberReader(), Silent(), "judge")  # type: ignore[arg-type]
-
-
-def test_a_judgement_is_two_tables_a_picture_and_a_page(tmp_path: Path):
-    data = ReportData(
-        title="pets",
-        metrics=measure(TRUTH, PROBABILITIES, ["ant", "bee"]),
-        probabilities=PROBABILITIES,
-        truth=TRUTH,
-        records=records(3),
-        class_names=["ant", "bee"],
-    )
-    write_judgement(tmp_path, data)
-    assert {path.name for path in tmp_path.iterdir()} == {
-        "predictions.csv", "confusion_matrix.csv", "confusion_matrix.png", "report.html",
-    }  # fmt: skip
-    assert (tmp_path / "confusion_matrix.csv").read_text().splitlines()[1:] == ["ant,1,0", "bee,1,1"]

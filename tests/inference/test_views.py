@@ -13,7 +13,8 @@ from regraft.data.photos import UnreadablePhoto, read_upright_rgb
 from regraft.errors import UsageError
 from regraft.inference.views import ViewReader, infer_all, make_infer, make_noisy_infer, over_views, softmax
 from regraft.machine.devices import open_device
-from regraft.models.backbones import build_backbone
+from regraft.models.backbones import BACKBONES, build_backbone
+from regraft.recipes.recipe import edit_recipe, load_recipe
 
 SIZE = 16
 
@@ -40,6 +41,14 @@ def noise(count: int) -> list[np.ndarray]:
 def brightness(batch: np.ndarray) -> np.ndarray:
     """Stands for a model: one number an image."""
     return batch.mean(axis=(1, 2, 3))[:, None]
+
+
+def test_a_reader_of_a_recipe_takes_its_size_crop_and_views():
+    cropped = load_recipe("quick", {"data.crop_fraction": 0.75, "model.backbone": "tiny"})
+    sized = edit_recipe(cropped, {"data.image_size": 24})
+    assert ViewReader.of_recipe(sized) == ViewReader(24, 0.75)
+    assert ViewReader.of_recipe(sized, image_size=40, views="flip") == ViewReader(40, 0.75, "flip")
+    assert ViewReader.of_recipe(cropped).image_size == BACKBONES["tiny"].image_size
 
 
 @pytest.mark.parametrize(

@@ -70,8 +70,16 @@ def test_a_slug_is_a_folder_name():
 @pytest.mark.parametrize(
     ("varied", "named", "message"),
     [
-        ([], [], 'There is nothing to compare: name at least two values, as in vary="optimizer.name=sgd,adam".'),
-        (["a.b=1"], [], 'There is nothing to compare: name at least two values, as in vary="optimizer.name=sgd,adam".'),
+        (
+            [],
+            [],
+            'There is nothing to compare: name at least two values, as in vary={"optimizer.name": ["sgd", "adam"]}.',
+        ),
+        (
+            ["a.b=1"],
+            [],
+            'There is nothing to compare: name at least two values, as in vary={"optimizer.name": ["sgd", "adam"]}.',
+        ),
         (["a.b"], [], 'vary expects KEY=value,value,...; received "a.b".'),
         (["a.b=1,,2"], [], 'vary expects KEY=value,value,...; received "a.b=1,,2".'),
         (["a.b=1,1"], [], "Two arms have the same name: 1."),

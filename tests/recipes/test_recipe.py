@@ -251,3 +251,26 @@ def test_only_a_failed_export_is_not_the_users_mistake():
 def test_did_you_mean_is_silent_where_nothing_is_near():
     assert did_you_mean("tiny", ["vgg16"]) == ""
     assert did_you_mean("vgg61", ["tiny", "vgg16"]) == ' Did you mean "vgg16"?'
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"modl": 3}, 'A recipe has no key "modl". Did you mean "model"?'),
+        (
+            {"finetune": {"epochs": "x"}},
+            'finetune.epochs: input should be a valid integer, unable to parse string as an integer; received "x".',
+        ),
+    ],
+)
+def test_a_recipe_that_is_made_by_hand_is_checked_in_one_line(values, message):
+    with pytest.raises(UsageError) as caught:
+        Recipe(**values)
+    assert str(caught.value) == message
+
+
+def test_a_recipe_is_loaded_by_name_or_from_its_own_file(tmp_path: Path):
+    edited = Recipe.load("quick", {"seed": 7})
+    assert (edited.finetune.epochs, edited.seed) == (0, 7)
+    (tmp_path / "mine.toml").write_text(edited.to_toml(), "utf-8")
+    assert Recipe.load(tmp_path / "mine.toml") == edited

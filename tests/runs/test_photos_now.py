@@ -10,7 +10,7 @@ from regraft.data.scan import scan_folder
 from regraft.errors import FolderError, RunError, as_options
 from regraft.machine.files import write_json
 from regraft.progress import Silent
-from regraft.runs.photos_now import fingerprints_of, records_of, renumber, scan_photos
+from regraft.runs.photos_now import fingerprints_of, records_of, renumber, rows_of, scan_photos
 from regraft.runs.run import Run
 
 
@@ -26,6 +26,14 @@ def test_photos_that_moved_are_found_by_what_they_contain(trained: TrainedRun, t
     run = Run(trained.folder)
     records = records_of(run, scan_photos(run, moved, Silent()), "report")
     assert {record.fingerprint for record in records} == fingerprints_of(run, "report") != set()
+
+
+def test_rows_and_fingerprints_are_of_the_asked_roles(trained: TrainedRun):
+    run = Run(trained.folder)
+    counts = {role: len(rows_of(run, role)) for role in ("fit", "select", "report")}
+    assert counts["report"] == trained.metrics["images"]
+    assert len(rows_of(run, "fit", "report")) == counts["fit"] + counts["report"]
+    assert not fingerprints_of(run, "fit") & fingerprints_of(run, "select", "report")
 
 
 def test_photos_that_are_gone_are_one_line_with_advice(tmp_path: Path):

@@ -154,3 +154,10 @@ def test_json_is_strict_and_keeps_letters(tmp_path: Path):
     with pytest.raises(ValueError, match="JSON compliant"):
         write_json(tmp_path / "b.json", {"loss": float("nan")})
     assert not (tmp_path / "b.json").exists()
+
+
+def test_a_run_may_be_named_by_a_string_and_says_where_there_is_none(tmp_path: Path):
+    assert Run(str(tmp_path)).metrics_file == tmp_path / "metrics.json"  # type: ignore[arg-type]
+    with pytest.raises(RunError) as caught:
+        Run(tmp_path / "pets").metrics  # noqa: B018
+    assert str(caught.value) == f"There is no run directory {tmp_path}/pets."

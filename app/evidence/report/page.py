@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 
 from regraft.data.photos import UnreadablePhoto, read_upright_rgb
-from regraft.evidence.judged import ClassMetrics
 from regraft.evidence.metric_table import REPORTED_METRICS, ReportedMetric
 from regraft.evidence.metrics import Metrics
 from regraft.evidence.report.contents import ReportData, ReportSection, StageRow
@@ -33,6 +32,7 @@ from regraft.evidence.report.markup import (
 from regraft.evidence.report.result_tables import shown_path
 from regraft.machine.files import write_text
 from regraft.machine.threads import map_ordered
+from regraft.runs.class_metrics import ClassMetrics
 
 WORST_MISTAKES = 12
 THUMBNAIL_PX = 320  # shown at half of it, so that it is sharp on a phone
