@@ -67,6 +67,10 @@ class Backbone:
         """Whether it is a network of `keras.applications`."""
         return ":" not in self.make
 
+    def has_weights(self, name: str) -> bool:
+        """Whether its own pretrained weights are called `name`."""
+        return self.pretrained is not None and self.pretrained.name == name
+
     def build(self, input_shape: tuple[int, int, int], *, alpha: float = 1.0, weights: str | None = None) -> Any:
         """The headless network with fresh weights, or with the `weights` that `keras.applications` knows by name."""
         options: dict[str, Any] = {"alpha": alpha} if self.takes_alpha else {}
@@ -176,10 +180,11 @@ def find_weights(name: str, weights: str) -> Path | None:
     Raises:
         WeightsError: there is no such file, or the backbone has no weights of that name.
     """
-    pretrained = BACKBONES[name].pretrained
+    row = BACKBONES[name]
+    pretrained = row.pretrained
     if weights == "none":
         return None
-    if pretrained and weights == pretrained.name:
+    if pretrained and row.has_weights(weights):
         return pretrained.path
     if weights == IMAGENET.name:
         leave, end = option("weights"), "for the ones it ships with" if pretrained else "to begin with fresh ones"

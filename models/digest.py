@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ import keras
 import numpy as np
 from keras import ops
 
+_NO_KIND = keras.layers.Layer.__mro__
 _DECIDE_NOTHING = ("name", "trainable")  # at inference, of any layer
 
 
@@ -62,6 +64,31 @@ class GraphDigest:
         inputs = [self._known[_key(tensor)] for tensor in node.input_tensors]
         for tensor, digest in zip(node.outputs, _outputs(node, inputs, self._training), strict=True):
             self._known[_key(tensor)] = digest
+
+
+def kinds_of(model: keras.Model) -> Counter[str]:
+    """How often each kind of operation stands in the functional `model`, such as {"Conv2D linear": 13, "ReLU": 12}.
+
+    Models inside it are opened. Noise does not count, as of the digest: what hands its input through at inference is
+    left out, and a layer made from one of Keras's, such as a convolution with DropConnect, counts as that.
+    """
+    kinds: Counter[str] = Counter()
+    for operation in model.operations:
+        if isinstance(operation, keras.Model) and getattr(operation, "inputs", None):
+            kinds += kinds_of(operation)
+        elif not isinstance(operation, keras.layers.InputLayer) and not _hands_through(
+            operation, operation._inbound_nodes[0]
+        ):
+            kinds[_kind(operation)] += 1
+    return kinds
+
+
+def _kind(operation: Any) -> str:
+    made_from = (each for each in type(operation).__mro__ if each.__module__.startswith("keras."))
+    base = next(made_from)  # every operation is one of Keras's at its root
+    kind = type(operation) if base in _NO_KIND else base
+    activation = getattr(operation, "activation", None)
+    return f"{kind.__name__} {getattr(activation, '__name__', '')}".strip()
 
 
 def _outputs(node: Any, inputs: list[str], training: bool) -> list[str]:

@@ -188,7 +188,7 @@ def test_the_slower_lines_of_the_readme_work_as_they_stand(photo_folder: PhotoFo
     compared = regraft.compare("photos/", vary={"head.solver": ["lbfgs", "newton-cg"]}, seeds=2, **quick)
     assert [arm["arm"] for arm in compared.as_dict()["arms"]] == ["lbfgs", "newton-cg"]
     heads = regraft.ensemble("photos/", kind="heads", members=3, **quick)
-    assert heads.metrics.ensemble["members"] == 3
+    assert heads.metrics.ensemble.members == len(heads.metrics.ensemble.member_rows) == 3
     again = regraft.ensemble([run, heads.folder], rival=False, out="both", progress=False)
     assert again.folder == Path("both")
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from regraft.experiments.trials import ArmResult
     from regraft.exports.export import Export
     from regraft.prediction.predict import PredictionSummary
+    from regraft.runs.ensemble_figures import AnswerFigures
     from regraft.runs.run_metrics import RunMetrics
 
 
@@ -128,7 +129,7 @@ def show_comparison(comparison: Comparison) -> None:
             f"{100 * arm.accuracy:.1f} %",
             f"{100 * arm.accuracy_low:.1f}-{100 * arm.accuracy_high:.1f}",
             f"{arm.log_loss:.3f}",
-            f"{arm.seconds:.1f}",
+            "" if arm.seconds is None else f"{arm.seconds:.1f}",
             arm.against_first.verdict if arm.against_first else "",
         )
     show(table)
@@ -139,17 +140,18 @@ def show_comparison(comparison: Comparison) -> None:
 
 def show_ensemble(metrics: RunMetrics) -> None:
     """The members, what they became, whether that is worth its cost, and what to do next."""
-    facts = metrics.ensemble or {}
+    found = metrics.ensemble
+    assert found is not None  # the run is one of `ensemble`
     table = _columns("", "share", "accuracy", "log loss", "calibration error")
-    for row in facts["member_rows"]:
-        table.add_row(row["name"], f"{row['share']:.2f}", *_figures(row))
-    if facts["same_budget"]:
-        table.add_row("single model of the same budget", "", *_figures(facts["same_budget"]))
-    table.add_row("ensemble", "", *_figures(facts["ensemble"]))
+    for row in found.member_rows:
+        table.add_row(row.name, f"{row.share:.2f}", *_figures(row))
+    if found.same_budget:
+        table.add_row("single model of the same budget", "", *_figures(found.same_budget))
+    table.add_row("ensemble", "", *_figures(found.figures))
     show(table)
-    for name, gain in facts["gains"].items():
-        print(f"Against the {name}: {gain['words']}")
-    print(f"\n{facts['verdict']}")
+    for name, gain in found.gains.items():
+        print(f"Against the {name}: {gain.words}")
+    print(f"\n{found.verdict}")
     _show_next(metrics.run)
 
 
@@ -163,14 +165,15 @@ def _show_next(run: str) -> None:
     print(f"\nLook at   {run}/report.html\nUse it    regraft predict {run} PHOTOS --out answers.csv")
 
 
-def _figures(row: Mapping[str, float]) -> list[str]:
-    return [f"{100 * row['accuracy']:.1f} %", f"{row['log_loss']:.3f}", f"{100 * row['calibration_error']:.1f} %"]
+def _figures(row: AnswerFigures) -> list[str]:
+    return [f"{100 * row.accuracy:.1f} %", f"{row.log_loss:.3f}", f"{100 * row.calibration_error:.1f} %"]
 
 
 def _say_last_trial(results: Sequence[ArmResult]) -> None:
     result = next(result for result in reversed(results) if len(result.trials) == len(results[0].trials))
     trial = result.trials[-1]
-    text = f"{result.arm.name}, seed {trial.seed}: {100 * trial.accuracy:.1f} % in {trial.metrics.seconds:.0f} s"
+    taken = "" if trial.metrics.seconds is None else f" in {trial.metrics.seconds:.0f} s"
+    text = f"{result.arm.name}, seed {trial.seed}: {100 * trial.accuracy:.1f} %{taken}"
     print(text, file=sys.stderr, flush=True)
 
 
@@ -193,7 +196,7 @@ def _training_rows(metrics: RunMetrics) -> list[tuple[str, str]]:
         ("stage kept", f"{metrics.stage}: {metrics.stage_reason}"),
         *(("", note) for note in metrics.notes),
         ("export", f"{export['folder']}\n{proof}"),
-        ("seconds", f"{metrics.seconds:.1f} ({phases})"),
+        ("seconds", phases if metrics.seconds is None else f"{metrics.seconds:.1f} ({phases})"),
     ]
 
 

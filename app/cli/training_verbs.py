@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from regraft.cli.options import NETWORK, PATH, edits_of, training_options
-from regraft.ensembles.kinds import names
+from regraft.ensembles.kinds import COMBINATIONS, SOUPS, names
 
 _FOLDER = click.argument("source", metavar="FOLDER")
 
@@ -162,10 +162,10 @@ def compare(
 )
 @click.option("--members", type=int, default=0, help="How many.  [default: 5; heads 10; snapshot, swa 4; ema 1]")
 @click.option(
-    "--combine", default="mean", show_default=True, metavar="mean|logits|weights|greedy", help="How answers become one."
+    "--combine", default="mean", show_default=True, metavar="|".join(COMBINATIONS), help="How answers become one."
 )
 @click.option(
-    "--soup", default="greedy", show_default=True, metavar="greedy|uniform", help="Which weights are averaged."
+    "--soup", default="greedy", show_default=True, metavar="|".join(SOUPS), help="Which weights are averaged."
 )
 @click.option(
     "--member",

@@ -10,13 +10,14 @@ from dataclasses import dataclass, replace
 from regraft.ensembles.combined import combine_and_finish
 from regraft.ensembles.kinds import KINDS, function_of
 from regraft.ensembles.pilot import Pilot, run_pilot
-from regraft.ensembles.plan import Plan
+from regraft.ensembles.plan import Plan, check_combination
 from regraft.errors import UsageError, option
 from regraft.machine.files import write_json
 from regraft.progress import Progress, Silent
 from regraft.recipes.recipe import edit_recipe
 from regraft.runs.run import Run, read_json
 from regraft.training.graft import graft
+from regraft.training.purpose import ENSEMBLE
 from regraft.training.resumable import resumable
 from regraft.training.session import Session, open_session
 
@@ -100,7 +101,7 @@ def ensemble_within(plan: Plan, budget: str, progress: Progress | None = None) -
     _check(plan)
     progress = progress or Silent()
     with (
-        open_session(plan.request, verb="ensemble", holds_selection=True, progress=progress) as session,
+        open_session(replace(plan.request, purpose=ENSEMBLE), progress) as session,
         resumable(session),
     ):
         choice, l2 = _choice_of(session, deadline, budget, resume=plan.request.resume)
@@ -115,6 +116,9 @@ def ensemble_within(plan: Plan, budget: str, progress: Progress | None = None) -
 
 def _check(plan: Plan) -> None:
     budget, members, member = option("budget"), option("members"), option("member")
+    check_combination(plan)
+    if plan.kind != Plan.kind:
+        raise UsageError(f"{budget} chooses the kind itself; leave {option('kind')} out.")
     if plan.variants or plan.members:
         raise UsageError(f"{budget} chooses the members itself; leave {members} and {member} out.")
     if plan.jobs != 1 or plan.engine != "local":

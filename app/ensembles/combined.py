@@ -14,6 +14,7 @@ from regraft.ensembles.members import Made, Member, logits_for, select_of
 from regraft.ensembles.plan import Plan
 from regraft.ensembles.verdict import Answers, compare_speed, judge_ensemble, report_sections, write_ensemble
 from regraft.errors import UsageError, option
+from regraft.evidence.losses import is_clearly_better
 from regraft.models.combine_members import Rule, combine
 from regraft.runs.run import Run
 from regraft.training.finish import finish
@@ -56,7 +57,7 @@ def _judge(answers: Answers, *, calibrate: bool) -> Stage:
     """The ensemble as a stage, at a fitted temperature only where that is clearly better."""
     logits, truth = answers.select(answers.ensemble), answers.select_truth
     stage = judge_stage("ensemble", logits, truth, temperature=None)
-    if calibrate and _is_clearly_better(stage.select_losses, answers.select_losses(answers.ensemble)):
+    if calibrate and is_clearly_better(stage.select_losses, answers.select_losses(answers.ensemble)):
         return stage
     return judge_stage("ensemble", logits, truth, temperature=1.0)
 
@@ -70,12 +71,6 @@ def _answers(session: Session, members: Sequence[Member], logits: np.ndarray, ri
         select_truth=labels_of(roles.select),
         report_truth=labels_of(roles.report),
     )
-
-
-def _is_clearly_better(tempered: np.ndarray, plain: np.ndarray) -> bool:
-    """Whether the losses are lower by more than the standard error of the difference."""
-    gains = plain - tempered
-    return len(gains) > 1 and gains.mean() > gains.std(ddof=1) / np.sqrt(len(gains))
 
 
 def _shares(plan: Plan, session: Session, members: Sequence[Member]) -> np.ndarray:
@@ -101,8 +96,10 @@ def _combined(members: Sequence[Member], shares: np.ndarray, rule: Rule) -> kera
     return combine([model for model, _ in kept], shares=[float(share) for _, share in kept], rule=rule)
 
 
-def _training_seconds(members: Sequence[Member]) -> float:
-    return round(sum(member.seconds for member in members), 3)
+def _training_seconds(members: Sequence[Member]) -> float | None:
+    """What all took together; None where one of them does not say."""
+    known = [member.seconds for member in members if member.seconds is not None]
+    return round(sum(known), 3) if len(known) == len(members) else None
 
 
 def _member_facts(members: Sequence[Member], shares: np.ndarray, answers: Answers) -> dict[str, Any]:

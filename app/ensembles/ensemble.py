@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from regraft.ensembles.combined import combine_and_finish
 from regraft.ensembles.kinds import function_of
 from regraft.ensembles.plan import Plan, check_plan, resumed_plan
 from regraft.machine.files import write_json
 from regraft.progress import Progress
 from regraft.runs.run import Run
+from regraft.training.purpose import ENSEMBLE
 from regraft.training.resumable import resumable
 from regraft.training.session import open_session
 
@@ -24,7 +27,7 @@ def ensemble_photos(plan: Plan, progress: Progress | None = None) -> Run:
     plan = resumed_plan(plan) if plan.request.resume else plan
     check_plan(plan)
     with (
-        open_session(plan.request, verb="ensemble", holds_selection=True, progress=progress) as session,
+        open_session(replace(plan.request, purpose=ENSEMBLE), progress) as session,
         resumable(session),
     ):
         write_json(session.run.ensemble_plan_file, plan.describe())

@@ -15,6 +15,7 @@ from regraft.ensembles.kinds import KINDS, function_of, names
 from regraft.ensembles.plan import Plan, check_combination
 from regraft.errors import UsageError, option
 from regraft.inference.trained import open_trained
+from regraft.inference.views import ViewReader
 from regraft.machine.devices import open_device
 from regraft.machine.files import write_json
 from regraft.progress import Progress, Silent
@@ -81,7 +82,7 @@ def _check(folders: Sequence[Path], plan: Plan) -> None:
 
 
 def check_runs(runs: Sequence[Run]) -> None:
-    """Raises UsageError where labels, their order, image size or crop differ, naming the runs and the difference."""
+    """Raises UsageError where labels, their order or views of photos differ, naming the runs and the difference."""
     first = runs[0]
     for run in runs[1:]:
         names = f"{first.folder} and {run.folder}"
@@ -94,10 +95,17 @@ def check_runs(runs: Sequence[Run]) -> None:
             raise UsageError(
                 f"{names} have their labels in another order: number {place + 1} is {ours[place]} and {theirs[place]}."
             )
-        for key in ("image_size", "crop_fraction"):
-            one, other = getattr(first.recipe.data, key), getattr(run.recipe.data, key)
-            if one != other:
-                raise UsageError(f"{names} look at photos differently: data.{key} is {one} and {other}; train anew.")
+        other_view = _view_of(run)
+        for key, value in _view_of(first).items():
+            if value != other_view[key]:
+                raise UsageError(
+                    f"{names} look at photos differently: data.{key} is {value} and {other_view[key]}; train anew."
+                )
+
+
+def _view_of(run: Run) -> dict[str, object]:
+    """All that the run's views of photos depend on."""
+    return ViewReader.of_recipe(run.recipe).settings
 
 
 def common_roles(runs: Sequence[Run], folder: ImageFolder) -> Roles:

@@ -16,7 +16,7 @@ from regraft.ensembles.members import Made, Member, logits_for, open_member, ope
 from regraft.ensembles.pilot import EXPORT_SECONDS
 from regraft.ensembles.plan import Plan, member_recipe, rival_recipe
 from regraft.ensembles.soup import average_members
-from regraft.evidence.losses import losses_of
+from regraft.evidence.losses import is_clearly_better, losses_of
 from regraft.runs.run import Run
 from regraft.training.graft import graft
 from regraft.training.session import Session
@@ -67,10 +67,8 @@ def independent_within(plan: Plan, session: Session, deadline: float) -> tuple[P
     facts = average_members(session, members, plan.soup)
     soup = losses_of(_select_logits(session, members[0]), labels)
     combined = losses_of(combine_logits(select_of(session, members), rule=plan.rule), labels)
-    gain = soup - combined
-    error = gain.std(ddof=1) / np.sqrt(len(gain))
     found = {"soup_loss": float(soup.mean()), "combined_loss": float(combined.mean())}
-    if gain.mean() <= error:
+    if not is_clearly_better(combined, soup):
         return replace(plan, kind="soup"), Made(members, members[0].model, facts={**facts, **found})
     members[0].model.set_weights(original)
     return plan, Made(members, facts=found)

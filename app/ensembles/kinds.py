@@ -1,4 +1,4 @@
-"""Every kind of ensemble, in one table: what `kind` and a budget can ask for, and who makes it.
+"""Every kind of ensemble, in one table: what `kind` and a budget can ask for, and who makes it; and how they combine.
 
 The table needs no TensorFlow, so a plan is checked in milliseconds; a row's functions are imported when they are used.
 """
@@ -20,7 +20,8 @@ class Kind:
         make: trains it, (plan, session) -> Made; without it, only a budget chooses this kind.
         of_runs: makes it of finished runs, (plan, session, runs) -> Made; without it, the kind has to train.
         within: trains what there is time for, (plan, session, deadline) -> (plan, Made), the deadline in seconds of
-            `time.monotonic`; without it, a budget never chooses this kind.
+            `time.monotonic`. Which of the kinds that have it a budget chooses, and in which order, stands in
+            `regraft.ensembles.budget.choose_kind`, which names them.
         check: raises UsageError where a plan does not fit, beyond what is checked of all, (plan) -> None.
         trains_networks: whether its members need epochs of fine-tuning to differ.
         takes_variants: whether members may have recipes of their own.
@@ -70,6 +71,13 @@ KINDS: dict[str, Kind] = {
     "single": Kind(members=1, within="independent:single_within"),
 }
 """Every kind, by its name."""
+
+
+COMBINATIONS = ("mean", "logits", "weights", "greedy")
+"""How answers become one: see `regraft.ensembles.plan.Plan`."""
+
+SOUPS = ("greedy", "uniform")
+"""Which weights are averaged."""
 
 
 def names(which: str) -> tuple[str, ...]:

@@ -27,12 +27,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Member:
-    """One of the models, its logits float32 [N, C] for the selection photos and then the reported ones."""
+    """One of the models, its logits float32 [N, C] for the selection photos and then the reported ones.
+
+    `seconds` is what its training took, None where an older run does not say.
+    """
 
     name: str
     model: keras.Model
     logits: np.ndarray
-    seconds: float
+    seconds: float | None
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ def open_member(session: Session, run: Run) -> Member:
     """A finished run as a member, with its answers to the images of `session`."""
     trained = open_trained(run.folder, device=session.device.kind)
     logits = logits_for(session, trained.model, run.folder.name)
-    return Member(run.folder.name, trained.model, logits, float(run.metrics.seconds))
+    return Member(run.folder.name, trained.model, logits, run.metrics.seconds)
 
 
 def open_members(session: Session, runs: Sequence[Run]) -> list[Member]:
@@ -84,8 +87,8 @@ def open_members(session: Session, runs: Sequence[Run]) -> list[Member]:
 
 def snapshots(session: Session, run: Run, what: str) -> list[Member]:
     """The weights that a run has kept on its way, each at its own temperature."""
-    recipe, seconds = run.recipe, float(run.metrics.seconds) / max(len(run.recipe.snapshot_epochs), 1)
-    members = []
+    recipe, members, seconds = run.recipe, [], run.metrics.seconds
+    share = None if seconds is None else seconds / max(len(recipe.snapshot_epochs), 1)
     for number, epoch in enumerate(recipe.snapshot_epochs, start=1):
         model, _ = build_model(recipe, session.class_count, session.device)
         load_snapshot(model, run.snapshots / f"epoch_{epoch:05d}.npz")
@@ -93,7 +96,7 @@ def snapshots(session: Session, run: Run, what: str) -> list[Member]:
         logits = logits_for(session, model, name)
         temperature = _temperature(session, logits)
         cool(model, temperature)
-        members.append(Member(name, model, logits / np.float32(temperature), seconds))
+        members.append(Member(name, model, logits / np.float32(temperature), share))
     return members
 
 

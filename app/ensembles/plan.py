@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from regraft.ensembles.kinds import KINDS, function_of, names
+from regraft.ensembles.kinds import COMBINATIONS, KINDS, SOUPS, function_of, names
 from regraft.errors import UsageError, option
 from regraft.recipes.arms import Arm
 from regraft.recipes.recipe import Recipe, edit_recipe, make_recipe
@@ -18,8 +18,6 @@ from regraft.training.session import Request, Session
 if TYPE_CHECKING:
     from regraft.models.combine_members import Rule
 
-COMBINATIONS = ("mean", "logits", "weights", "greedy")
-SOUPS = ("greedy", "uniform")
 RIVAL = "same-budget"
 """A single model of the ensemble's budget, and the name of its run: trained as `train` would."""
 

@@ -17,6 +17,7 @@ from regraft.errors import UsageError, option
 from regraft.evidence.losses import losses_of
 from regraft.models.batch_norm import reestimate_batch_norm
 from regraft.models.combine_members import average_weights
+from regraft.models.digest import kinds_of
 from regraft.runs.run import Run
 from regraft.training.network import whole_batches
 from regraft.training.session import Session
@@ -80,6 +81,13 @@ def _check_same_architecture(members: Sequence[Member]) -> None:
                 f"{sum(map(np.prod, shapes)):,} weights, {member.name} {len(others)} of "
                 f"{sum(map(np.prod, others)):,}. Use {option('kind', 'independent')}, which combines answers."
             )
+        ours, theirs = kinds_of(first.model), kinds_of(member.model)
+        for kind in sorted(ours.keys() | theirs.keys()):
+            if ours[kind] != theirs[kind]:
+                raise UsageError(
+                    f"A soup needs members of one architecture; of {kind} layers {first.name} has {ours[kind]}, "
+                    f"{member.name} {theirs[kind]}. Use {option('kind', 'independent')}, which combines answers."
+                )
 
 
 def choose_statistics(session: Session, model: keras.Model) -> dict[str, Any]:

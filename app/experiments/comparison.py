@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,9 +68,9 @@ class ArmSummary:
     accuracy_high: float
     log_loss: float
     calibration_error: float
-    seconds: float
-    head_objective: float
-    head_seconds: float
+    seconds: float | None
+    head_objective: float | None
+    head_seconds: float | None
     kept: Mapping[str, int]
     against_first: ArmDifference | None = None
 
@@ -131,7 +131,8 @@ class Comparison:
             accuracy = f"{100 * arm.accuracy:.1f} % ({100 * arm.accuracy_low:.1f}–{100 * arm.accuracy_high:.1f})"
             cells = [arm.arm, accuracy, f"{arm.log_loss:.3f}", f"{100 * arm.calibration_error:.1f} %"]
             words = arm.against_first.verdict if arm.against_first else ""
-            lines.append(f"| {' | '.join(cells)} | {arm.seconds:.0f} | {words} |")
+            seconds = "" if arm.seconds is None else f"{arm.seconds:.0f}"
+            lines.append(f"| {' | '.join(cells)} | {seconds} | {words} |")
         return "\n".join([*lines, "", *self.notes]) + "\n"
 
 
@@ -166,12 +167,18 @@ def _summarize(result: ArmResult, results: Sequence[ArmResult]) -> ArmSummary:
         accuracy_high=max(accuracies),
         log_loss=statistics.mean(float(trial.losses.mean()) for trial in trials),
         calibration_error=statistics.mean(trial.calibration_error for trial in trials),
-        seconds=statistics.median(trial.metrics.seconds for trial in trials),
-        head_objective=statistics.mean(stage.objective for stage in head),
-        head_seconds=statistics.median(stage.solve_seconds for stage in head),
+        seconds=_of_all(statistics.median, [trial.metrics.seconds for trial in trials]),
+        head_objective=_of_all(statistics.mean, [stage.objective for stage in head]),
+        head_seconds=_of_all(statistics.median, [stage.solve_seconds for stage in head]),
         kept={name: kept.count(name) for name in dict.fromkeys(kept)},
         against_first=None if result is results[0] else _difference(results[0], result, len(results) - 1),
     )
+
+
+def _of_all(average: Callable[[Iterable[float]], float], values: Sequence[float | None]) -> float | None:
+    """The average of the values; None where an older run does not say what its own is."""
+    known = [value for value in values if value is not None]
+    return average(known) if len(known) == len(values) else None
 
 
 def _difference(baseline: ArmResult, challenger: ArmResult, comparisons: int) -> ArmDifference:

@@ -11,6 +11,7 @@ from typing import Any
 from regraft.errors import RunError, UsageError, option
 from regraft.experiments.rate_range import run_range, write_range
 from regraft.progress import Progress, Silent
+from regraft.training.purpose import RANGE_TEST
 from regraft.training.session import Request, open_session
 
 
@@ -62,9 +63,8 @@ def find_rate(
         raise RunError(f"{out} exists already; choose another {option('out')} or add {option('force', True)}.")
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="regraft-")))
-        session = stack.enter_context(
-            open_session(replace(request, out=scratch / "run"), exports=False, progress=progress)
-        )
+        request = replace(request, out=scratch / "run", purpose=RANGE_TEST)
+        session = stack.enter_context(open_session(request, progress))
         ticker = stack.enter_context(progress.work("find-lr", steps, "steps"))
         from regraft.training.graft import graft
         from regraft.training.network import make_step

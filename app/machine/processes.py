@@ -11,6 +11,9 @@ from typing import Any
 
 _PACKAGE = Path(__file__).parents[1]
 
+MOST_RESTARTS = 3
+"""How often work is begun anew whose process was killed, here or on another machine."""
+
 PROGRAMS: dict[str, tuple[str, ...]] = {
     "regraft": ("-m", "regraft"),
     "worker": ("-m", "regraft.training.worker"),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from regraft.errors import UsageError, option
+from regraft.errors import RegraftError, RunError, UsageError, option
+from regraft.machine.processes import MOST_RESTARTS
 from regraft.machine.threads import cores
 
 ENGINES = ("local", "ray")
@@ -48,3 +49,31 @@ def ray_cluster(ray: Any, jobs: int) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def remote(ray: Any, function: Callable[..., Any]) -> Any:
+    """`function` as a task of one core, which Ray begins anew elsewhere where its worker dies."""
+    return ray.remote(num_cpus=1, max_retries=MOST_RESTARTS)(function)
+
+
+def result_of(ray: Any, reference: Any, lost: str) -> Any:
+    """What the task behind `reference` returned.
+
+    Args:
+        ray: the module.
+        reference: what calling the task gave.
+        lost: what is said where every worker died, such as "Shard 3 lost its worker".
+
+    Raises:
+        RegraftError: the task raised it.
+        RunError: its workers died.
+    """
+    try:
+        return ray.get(reference)
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, RegraftError):
+            raise error.cause.after("") from None
+        raise
+    except ray.exceptions.RayError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise RunError(f"{lost} {MOST_RESTARTS + 1} times ({reason}).") from None

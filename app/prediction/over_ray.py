@@ -7,8 +7,7 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any
 
-from regraft.errors import RegraftError, RunError
-from regraft.machine.ray_cluster import import_ray, ray_cluster
+from regraft.machine.ray_cluster import import_ray, ray_cluster, remote, result_of
 from regraft.prediction.answerer import Answerer, Wanted, answer_batches
 from regraft.prediction.job import Job, Shard, encode
 from regraft.prediction.model_choice import ModelChoice
@@ -16,7 +15,6 @@ from regraft.prediction.sources.item import Item
 from regraft.prediction.sources.kind import Reading
 from regraft.prediction.sources.reader import ItemReader
 
-_MOST_RESTARTS = 3
 Result = tuple[Shard, bytes, dict[str, int]]
 
 
@@ -33,7 +31,7 @@ def answer_over_ray(
     """
     ray = import_ray()
     with ray_cluster(ray, jobs):
-        task = ray.remote(num_cpus=1, max_retries=_MOST_RESTARTS)(_answer_shard)
+        task = remote(ray, _answer_shard)
         rest = iter(shards)
         waiting: dict[Any, Shard] = {}
         workers = max(int(ray.cluster_resources().get("CPU", jobs)), 1)
@@ -44,7 +42,7 @@ def answer_over_ray(
                 return
             for reference in ray.wait(list(waiting))[0]:
                 shard = waiting.pop(reference)
-                yield (shard, *_collect(ray, reference, shard))
+                yield (shard, *result_of(ray, reference, f"Shard {shard.number} lost its worker"))
 
 
 def _answer_shard(
@@ -61,15 +59,3 @@ def _answer_shard(
 @lru_cache(1)  # a worker process answers many shards
 def _opened(model: ModelChoice, wanted: Wanted) -> Answerer:
     return model.open(wanted, workers=1)
-
-
-def _collect(ray: Any, reference: Any, shard: Shard) -> tuple[bytes, dict[str, int]]:
-    try:
-        return ray.get(reference)
-    except ray.exceptions.RayTaskError as error:
-        if isinstance(error.cause, RegraftError):
-            raise type(error.cause)(error.cause.text) from None
-        raise
-    except ray.exceptions.RayError as error:
-        reason = str(error).strip().splitlines()[0]
-        raise RunError(f"Shard {shard.number} lost its worker {_MOST_RESTARTS + 1} times ({reason}).") from None

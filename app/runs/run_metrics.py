@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from regraft.runs.class_metrics import ClassMetrics
+from regraft.runs.ensemble_figures import EnsembleFigures
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,8 +31,9 @@ class StageFigures:
         select_accuracy: fraction of the selection photos; None without any.
         temperature: what its logits are divided by.
         report_accuracy: fraction of the reported photos.
-        seconds: what it took.
-        solver, l2, l2_losses, iterations, objective, solve_seconds: of a solved head; None, empty or NaN of others.
+        seconds: what it took; None where the file does not say.
+        solver, l2, l2_losses, iterations, objective, solve_seconds: of a solved head; None or empty of others, and
+            where an older file does not say.
     """
 
     stage: str = ""
@@ -39,20 +41,21 @@ class StageFigures:
     select_accuracy: float | None = None
     temperature: float = 1.0
     report_accuracy: float = math.nan
-    seconds: float = math.nan
+    seconds: float | None = None
     solver: str | None = None
     l2: float | None = None
     l2_losses: Mapping[str, float] = field(default_factory=dict)
     iterations: int | None = None
-    objective: float = math.nan
-    solve_seconds: float = math.nan
+    objective: float | None = None
+    solve_seconds: float | None = None
 
 
 @dataclass(frozen=True)
 class RunMetrics:
-    """What metrics.json says. A number that the file lacks is NaN, a text empty, a sequence empty, else it is None.
+    """What metrics.json says. What the file lacks is empty where it is a text or a sequence, and else None.
 
-    Fractions are in [0, 1]; the low and high ends are those of 95 % intervals.
+    The accuracy and the other figures of the reported photos stand in every file. Fractions are in [0, 1]; the low and
+    high ends are those of 95 % intervals.
 
     Attributes:
         run: the run directory, as it was named.
@@ -66,7 +69,7 @@ class RunMetrics:
         per_class: one entry per class, in label order.
         confusion: int [C, C] counts; rows are the truth, columns the answers.
         reported_on: the split that was reported on, such as "val".
-        seconds: of the whole training.
+        seconds: of the whole training; None where an older file does not say.
         seconds_by_phase: in the order of the phases.
         learned_from_select: whether the kept weights have learned from selection photos.
         notes: sentences that a reader should know.
@@ -94,7 +97,7 @@ class RunMetrics:
     per_class: Sequence[ClassMetrics] = ()
     confusion: np.ndarray = field(default_factory=_counts, compare=False)
     reported_on: str = ""
-    seconds: float = math.nan
+    seconds: float | None = None
     seconds_by_phase: Mapping[str, float] = field(default_factory=dict)
     learned_from_select: bool = False
     notes: Sequence[str] = ()
@@ -102,7 +105,7 @@ class RunMetrics:
     stages: Sequence[StageFigures] = ()
     export: Mapping[str, Any] | None = None
     backbone: str | None = None
-    ensemble: Mapping[str, Any] | None = None
+    ensemble: EnsembleFigures | None = None
     values: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -114,6 +117,8 @@ class RunMetrics:
         known["stages"] = tuple(StageFigures(**_known(StageFigures, row)) for row in values.get("stages", ()))
         known["per_class"] = tuple(ClassMetrics.from_dict(row) for row in values.get("per_class", ()))
         known["confusion"] = _counts(values.get("confusion", ()))
+        if ensemble := values.get("ensemble"):
+            known["ensemble"] = EnsembleFigures.from_dict(ensemble)
         known["values"] = values
         return cls(**known)
 

@@ -7,7 +7,7 @@ only what it answered (`finish_trial`).
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,6 +74,14 @@ def finish_trial(session: Session, candidates: Sequence[Candidate]) -> Run:
     choice = _choose(session, candidates)
     _write_stages(session, choice)
     return _write_metrics(session, choice)
+
+
+FINISHERS: dict[str, Callable[[Session, Sequence[Candidate]], Run]] = {
+    "finish": finish,
+    "finish_member": finish_member,
+    "finish_trial": finish_trial,
+}
+"""The ends a training can have, by the names that a purpose gives them."""
 
 
 def _choose(session: Session, candidates: Sequence[Candidate]) -> Choice:
@@ -189,7 +197,9 @@ def _report_data(session: Session, choice: Choice, sections: Sequence[ReportSect
 
 def _report_row(candidate: Candidate, is_kept: bool, session: Session) -> StageRow:
     stage = candidate.stage
-    row: StageRow = {"stage": stage.name, "kept": is_kept, "seconds": candidate.seconds}
+    row: StageRow = {"stage": stage.name, "kept": is_kept}
+    if candidate.seconds is not None:
+        row["seconds"] = candidate.seconds
     if stage.select_loss is not None and stage.select_accuracy is not None:
         row |= {
             "chosen_on": f"{len(session.roles.select)} selection photos",

@@ -18,12 +18,15 @@ from regraft.training.stages import Stage, judge_stage
 
 @dataclass(frozen=True)
 class Candidate:
-    """A stage, all weights of the model in it, its logits float32 [N, C] for the reported images, and its facts."""
+    """A stage, all weights of the model in it, its logits float32 [N, C] for the reported images, and its facts.
+
+    `seconds` is what it took, None where that is not known.
+    """
 
     stage: Stage
     weights: list[np.ndarray]
     report_logits: np.ndarray
-    seconds: float
+    seconds: float | None
     facts: Mapping[str, Any]
 
     @cached_property

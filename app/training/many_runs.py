@@ -11,25 +11,27 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 import time
 import tomllib
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, cast
 
+from regraft import errors
 from regraft.errors import RegraftError, RunError, UsageError, option
 from regraft.machine import processes, ray_cluster
 from regraft.machine.devices import start_tensorflow
 from regraft.progress import Progress, Ticker
 from regraft.recipes.recipe import make_recipe
 from regraft.runs.run import Run
+from regraft.training.purpose import Purpose
 from regraft.training.session import Request
 from regraft.training.train import train_photos
 
-_MOST_RESTARTS = 3
 _SECONDS_BETWEEN_LOOKS = 0.2
 
 
@@ -92,16 +94,36 @@ def to_order(request: Request) -> dict[str, Any]:
         "out": str(_folder(request).absolute()),
         "device": request.device,
         "data_dir": str(request.data_dir.absolute()) if request.data_dir else None,
-        "purpose": request.purpose,
+        "purpose": asdict(request.purpose),
         "command": list(request.command),
     }
 
 
 def from_order(order: Mapping[str, Any]) -> Request:
     """The request that `to_order` turned into plain values."""
-    paths = {"out": Path(order["out"]), "data_dir": Path(order["data_dir"]) if order["data_dir"] else None}
-    recipe = make_recipe(tomllib.loads(order["recipe"]))
-    return Request(**{**order, **paths, "recipe": recipe, "command": tuple(order["command"])})
+    read = {
+        "recipe": make_recipe(tomllib.loads(order["recipe"])),
+        "out": Path(order["out"]),
+        "data_dir": Path(order["data_dir"]) if order["data_dir"] else None,
+        "purpose": Purpose(**order["purpose"]),
+        "command": tuple(order["command"]),
+    }
+    return Request(**{**order, **read})
+
+
+def to_line(error: RegraftError) -> str:
+    """`error` as one line of JSON, for the process that started this one."""
+    return json.dumps({"type": type(error).__name__, "text": error.text})
+
+
+def from_line(line: str) -> RegraftError | None:
+    """The error that `to_line` made a line of; None where it is none."""
+    try:
+        values = json.loads(line)
+        kind, text = getattr(errors, values["type"]), values["text"]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return kind(text) if isinstance(kind, type) and issubclass(kind, RegraftError) else None
 
 
 def _folder(request: Request) -> Path:
@@ -126,6 +148,7 @@ class _Worker:
     request: Request
     restarts: int = 0
     process: subprocess.Popen[bytes] = field(init=False)
+    answer: IO[bytes] = field(init=False)
 
     def __post_init__(self) -> None:
         self.start()
@@ -138,9 +161,12 @@ class _Worker:
     def start(self) -> None:
         """Starts the process. It ends by itself when this one does, as its stdin closes."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
+        self.answer = tempfile.TemporaryFile()  # noqa: SIM115 - a pipe that nobody reads meanwhile may fill up
         with self.log.open("ab") as log:
             growth = {"TF_FORCE_GPU_ALLOW_GROWTH": os.environ.get("TF_FORCE_GPU_ALLOW_GROWTH", "true")}
-            self.process = processes.start("worker", stdin=subprocess.PIPE, stdout=log, stderr=log, environment=growth)
+            self.process = processes.start(
+                "worker", stdin=subprocess.PIPE, stdout=self.answer, stderr=log, environment=growth
+            )
         pipe = cast("IO[bytes]", self.process.stdin)  # as it was asked for
         pipe.write(json.dumps(to_order(self.request)).encode() + b"\n")
         pipe.flush()
@@ -151,23 +177,32 @@ class _Worker:
         self.process.wait()
         if self.process.stdin:
             self.process.stdin.close()
+        self.answer.close()
 
     def is_done(self, progress: Progress) -> bool:
         """Whether the run is trained. Starts a process that was killed again, and raises what went wrong."""
         code = self.process.poll()
         if code is None:
             return False
+        failure = self._failure()
         self.stop()
         if code == 0:
             self.log.unlink(missing_ok=True)
             return True
         name = _folder(self.request).name
-        if code > 0 or self.restarts == _MOST_RESTARTS:
+        if failure:
+            raise type(failure)(f"{name}: {failure.text} See {self.log}.")
+        if code > 0 or self.restarts == processes.MOST_RESTARTS:
             raise RunError(f"{name}: {self._last_words(code)} See {self.log}.")
         self.restarts += 1
         progress.say(f"{name} was killed (signal {-code}) and goes on from its last epoch.")
         self.start()
         return False
+
+    def _failure(self) -> RegraftError | None:
+        """What the process, which has ended, says that a user can put right."""
+        self.answer.seek(0)
+        return from_line((self.answer.read().splitlines() or [b""])[-1].decode(errors="replace"))
 
     def _last_words(self, code: int) -> str:
         lines = self.log.read_text("utf-8", errors="replace").strip().splitlines() if code > 0 else []
@@ -192,29 +227,16 @@ def _train_in_processes(requests: Sequence[Request], jobs: int, progress: Progre
 def _train_over_ray(requests: Sequence[Request], jobs: int, ticker: Ticker) -> None:
     ray = ray_cluster.import_ray()
     with ray_cluster.ray_cluster(ray, jobs):
-        task = ray.remote(num_cpus=1, max_retries=_MOST_RESTARTS)(_train_order)
+        task = ray_cluster.remote(ray, _train_order)
         named = {task.remote(to_order(request)): request for request in requests}
         waiting = list(named)
         while waiting:
             done, waiting = ray.wait(waiting)
             for reference in done:
-                _collect(ray, reference, named[reference])
+                with _named(named[reference]):
+                    ray_cluster.result_of(ray, reference, "its worker was lost")
                 ticker.advance(note=_folder(named[reference]).name)
 
 
 def _train_order(order: Mapping[str, Any]) -> None:
     train_run(from_order(order))
-
-
-def _collect(ray: Any, reference: Any, request: Request) -> None:
-    name = _folder(request).name
-    try:
-        ray.get(reference)
-    except ray.exceptions.RayTaskError as error:
-        cause = error.cause
-        if isinstance(cause, RegraftError):
-            raise cause.after(f"{name}: ") from None
-        raise
-    except ray.exceptions.RayError as error:
-        reason = str(error).strip().splitlines()[0]
-        raise RunError(f"{name}: its worker was lost {_MOST_RESTARTS + 1} times ({reason}).") from None

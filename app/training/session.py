@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from regraft.data.records import ImageFolder, Record
 from regraft.data.roles import Roles, plan_roles
@@ -23,6 +23,7 @@ from regraft.models.optimizer_table import OPTIMIZERS
 from regraft.progress import Progress, Silent
 from regraft.recipes.recipe import FineTuneChoices, OptimizerChoices, Recipe
 from regraft.runs.run import Run, new_run, resumable_run
+from regraft.training.purpose import FULL, MEMBER, SINGLE, TRIAL, Purpose
 
 if TYPE_CHECKING:
     import keras
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 
 # The first layers find edges and colours, which photos share, and cost the most time to train.
 _UNFREEZE_PRETRAINED = 0.6
-
-Purpose = Literal["full", "member", "single", "trial"]
 
 
 @dataclass
@@ -67,7 +66,7 @@ class Request:
         device: see `open_device`.
         data_dir: where tensorflow-datasets keeps its data.
         command: the command line, for the record.
-        purpose: what `regraft.training.train.train_photos` makes of it.
+        purpose: which photos it spares, and what it leaves.
     """
 
     source: str
@@ -77,7 +76,7 @@ class Request:
     device: str = "auto"
     data_dir: Path | None = None
     command: Sequence[str] = ()
-    purpose: Purpose = "full"
+    purpose: Purpose = FULL
 
     def member(self, recipe: Recipe, out: Path) -> Request:
         """For a member of an ensemble on the same photos.
@@ -85,15 +84,15 @@ class Request:
         It never learns from selection photos, keeps its last stage, as heads would all be the same, and leaves its
         model, neither exported nor reported.
         """
-        return replace(self, recipe=recipe, out=out, resume=False, purpose="member")
+        return replace(self, recipe=recipe, out=out, resume=False, purpose=MEMBER)
 
     def single(self, recipe: Recipe, out: Path) -> Request:
         """For a single model beside the members of an ensemble: as a member, but it keeps the better stage."""
-        return replace(self, recipe=recipe, out=out, resume=False, purpose="single")
+        return replace(self, recipe=recipe, out=out, resume=False, purpose=SINGLE)
 
     def trial(self, recipe: Recipe, out: Path) -> Request:
         """For a run of a comparison: it leaves the answers of each stage, and no model."""
-        return replace(self, recipe=recipe, out=out, resume=False, purpose="trial")
+        return replace(self, recipe=recipe, out=out, resume=False, purpose=TRIAL)
 
 
 @dataclass(frozen=True)
@@ -130,48 +129,34 @@ class Session:
 
 
 @contextmanager
-def open_session(
-    request: Request,
-    *,
-    verb: str = "train",
-    holds_selection: bool = False,
-    exports: bool = True,
-    progress: Progress | None = None,
-) -> Iterator[Session]:
+def open_session(request: Request, progress: Progress | None = None) -> Iterator[Session]:
     """Checks the request, opens what it names and starts the run directory, which is the last step.
-
-    Args:
-        request: what is asked for.
-        verb: that of the command line; "pretrain" has no head to choose against.
-        holds_selection: there are selection photos even where nothing is fine-tuned, and nothing ever learns from them.
-        exports: whether the run will end in an export, whose proof may be started early.
-        progress: who is told.
 
     Raises:
         RegraftError: something does not fit; nothing has been written.
     """
-    progress, watch = progress or Silent(), Stopwatch()
+    progress, watch, purpose = progress or Silent(), Stopwatch(), request.purpose
     run = _find_run(request)
     recipe = run.recipe if request.resume else resolve(request.recipe)
     check_device(request.device)
     trains_long = recipe.finetune.epochs > 0
-    if verb == "pretrain":
+    if not purpose.has_head:
         _check_pretraining(recipe)
     # Reading a dataset starts TensorFlow, after which devices stay as they are.
     opened = open_device(request.device) if request.source.startswith(TFDS_PREFIX) else None
     with watch.phase("scan"):
         folder = _load_photos(request, progress)
-        roles = _plan(folder, recipe, needs_selection=holds_selection or (trains_long and verb != "pretrain"))
+        roles = _plan(folder, recipe, needs_selection=purpose.holds_selection or (trains_long and purpose.has_head))
         fingerprint = data_fingerprint(folder)
     with ExitStack() as stack:
         # TensorFlow starts on one core: where the proof comes soon, its process starts on the other meanwhile.
         use_gpus = not request.device.startswith("cpu")
-        proof = stack.enter_context(Proof(use_gpus=use_gpus)) if exports and not trains_long else None
+        proof = stack.enter_context(Proof(use_gpus=use_gpus)) if purpose.exports and not trains_long else None
         with watch.phase("start"):
             device = opened or open_device(request.device)
             _check_batch_size(recipe, device)
             model, digest = build_model(recipe, len(folder.class_names), device)
-        environment = _describe(verb, request, folder, device, fingerprint, digest)
+        environment = _describe(request, folder, device, fingerprint, digest)
         if request.resume:
             _check_same(run, environment)
             progress.say(f"Continuing {run.folder} with its own recipe.")
@@ -180,7 +165,7 @@ def open_session(
         from regraft.inference.views import ViewReader
 
         reader = ViewReader.of_recipe(recipe)
-        spared = () if holds_selection else tuple(record for record in roles.select if record.split != "val")
+        spared = () if purpose.holds_selection else tuple(record for record in roles.select if record.split != "val")
         yield Session(run, recipe, folder, roles, spared, device, model, reader, progress, watch, proof)
 
 
@@ -203,7 +188,7 @@ def resolve(recipe: Recipe) -> Recipe:
     check_backbone(model.backbone, image_size=size, alpha=model.alpha)
     weights = model.weights or default_weights(model.backbone)
     path = find_weights(model.backbone, weights)
-    if path and weights != "shipped":
+    if path and not (row and row.has_weights(weights)):  # another machine has its own files elsewhere, names are shared
         weights = str(path.absolute())
     return recipe.model_copy(
         update={
@@ -292,11 +277,9 @@ def _check_batch_size(recipe: Recipe, device: Device) -> None:
         )
 
 
-def _describe(
-    verb: str, request: Request, folder: ImageFolder, device: Device, fingerprint: str, digest: str
-) -> dict[str, Any]:
+def _describe(request: Request, folder: ImageFolder, device: Device, fingerprint: str, digest: str) -> dict[str, Any]:
     return {
-        "verb": verb,
+        "verb": request.purpose.verb,
         "command": " ".join(request.command),
         "source": request.source,
         "root": str(folder.root.absolute()),

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from regraft.evidence.losses import losses_of
+from regraft.evidence.losses import gain_of, is_clearly_better, losses_of
 
 _TEMPERATURE_PRIOR = 0.5  # standard deviation of log T: keeps a few, all correct, images from forcing T to 0
 
@@ -23,7 +23,7 @@ class Stage:
     """One candidate.
 
     Attributes:
-        name: "head" or "fine-tuned".
+        name: "head", "fine-tuned", "pretrained" or "ensemble" in a run; any word where only a temperature is wanted.
         temperature: what its logits are divided by; fitted on the selection photos, 1 without any.
         select_losses: float [N], cross-entropy in nats of each selection photo, after the temperature.
         select_accuracy: fraction of the selection photos it gets right; None without any.
@@ -62,14 +62,10 @@ def choose_stage(stages: Sequence[Stage]) -> tuple[Stage, str]:
     if len(stages) > 1 and not len(best.select_losses):
         return best, f"without selection photos nothing says whether {stages[-1].name} is better"
     for challenger in stages[1:]:
-        gains = best.select_losses - challenger.select_losses
-        gain, error = (
-            float(gains.mean()),
-            float(gains.std(ddof=1) / np.sqrt(len(gains))) if len(gains) > 1 else np.inf,
-        )
+        _, error = gain_of(challenger.select_losses, best.select_losses)
         verdict = f"loss {best.select_loss:.3f} against {challenger.select_loss:.3f} ± {error:.3f}"
-        counts = f"on the {len(gains)} selection photos"
-        if gain > error:
+        counts = f"on the {len(best.select_losses)} selection photos"
+        if is_clearly_better(challenger.select_losses, best.select_losses):
             best, reason = challenger, f"{challenger.name} is better {counts} ({verdict})"
         else:
             reason = f"{challenger.name} is not clearly better {counts} ({verdict})"

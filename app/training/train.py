@@ -8,12 +8,14 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from regraft.machine.files import atomic_file
 from regraft.models.backbones import build_backbone
 from regraft.progress import Progress
 from regraft.runs.run import Run
+from regraft.training.purpose import PRETRAINING
 from regraft.training.resumable import resumable
 from regraft.training.session import Request, Session, open_session
 
@@ -30,20 +32,11 @@ def train_photos(request: Request, progress: Progress | None = None) -> Run:
         RegraftError: the request does not fit, a photo became unreadable, the disk is full, or the export is not what
             the model is. What has been written can be resumed.
     """
-    purpose = request.purpose
-    is_member = purpose in ("member", "single")
-    with (
-        open_session(request, holds_selection=is_member, exports=purpose == "full", progress=progress) as session,
-        resumable(session),
-    ):
-        from regraft.training.finish import finish, finish_member, finish_trial
+    with open_session(request, progress) as session, resumable(session):
+        from regraft.training.finish import FINISHERS
 
-        candidates = _train_stages(session)
-        if purpose == "full":
-            return finish(session, candidates)
-        if purpose == "trial":
-            return finish_trial(session, candidates)
-        return finish_member(session, candidates[-1:] if purpose == "member" else candidates)
+        candidates, purpose = _train_stages(session), request.purpose
+        return FINISHERS[purpose.finish](session, candidates[-1:] if purpose.keeps_last else candidates)
 
 
 def pretrain_photos(request: Request, progress: Progress | None = None) -> Run:
@@ -51,7 +44,7 @@ def pretrain_photos(request: Request, progress: Progress | None = None) -> Run:
 
     Raises as `train_photos` does.
     """
-    with open_session(request, verb="pretrain", progress=progress) as session, resumable(session):
+    with open_session(replace(request, purpose=PRETRAINING), progress) as session, resumable(session):
         from regraft.training.finish import finish
         from regraft.training.judge import judge_network
         from regraft.training.network import train_network

@@ -1,4 +1,8 @@
-"""Run as a script in a process of its own: trains the run that one line of JSON on stdin asks for."""
+"""Run as a script in a process of its own: trains the run that one line of JSON on stdin asks for.
+
+What a user can put right is said twice: on stderr for people, and as one line of JSON on stdout for the process that
+started this one.
+"""
 
 import json
 import os
@@ -31,10 +35,11 @@ if __name__ == "__main__":
     order = json.loads(line)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     from regraft.errors import RegraftError
-    from regraft.training.many_runs import from_order, train_run
+    from regraft.training.many_runs import from_order, to_line, train_run
 
     try:
         train_run(from_order(order))
     except RegraftError as error:
-        sys.stderr.write(f"{error.text}\n")
+        sys.stderr.write(f"{error}\n")
+        sys.stdout.write(f"{to_line(error)}\n")
         sys.exit(error.exit_code)

@@ -6,13 +6,18 @@ from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import Mock, patch
 
+import numpy as np
 import pytest
 from command_line import run_regraft
 
 from regraft.ensembles import budget, independent, pilot
 from regraft.ensembles.budget import choose_kind, parse_budget
+from regraft.ensembles.members import Member
 from regraft.ensembles.pilot import Pilot
+from regraft.ensembles.plan import Plan
 from regraft.errors import UsageError
+from regraft.progress import Silent
+from regraft.runs.run_metrics import RunMetrics
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -72,6 +77,13 @@ def test_a_budget_too_short_for_an_epoch_says_what_it_would_take():
     [
         (("--budget", "soon"), "--budget must be a time such as 90s, 20m or 1h30m"),
         (("--budget", "5m", "--members", 3), "--budget chooses the members itself"),
+        (("--budget", "5m", "--kind", "heads"), "--budget chooses the kind itself; leave --kind out."),
+        (("--budget", "5m", "--kind", "many"), "--kind must be one of independent, snapshot, heads, ema, swa, soup; "),
+        (
+            ("--budget", "5m", "--combine", "sum"),
+            '--combine must be one of mean, logits, weights, greedy; received "sum".',
+        ),
+        (("--budget", "5m", "--soup", "cold"), '--soup must be one of greedy, uniform; received "cold".'),
         (("--budget", "5m", "--jobs", 2), "--budget trains one member at a time"),
         (("--budget", "5m", "--recipe", "quick"), "--budget needs a recipe that fine-tunes"),
     ],
@@ -81,6 +93,24 @@ def test_options_that_do_not_go_with_a_budget_are_refused(mixed_photos: Path, tm
     assert answer.code == 2
     assert answer.stderr.startswith(f"regraft: {message}")
     assert not (tmp_path / "out").exists()
+
+
+class Weights:
+    """A model that has nothing but weights."""
+
+    weights = ("trained",)
+
+    def get_weights(self) -> list[str]:
+        return [*self.weights]
+
+    def set_weights(self, weights: list[str]) -> None:
+        self.weights = weights
+
+
+def logits_losing(losses: list[float]) -> np.ndarray:
+    """Logits [N, 2] under which label 0 has these losses."""
+    right = np.exp(-np.array(losses))
+    return np.log(np.stack([right, 1 - right], axis=1))
 
 
 class Clock:
@@ -121,7 +151,7 @@ def test_a_budget_too_short_leaves_nothing_behind(mixed_photos: Path, tmp_path: 
         ("45s", {"heads"}, "one epoch fits into it, which moves no network far"),
         ("60s", {"single"}, "2 epochs fit into it, not more than one training of 3"),
         ("90s", {"snapshot"}, "5 epochs fit into it, more than a training of 3 and less than two: 2 cycles of 2"),
-        # Which of the three it keeps, the selection photos say.
+        # Which of the three it keeps, the selection photos say: by hand in the tests that follow.
         ("2m", {"independent", "soup", "heads"}, "2 trainings of 3 epochs fit into it"),
     ],
 )
@@ -136,6 +166,50 @@ def test_what_the_pilot_finds_decides_and_is_explained(
     assert (facts["budget"], facts["budget_reason"]) == (text, reason)
     assert f"--budget {text}: " in answer.stderr
     assert reason in answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("soup", "kind"),
+    [
+        ([0.5, 0.5, 0.5, 0.5], "soup"),  # as good as the members combined
+        ([0.2, 0.2, 0.2, 0.2], "soup"),  # better
+        ([0.5, 0.5, 0.5, 0.9], "soup"),  # worse by 0.1 ± 0.1
+        ([0.6, 0.6, 0.6, 0.8], "independent"),  # worse by 0.15 ± 0.05
+    ],
+)
+def test_members_become_a_soup_unless_that_is_clearly_worse(monkeypatch, soup: list[float], kind: str):
+    """The members combined lose 0.5 nats on each of four selection photos; the soup loses `soup`."""
+    model, members = Weights(), []
+    monkeypatch.setattr(independent, "_train_first", lambda *_: SimpleNamespace(metrics=RunMetrics(stage="fine-tuned")))
+    members.extend(Member(name, model, logits_losing([0.5] * 4), 1.0) for name in ("member-1", "member-2"))
+    monkeypatch.setattr(independent, "open_member", lambda *_: members[0])
+    monkeypatch.setattr(independent, "_train_others", lambda *_: members)
+    monkeypatch.setattr(independent, "average_members", lambda *_: model.set_weights(["average"]) or {"tasted": 1})
+    monkeypatch.setattr(independent, "logits_for", lambda *_: logits_losing(soup))
+    session = SimpleNamespace(roles=SimpleNamespace(select=[SimpleNamespace(class_index=0)] * 4), progress=Silent())
+    plan, made = independent.independent_within(Plan(None, members=2), session, 0.0)
+    assert (plan.kind, plan.members, made.members) == (kind, 2, members)
+    assert made.facts["soup_loss"] == pytest.approx(np.mean(soup))
+    assert made.facts["combined_loss"] == pytest.approx(0.5)
+    assert (made.model is model) == (kind == "soup")
+    assert model.weights == (["average"] if kind == "soup" else ["trained"])
+
+
+def test_where_the_first_member_keeps_its_head_heads_take_the_place_of_networks(monkeypatch):
+    monkeypatch.setattr(independent, "_train_first", lambda *_: SimpleNamespace(metrics=RunMetrics(stage="head")))
+    monkeypatch.setattr(independent, "make_heads", lambda *_: "ten heads")
+    plan, made = independent.independent_within(Plan(None, members=2), SimpleNamespace(progress=Silent()), 0.0)
+    assert (plan.kind, plan.members, made) == ("heads", 10, "ten heads")
+
+
+def test_where_time_was_left_for_one_member_it_is_a_single_model(monkeypatch):
+    model = Weights()
+    member = Member("member-1", model, logits_losing([0.5]), 1.0)
+    monkeypatch.setattr(independent, "_train_first", lambda *_: SimpleNamespace(metrics=RunMetrics(stage="fine-tuned")))
+    monkeypatch.setattr(independent, "open_member", lambda *_: member)
+    monkeypatch.setattr(independent, "_train_others", lambda *_: [member])
+    plan, made = independent.independent_within(Plan(None, members=2), SimpleNamespace(progress=Silent()), 0.0)
+    assert (plan.kind, plan.members, made.members, made.model) == ("single", 1, [member], model)
 
 
 @pytest.mark.parametrize(("seconds", "trained"), [(74, 1), (75, 2), (129, 2), (130, 3), (185, 4)])

@@ -1,6 +1,7 @@
 """Runs that exist as one: what goes together, and which photos may judge."""
 
 import csv
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from trained_runs import FAST, TrainedRun
 from regraft.data.records import ImageFolder, Record
 from regraft.ensembles.from_runs import check_runs, common_roles
 from regraft.errors import UsageError
+from regraft.inference.views import ViewReader
 from regraft.machine.files import write_json
 from regraft.recipes.recipe import load_recipe
 from regraft.runs.run import Run
@@ -119,6 +121,16 @@ def test_unfinished_and_damaged_runs_are_named(trained: TrainedRun, tmp_path: Pa
     (tmp_path / "cut/environment.json").write_text('{"verb": "train", "source": "photos"}')
     message = refusal(trained.folder, tmp_path / "cut", "--out", tmp_path / "out")
     assert message.startswith(f"{tmp_path / 'cut'} is a run that did not finish; continue it with regraft train photos")
+
+
+def test_whatever_decides_a_view_has_to_be_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A setting that this comparison has never heard of, and that differs from reader to reader."""
+    numbers = count(1)
+    plain = ViewReader.settings.fget
+    monkeypatch.setattr(ViewReader, "settings", property(lambda reader: {**plain(reader), "novelty": next(numbers)}))
+    runs = [make_run(tmp_path / name, ["ant", "bee"], {}) for name in ("one", "other")]
+    with pytest.raises(UsageError, match=r"look at photos differently: data.novelty is \d and \d; train anew"):
+        check_runs(runs)
 
 
 @pytest.mark.slow

@@ -1,8 +1,9 @@
 """Cross-entropy by hand."""
 
 import numpy as np
+import pytest
 
-from regraft.evidence.losses import losses_of
+from regraft.evidence.losses import gain_of, is_clearly_better, losses_of
 
 
 def test_losses_are_minus_the_log_of_the_softmax():
@@ -17,3 +18,21 @@ def test_losses_of_huge_float32_logits_are_finite():
 
 def test_losses_of_no_image_are_empty():
     assert losses_of(np.zeros((0, 3)), np.zeros(0, int)).shape == (0,)
+
+
+@pytest.mark.parametrize(
+    ("losses", "others", "gain", "error", "clearly"),
+    [
+        ([1.0, 1.0, 1.0], [2.0, 3.0, 4.0], 2.0, 1 / 3**0.5, True),
+        ([1.0, 1.0], [1.0, 3.0], 1.0, 1.0, False),  # as much as its error is not more
+        ([1.0, 1.0], [2.0, 2.0], 1.0, 0.0, True),
+        ([1.0, 1.0], [1.0, 1.0], 0.0, 0.0, False),
+        ([2.0, 3.0, 4.0], [1.0, 1.0, 1.0], -2.0, 1 / 3**0.5, False),
+        ([1.0], [9.0], 8.0, np.inf, False),
+        ([], [], 0.0, np.inf, False),
+    ],
+)
+def test_a_loss_is_clearly_lower_beyond_one_standard_error(losses, others, gain, error, clearly):
+    losses, others = np.array(losses), np.array(others)
+    assert gain_of(losses, others) == pytest.approx((gain, error))
+    assert is_clearly_better(losses, others) is clearly

@@ -1,6 +1,7 @@
 """The figures of a comparison, from answers that are known."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from regraft.errors import UsageError
 from regraft.experiments.comparison import sum_up, write_trials
 from regraft.experiments.trials import ArmResult, Trial
+from regraft.machine.files import to_json
 from regraft.recipes.arms import Arm
 from regraft.runs.run import Run
 from regraft.runs.run_metrics import RunMetrics
@@ -45,6 +47,16 @@ def test_the_figures_of_an_arm_are_means_and_ranges_over_its_seeds():
     assert (plain.log_loss, plain.calibration_error, plain.seconds) == (0.875, 0.125, 10.5)
     assert (plain.head_objective, plain.head_seconds, plain.against_first) == (1.0, 2.0, None)
     assert other.kept == {"fine-tuned": 1, "grafted": 1}
+
+
+def test_what_an_older_run_does_not_say_leaves_a_gap_and_strict_json():
+    older = replace(FIRST.trials[1], metrics=RunMetrics.from_dict({"stage": "head", "stages": [{"stage": "head"}]}))
+    comparison = sum_up(Path("out"), "last", [result("plain", FIRST.trials[0], older), SECOND])
+    plain, other = comparison.arms
+    assert (plain.seconds, plain.head_objective, plain.head_seconds) == (None, None, None)
+    assert (other.seconds, other.head_objective, other.head_seconds) == (10.5, 1.0, 2.0)
+    assert json.loads(to_json(comparison.as_dict()))["arms"][0]["seconds"] is None
+    assert comparison.as_markdown().splitlines()[2] == "| plain | 37.5 % (25.0–50.0) | 0.875 | 12.5 % |  |  |"
 
 
 def test_a_difference_is_that_of_the_same_photos_and_seeds():

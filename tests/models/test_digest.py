@@ -15,7 +15,7 @@ from regraft.machine.devices import open_device
 from regraft.models.backbones import BACKBONES, build_backbone
 from regraft.models.classifier import build_classifier, feature_extractor
 from regraft.models.combine_members import combine
-from regraft.models.digest import network_digest
+from regraft.models.digest import kinds_of, network_digest
 from regraft.models.regularizers import REGULARIZERS, Option, Regularizer
 
 SIZE = 32
@@ -205,3 +205,26 @@ def test_every_argument_of_a_reader_is_part_of_what_features_depend_on():
     extractor, device = feature_extractor(classifier()), open_device("cpu")
     readers = [ViewReader(SIZE, 1.0), ViewReader(SIZE, 0.8), ViewReader(SIZE, 1.0, "flip")]
     assert len({str(features_made_by(extractor, reader, device)) for reader in readers}) == 3
+
+
+def small(activation: str, *noise: keras.Layer) -> keras.Model:
+    inputs = keras.Input((8,))
+    x = keras.layers.Dense(4, activation=activation)(inputs)
+    for layer in noise:
+        x = layer(x)
+    return keras.Model(inputs, keras.layers.ReLU()(x))
+
+
+def test_kinds_of_layers_are_counted_with_their_activations_and_without_noise():
+    assert kinds_of(small("tanh")) == {"Dense tanh": 1, "ReLU": 1}
+    assert kinds_of(small("tanh", keras.layers.Dropout(0.5))) == kinds_of(small("tanh"))
+    assert kinds_of(small("relu")) == {"Dense relu": 1, "ReLU": 1}
+
+
+def test_kinds_are_those_inside_models_and_the_same_for_other_seeds_and_noise():
+    plain = kinds_of(classifier())
+    assert plain["Conv2D linear"] > 1
+    assert plain == kinds_of(classifier(seed=1, weights_seed=1))
+    noise = {"dropout": 0.1, "dropconnect": 0.2, "conv_dropconnect": 0.2, "stochastic_depth": 0.9}
+    assert plain == kinds_of(classifier(**noise))
+    assert plain != kinds_of(classifier(fractional_head_pooling=1.4))

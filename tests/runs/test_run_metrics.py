@@ -59,6 +59,7 @@ def test_what_an_older_file_lacks_is_empty():
     metrics = RunMetrics.from_dict({"accuracy": 0.75})
     assert metrics.accuracy == 0.75
     assert math.isnan(metrics.log_loss)
+    assert (metrics.seconds, StageFigures().seconds, StageFigures().objective) == (None, None, None)
     assert (metrics.stage, metrics.notes, metrics.stages, metrics.export, metrics.k) == ("", (), (), None, None)
     assert (metrics.per_class, metrics.confusion.shape) == ((), (0, 0))
 

@@ -1,5 +1,6 @@
 """Training many runs: the same weights however they are trained, and what a kill or a mistake costs."""
 
+import json
 import os
 import signal
 import subprocess
@@ -7,18 +8,20 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
 import pytest
 
-from regraft.errors import RunError, UsageError
+from regraft.errors import ExportError, FolderError, RegraftError, RunError, UsageError, as_options, option
 from regraft.inference.trained import open_trained
 from regraft.progress import Silent
 from regraft.recipes.recipe import Recipe, load_recipe
 from regraft.training import many_runs as module
-from regraft.training.many_runs import check_engine, from_order, to_order, train_runs
+from regraft.training.many_runs import check_engine, from_line, from_order, to_line, to_order, train_runs
+from regraft.training.purpose import SINGLE, Purpose
 from regraft.training.session import Request
 
 
@@ -67,9 +70,11 @@ def wait_for(path: Path, seconds: float = 250) -> None:
         time.sleep(0.02)
 
 
-def test_a_request_survives_the_way_to_another_process(mixed_photos, tmp_path):
+@pytest.mark.parametrize("purpose", [SINGLE, Purpose(holds_selection=True, exports=False, finish="finish_trial")])
+def test_a_request_survives_the_way_to_another_process(mixed_photos, tmp_path, purpose):
     (request,) = requests(mixed_photos, tmp_path, 3)
-    again = from_order(to_order(request))
+    request = replace(request, purpose=purpose)
+    again = from_order(json.loads(json.dumps(to_order(request))))
     assert again == request
     assert to_order(again) == to_order(request)
 
@@ -101,6 +106,38 @@ def test_a_worker_ends_when_the_process_that_started_it_does():
     process = subprocess.Popen([sys.executable, "-P", "-m", "regraft.training.worker"], stdin=subprocess.PIPE)
     process.stdin.close()
     assert process.wait(timeout=60) != 0
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        UsageError(f"{option('device')} must fit {option('resume', True)}"),  # begins and ends with a mark
+        ExportError("Its labels differ."),
+        RunError("No such folder: caf\udce9."),  # bytes of a file name that are no UTF-8
+    ],
+)
+def test_what_went_wrong_survives_the_way_from_another_process(error: RegraftError):
+    line = to_line(error)
+    again = from_line(line)
+    assert (type(again), again.text) == (type(error), error.text)
+    assert line.isascii()
+    assert line.isprintable()
+
+
+@pytest.mark.parametrize("line", ["", "Epoch 1", "[]", "3", "{}", '{"type": "option", "text": "x"}', '{"type": 1}'])
+def test_a_line_that_is_no_error_is_none(line: str):
+    assert from_line(line) is None
+
+
+def test_an_argument_in_a_worker_s_message_reaches_the_user_and_its_log_as_text(tmp_path):
+    request = Request(str(tmp_path), recipe(3), device="abacus").single(recipe(3), tmp_path / "run-3")
+    with pytest.raises(UsageError) as caught:
+        train_runs([request, replace(request, out=tmp_path / "run-4")], Silent(), jobs=2)
+    name = caught.value.text[:5]
+    assert as_options(caught.value.text).startswith(f"{name}: --device must be ")
+    log = (tmp_path / f"{name}.log").read_text("utf-8")
+    assert log.splitlines()[-1].startswith("device must be ")
+    assert "\x1f" not in log
 
 
 @pytest.mark.slow
@@ -143,15 +180,13 @@ def test_a_killed_worker_costs_its_run_an_epoch_and_nothing_else(one_by_one, mix
 def test_what_goes_wrong_in_a_worker_is_said_in_one_line(mixed_photos, tmp_path):
     (bad,) = requests(tmp_path / "nowhere", tmp_path, 3)
     expected = f"run-3: No such folder: {tmp_path}/nowhere."
-    with pytest.raises(RunError) as caught:
+    with pytest.raises(FolderError) as caught:
         train_runs([bad, *requests(mixed_photos, tmp_path, 4)], Silent(), jobs=2)
     assert str(caught.value).startswith(expected)
     assert str(caught.value).endswith(f" See {tmp_path}/run-3.log.")
 
 
 def test_what_goes_wrong_in_this_process_is_named_too(tmp_path):
-    from regraft.errors import FolderError
-
     with pytest.raises(FolderError, match=r"^run-3: No such folder: "):
         train_runs(requests(tmp_path / "nowhere", tmp_path, 3), Silent())
 

@@ -10,6 +10,7 @@ from trained_runs import TrainedRun
 
 from regraft.errors import RegraftError, RunError, UsageError
 from regraft.machine.devices import open_device
+from regraft.models.backbones import BACKBONES, Pretrained
 from regraft.recipes.recipe import Recipe, load_recipe
 from regraft.training.session import Request, Stopwatch, build_model, open_session, resolve
 
@@ -48,6 +49,15 @@ def test_a_weights_file_is_kept_by_its_absolute_path(tmp_path: Path, monkeypatch
     Path("mine.weights.h5").touch()
     recipe = resolve(load_recipe("balanced", {"model.backbone": "tiny", "model.weights": "mine.weights.h5"}))
     assert recipe.model.weights == str(tmp_path / "mine.weights.h5")
+
+
+def test_weights_of_this_package_are_kept_by_the_name_their_row_gives_them(monkeypatch: pytest.MonkeyPatch):
+    row = replace(BACKBONES["tiny"], pretrained=Pretrained("drawings", "tiny.weights.h5"))
+    monkeypatch.setitem(BACKBONES, "other", row)
+    for edits in ({}, {"model.weights": "drawings"}):
+        recipe = resolve(load_recipe("balanced", {"model.backbone": "other", **edits}))
+        assert recipe.model.weights == "drawings"
+        assert recipe.finetune.batch_norm == "frozen"
 
 
 def test_a_model_is_a_function_of_the_recipe():
