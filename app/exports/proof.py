@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from regraft.data.records import Record
-from regraft.data.sources import scan_remembered
 from regraft.errors import ExportError, RunError, option
 from regraft.exports.export import Export
 from regraft.machine import processes
@@ -80,16 +79,17 @@ class Proof:
 
 
 def proof_records(run: Run, photos: Path | None, progress: Progress, *, role: str = "report") -> list[Record]:
-    """The images of `run` in that role that are still there, wherever under `photos` they lie.
+    """The images of `run` in that role that are still there, classes numbered as in the run.
 
     Raises:
         RunError: there are none.
+        FolderError: `photos` is no folder of photos, or one of them is in a class that the run does not know.
     """
-    from regraft.runs.photos_now import records_of  # SciPy comes with it, which predicting does not need
+    from regraft.runs.photos_now import scan_role  # SciPy comes with it, which predicting does not need
 
-    root = photos or Path(run.environment["root"])
-    if root.is_dir() and (records := records_of(run, scan_remembered(root, progress), role)):
+    if records := scan_role(run, photos, role, progress):
         return records
+    root = photos or run.environment["root"]
     raise RunError(
         f"None of the photos {run.folder} {_ROLES[role]} are in {root} to prove the export on; use {option('photos')}."
     )

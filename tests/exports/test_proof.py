@@ -1,16 +1,21 @@
 """That an export is proven: in which process, and how far off it may be."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from drawn_photos import PhotoFolder
+from trained_runs import TrainedRun
 
 import regraft.exports.proof
 from regraft.errors import ExportError
 from regraft.exports.export import Export, read_export
-from regraft.exports.proof import Proof, answers_of, check_proof
+from regraft.exports.proof import Proof, answers_of, check_proof, proof_records
 from regraft.machine import processes
+from regraft.progress import Silent
+from regraft.runs.run import Run
 
 TRUTH = np.array([0, 1, 1])
 TRAINED = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]], np.float32)
@@ -48,6 +53,17 @@ def test_an_export_that_fails_in_its_process_says_why(litert: Path, tmp_path: Pa
     broken = replace(read_export(litert), folder=tmp_path)
     with pytest.raises(ExportError, match="The export does not answer in a fresh process: regraft: "):
         answers_of(broken, [litert])
+
+
+def test_where_a_class_is_missing_and_another_is_new_the_others_keep_their_numbers(
+    trained: TrainedRun, tmp_path: Path, photo_folder: PhotoFolder
+):
+    photos = photo_folder({"yak": 1})
+    for name in ("cat", "dog"):
+        shutil.copytree(trained.photos / name, photos / name)
+    records = proof_records(Run(trained.folder), photos, Silent())
+    assert len(records) == 8
+    assert {(record.path.parent.name, record.class_index) for record in records} == {("cat", 1), ("dog", 2)}
 
 
 def run_instead(monkeypatch: pytest.MonkeyPatch, folder: Path, text: str) -> None:
