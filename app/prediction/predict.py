@@ -23,6 +23,7 @@ from regraft.prediction.job import (
     Writer,
     check_out,
     check_same,
+    check_version,
     encode,
     finish,
     is_job,
@@ -257,6 +258,7 @@ def _plan(
     asked = _asked(job, source, inputs, options)
     if is_job(job.folder) and not options.force:
         plan = read_plan(job.folder)
+        check_version(plan, job.out)
         model = ModelChoice(**plan["model"])
         check_same(plan, {**asked, "digest": model.digest()}, job.out)
         return model

@@ -226,6 +226,28 @@ def test_a_job_is_not_gone_on_with_otherwise(
     assert answer.stderr.endswith("; ask as before, or begin anew with --force.\n")
 
 
+@pytest.mark.parametrize(
+    ("version", "complaint"),
+    [
+        (None, "was begun by an earlier version of Regraft, whose plan says less; begin anew with --force."),
+        (99, "was begun by a later version of Regraft; go on with that, or begin anew with --force."),
+    ],
+)
+def test_a_job_of_another_version_is_not_gone_on_with(
+    litert: Path, photos: list[str], tmp_path: Path, version: int | None, complaint: str
+):
+    out = tmp_path / "out.csv"
+    begun(litert, photos, out)
+    plan = tmp_path / "out.csv.partial/plan.json"
+    values = json.loads(plan.read_text()) | {"version": version, "digest": "of other files"}
+    if version is None:
+        del values["version"]
+    plan.write_text(json.dumps(values))
+    answer = run_regraft("predict", litert, *photos, "--out", out, "--resume")
+    assert (answer.code, answer.stderr) == (2, f"regraft: --resume: {out} {complaint}\n")
+    assert run_regraft("predict", litert, *photos, "--out", out, "--force").code == 0
+
+
 def test_two_processes_do_not_write_one_file(litert: Path, photos: list[str], tmp_path: Path):
     fcntl = pytest.importorskip("fcntl")
     out = tmp_path / "out.csv"
