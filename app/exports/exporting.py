@@ -78,10 +78,10 @@ def export_run(
         draft = Path(temporary) / "export"
         draft.mkdir()
         with progress.work("export", 2, "steps") as ticker:
-            views = _calibration_views(trained, photos, progress) if precision == "int8" else []
+            views = _calibration_views(trained, photos, progress) if form.precisions[precision].needs_views else []
             export = _write(trained, draft, form, precision, views)
             ticker.advance()
-            export = _prove(trained, export, reported, progress)
+            export = _prove(trained, export, form, reported, progress)
             ticker.advance()
         export.write()
         write_text(draft / "README.md", model_card(trained.run, export))
@@ -119,7 +119,7 @@ def write_network(form: Format, model: keras.Model, export: Export, views: Seque
         form: the format of `export`.
         model: as `regraft.models.classifier.answering_model` gives it.
         export: precision and place.
-        views: training photos, looked at for int8 only.
+        views: training photos, where the precision needs them.
     """
     if not form.write:
         raise TypeError(f"the format {form.name} has neither a writer nor an exporter")
@@ -154,9 +154,12 @@ def _calibration_views(trained: TrainedModel, photos: Path | None, progress: Pro
     return [trained.reader.read(record.path) for record in records[::step][:_CALIBRATION_PHOTOS]]
 
 
-def _prove(trained: TrainedModel, export: Export, records: Sequence[Record], progress: Progress) -> Export:
+def _prove(
+    trained: TrainedModel, export: Export, form: Format, records: Sequence[Record], progress: Progress
+) -> Export:
     """The same export, with what its proof found."""
     expected = answers_of_trained(trained, records, progress)
     served = answers_of(export, [record.path for record in records])
     truth = np.array([record.class_index for record in records])
-    return replace(export, proof=check_proof(expected, served, truth, export))
+    tolerance = form.precisions[export.precision].tolerance
+    return replace(export, proof=check_proof(expected, served, truth, export, tolerance))

@@ -21,9 +21,6 @@ from regraft.runs.run import Run
 if TYPE_CHECKING:
     from regraft.inference.trained import TrainedModel
 
-TOLERANCES = {"float32": 1e-4, "float16": 5e-2, "bfloat16": 1e-1}
-"""Largest difference of a probability from the trained model's. int8 is held to its labels instead."""
-
 LEAST_SAME_LABELS = 0.9
 """The part of photos that must keep their label, in any precision."""
 
@@ -123,11 +120,13 @@ def answers_of(export: Export, paths: Sequence[Path]) -> np.ndarray:
     return np.array([[row[f"p_{name}"] for name in export.labels] for row in rows], np.float32)
 
 
-def check_proof(expected: np.ndarray, served: np.ndarray, truth: np.ndarray, export: Export) -> dict[str, Any]:
+def check_proof(
+    expected: np.ndarray, served: np.ndarray, truth: np.ndarray, export: Export, tolerance: float | None
+) -> dict[str, Any]:
     """How far the export's probabilities [N, C] are from the trained model's, and what it makes of accuracy.
 
     Raises:
-        ExportError: further than `TOLERANCES` and `LEAST_SAME_LABELS` allow.
+        ExportError: further than `tolerance` and `LEAST_SAME_LABELS` allow.
     """
     differences = np.abs(expected - served)
     same = expected.argmax(axis=1) == served.argmax(axis=1)
@@ -136,12 +135,12 @@ def check_proof(expected: np.ndarray, served: np.ndarray, truth: np.ndarray, exp
         "largest_difference": float(differences.max()),
         "mean_difference": float(differences.mean()),
         "same_label": int(same.sum()),
-        "tolerance": TOLERANCES.get(export.precision),
+        "tolerance": tolerance,
         "accuracy": float((served.argmax(axis=1) == truth).mean()),
         "accuracy_trained": float((expected.argmax(axis=1) == truth).mean()),
         "bytes": export.bytes,
     }
-    allowed = TOLERANCES.get(export.precision, 1.0)
+    allowed = 1.0 if tolerance is None else tolerance  # which still refuses what is no number
     if not found["largest_difference"] <= allowed:
         raise ExportError(
             f"The export's probabilities differ from the trained model's by up to {found['largest_difference']:.2g} "

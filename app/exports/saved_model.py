@@ -13,7 +13,7 @@ import numpy as np
 from regraft.data.sources import tensorflow_path
 from regraft.errors import ExportError, RunError
 from regraft.exports.export import Export
-from regraft.exports.format import Format, Network
+from regraft.exports.format import Format, Network, Precision
 from regraft.exports.proof import Proof, answers_of_trained, proof_records
 from regraft.progress import Progress
 
@@ -169,7 +169,7 @@ FORMAT = Format(
     package="tensorflow",
     module="tensorflow",
     file="",
-    precisions=("float32",),
+    precisions={"float32": Precision(TOLERANCE)},
     exporter=_export,
     open=_open,
     start_seconds=5.0,

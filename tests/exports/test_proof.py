@@ -12,6 +12,7 @@ from trained_runs import TrainedRun
 import regraft.exports.proof
 from regraft.errors import ExportError
 from regraft.exports.export import Export, read_export
+from regraft.exports.format import find_format
 from regraft.exports.proof import Proof, answers_of, check_proof, proof_records
 from regraft.machine import processes
 from regraft.progress import Silent
@@ -27,17 +28,20 @@ def an_export(precision: str) -> Export:
 
 def test_a_proof_counts_differences_labels_and_accuracy():
     served = TRAINED + np.array([[0, 0], [0, 0], [-0.04, 0.04]], np.float32)
-    found = check_proof(TRAINED, served, TRUTH, an_export("float16"))
+    found = check_proof(TRAINED, served, TRUTH, an_export("float16"), 5e-2)
     assert found["largest_difference"] == pytest.approx(0.04)
     assert found["mean_difference"] == pytest.approx(0.08 / 6)
     assert (found["images"], found["same_label"]) == (3, 3)
     assert (found["accuracy"], found["accuracy_trained"]) == (pytest.approx(2 / 3), pytest.approx(2 / 3))
 
 
-@pytest.mark.parametrize(("precision", "step"), [("float32", 2e-4), ("float16", 0.06), ("float32", float("nan"))])
+@pytest.mark.parametrize(
+    ("precision", "step"), [("float32", 2e-4), ("float16", 0.06), ("float32", float("nan")), ("int8", float("nan"))]
+)
 def test_a_network_that_is_too_far_off_is_refused(precision: str, step: float):
+    tolerance = find_format("litert").precisions[precision].tolerance
     with pytest.raises(ExportError, match=rf"differ .* by up to .* \(allowed in {precision}: .*\); it was removed"):
-        check_proof(TRAINED, TRAINED + np.float32(step), TRUTH, an_export(precision))
+        check_proof(TRAINED, TRAINED + np.float32(step), TRUTH, an_export(precision), tolerance)
 
 
 def test_integers_are_held_to_their_labels():
@@ -46,7 +50,7 @@ def test_integers_are_held_to_their_labels():
     with pytest.raises(
         ExportError, match=r"In int8 only 2 of 3 photos keep their label \(needed: 90%\); it was removed"
     ):
-        check_proof(TRAINED, flipped, TRUTH, an_export("int8"))
+        check_proof(TRAINED, flipped, TRUTH, an_export("int8"), None)
 
 
 def test_an_export_that_fails_in_its_process_says_why(litert: Path, tmp_path: Path):

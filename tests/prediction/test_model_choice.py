@@ -80,6 +80,12 @@ def test_few_inputs_are_answered_without_a_measurement(source: Source, monkeypat
     assert name_of(choose(source, count=FEW - 1, progress=Silent())) == "a"
 
 
+def test_a_precision_that_is_in_no_list_comes_last(source: Source):
+    export = source.exports[0]
+    unlisted = replace(source, is_run=False, exports=(replace(export, precision="int4"), export))
+    assert choose(unlisted, tolerance=1.0, progress=Silent()).precision == export.precision
+
+
 def test_what_is_asked_for_is_taken_however_far_it_is(source: Source):
     assert name_of(choose(source, runtime="litert", precision="int8", progress=Silent())) == "c"
     assert name_of(choose(source, runtime="litert", progress=Silent())) == "a"
