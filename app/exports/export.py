@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -11,6 +12,7 @@ from typing import Any
 from regraft.errors import RunError, UsageError
 from regraft.exports.table import FORMATS
 from regraft.machine.files import write_text
+from regraft.runs.run import Run
 
 FORMAT_VERSION = 1
 
@@ -27,7 +29,8 @@ class Export:
         image_size: pixels a side of the view it takes, float32 [N, S, S, 3] in [0, 255], RGB.
         crop_fraction: the centre square of the view, as a part of the short side.
         embedding: how many numbers it gives beside the probabilities; 0 for none.
-        model: digest of the trained model it was made of.
+        model: digest of the trained model it was made of, by `digest_model`; "" in SavedModels of an earlier
+            version.
         proof: what came out when it was compared with the trained model; see `regraft.exports.proof.check_proof`.
     """
 
@@ -74,6 +77,11 @@ class Export:
         values = {**asdict(self), "format_version": FORMAT_VERSION}
         del values["folder"]
         write_text(extra / "export.json", json.dumps(values, indent=2) + "\n")
+
+
+def digest_model(run: Run) -> str:
+    """What `Export.model` says of the trained model of `run`: 32 hexadecimal digits of its file."""
+    return hashlib.blake2b(run.model_file.read_bytes(), digest_size=16).hexdigest()
 
 
 def _extra(folder: Path) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import io
 import logging
 import shutil
@@ -19,7 +18,7 @@ import numpy as np
 from regraft.data.records import Record
 from regraft.errors import UsageError, option
 from regraft.exports.card import model_card
-from regraft.exports.export import Export
+from regraft.exports.export import Export, digest_model
 from regraft.exports.format import Format
 from regraft.exports.proof import answers_of, answers_of_trained, check_proof, proof_records
 from regraft.exports.runtimes import check_format
@@ -103,7 +102,7 @@ def _write(trained: TrainedModel, draft: Path, form: Format, precision: str, vie
         trained.reader.image_size,
         run.recipe.data.crop_fraction,
         embedding_size(trained.model),
-        hashlib.blake2b(run.model_file.read_bytes(), digest_size=16).hexdigest(),
+        digest_model(run),
     )
     write_network(form, answering_model(trained.model), export, views)
     if run.calibration_file.is_file():

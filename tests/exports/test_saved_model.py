@@ -1,5 +1,6 @@
 """The SavedModel: what it takes, what it answers, and that nothing is left of one that is not the model."""
 
+import hashlib
 import json
 import shutil
 import subprocess
@@ -160,6 +161,11 @@ def test_export_of_moved_photos_is_proven_where_they_lie_now(trained: TrainedRun
     assert sorted(path.name for path in target.iterdir()) == ["7", "8"]
 
 
+def test_the_export_names_the_trained_model_it_was_made_of(trained: TrainedRun, litert: Path):
+    of_file = hashlib.blake2b((trained.folder / "model.keras").read_bytes(), digest_size=16).hexdigest()
+    assert read_export(trained.folder / "saved_model").model == read_export(litert).model == of_file
+
+
 def small_model() -> keras.Model:
     inputs = keras.Input((8, 8, 3))
     x = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(inputs))
@@ -187,6 +193,7 @@ def export(target: Path, scores: np.ndarray, labels: list[str]) -> Export:
         target,
         image_size=8,
         crop_fraction=1.0,
+        model_digest="of a model",
         expected=Expected([Path("a.jpg"), Path("b.jpg")], EXPECTED),
         proof=StubProof(scores, labels),
     )
