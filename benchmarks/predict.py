@@ -288,9 +288,9 @@ def precisions(words: argparse.Namespace) -> None:
     for export in exports:
         proof = export.proof
         print(
-            f"| {export.name} | {spread(rates[export.name], '.0f')} | {proof['bytes'] / 1e6:.1f} | "
-            f"{proof['largest_difference']:.1e} | {proof['same_label']} of {proof['images']} | "
-            f"{100 * proof['accuracy']:.1f} % ({100 * proof['accuracy_trained']:.1f} % trained) |"
+            f"| {export.name} | {spread(rates[export.name], '.0f')} | {proof.bytes / 1e6:.1f} | "
+            f"{proof.largest_difference:.1e} | {proof.same_label} of {proof.images} | "
+            f"{100 * proof.accuracy:.1f} % ({100 * proof.accuracy_trained:.1f} % trained) |"
         )
 
 

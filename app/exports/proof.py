@@ -7,13 +7,13 @@ import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from regraft.data.records import Record
 from regraft.errors import ExportError, RunError, option
-from regraft.exports.export import Export
+from regraft.exports.export import Export, ProofResult
 from regraft.machine import processes
 from regraft.progress import Progress
 from regraft.runs.run import Run
@@ -122,7 +122,7 @@ def answers_of(export: Export, paths: Sequence[Path]) -> np.ndarray:
 
 def check_proof(
     expected: np.ndarray, served: np.ndarray, truth: np.ndarray, export: Export, tolerance: float | None
-) -> dict[str, Any]:
+) -> ProofResult:
     """How far the export's probabilities [N, C] are from the trained model's, and what it makes of accuracy.
 
     Raises:
@@ -130,20 +130,20 @@ def check_proof(
     """
     differences = np.abs(expected - served)
     same = expected.argmax(axis=1) == served.argmax(axis=1)
-    found: dict[str, Any] = {
-        "images": len(expected),
-        "largest_difference": float(differences.max()),
-        "mean_difference": float(differences.mean()),
-        "same_label": int(same.sum()),
-        "tolerance": tolerance,
-        "accuracy": float((served.argmax(axis=1) == truth).mean()),
-        "accuracy_trained": float((expected.argmax(axis=1) == truth).mean()),
-        "bytes": export.bytes,
-    }
+    found = ProofResult(
+        images=len(expected),
+        largest_difference=float(differences.max()),
+        mean_difference=float(differences.mean()),
+        same_label=int(same.sum()),
+        tolerance=tolerance,
+        accuracy=float((served.argmax(axis=1) == truth).mean()),
+        accuracy_trained=float((expected.argmax(axis=1) == truth).mean()),
+        bytes=export.bytes,
+    )
     allowed = 1.0 if tolerance is None else tolerance  # which still refuses what is no number
-    if not found["largest_difference"] <= allowed:
+    if not found.largest_difference <= allowed:
         raise ExportError(
-            f"The export's probabilities differ from the trained model's by up to {found['largest_difference']:.2g} "
+            f"The export's probabilities differ from the trained model's by up to {found.largest_difference:.2g} "
             f"(allowed in {export.precision}: {allowed:g}); it was removed."
         )
     if same.mean() < LEAST_SAME_LABELS:

@@ -6,13 +6,13 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from regraft.data.sources import tensorflow_path
 from regraft.errors import ExportError, RunError
-from regraft.exports.export import Export, digest_model
+from regraft.exports.export import Export, ProofResult, digest_model
 from regraft.exports.format import Format, Network, Precision
 from regraft.exports.proof import Proof, answers_of_trained, proof_records
 from regraft.progress import Progress
@@ -126,7 +126,7 @@ def compare(
     class_names: Sequence[str],
     *,
     tolerance: float,
-) -> dict[str, Any]:
+) -> ProofResult:
     """How far the export's scores [N, C] are from the trained model's.
 
     Raises:
@@ -141,12 +141,7 @@ def compare(
             f"The export's scores differ from the trained model's by up to {difference:.2g} (allowed: {tolerance:g}); "
             "it was removed."
         )
-    return {
-        "images": len(expected),
-        "largest_difference": difference,
-        "same_label": agreeing,
-        "tolerance": tolerance,
-    }
+    return ProofResult(images=len(expected), largest_difference=difference, same_label=agreeing, tolerance=tolerance)
 
 
 def tolerance_for(model: keras.Model, device: Device) -> float:

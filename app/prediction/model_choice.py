@@ -189,7 +189,7 @@ def _fastest(
     progress: Progress,
 ) -> ModelChoice:
     able = [export for export in exports if is_installed(export.runtime)]
-    near = [export for export in able if _distance(export) <= tolerance]
+    near = [export for export in able if export.proof.largest_difference <= tolerance]
     if not source.is_run and not near:
         near = able  # the user named it, so there is nothing to choose
         if exports and not near:
@@ -198,7 +198,7 @@ def _fastest(
     if source.is_run and not precision:
         choices.append(_keras(source, device))
     if not choices:
-        found = ", ".join(f"{export.name} {_distance(export):.2g}" for export in able) or "none"
+        found = ", ".join(f"{export.name} {export.proof.largest_difference:.2g}" for export in able) or "none"
         raise UsageError(
             f"No export of {source.folder} is within {tolerance:g} of the trained model (there is: {found}); name one "
             f"with {option('runtime')}, or allow more with {option('tolerance')}."
@@ -216,11 +216,6 @@ def _fastest(
     if count < FEW:
         return min(choices, key=_rank)
     return _measure(source, keys, kept, progress)
-
-
-def _distance(export: Export) -> float:
-    """Largest difference of a probability from the trained model's."""
-    return float(export.proof.get("largest_difference", 1.0))
 
 
 def _rank(choice: ModelChoice) -> tuple[float, int]:

@@ -151,7 +151,7 @@ def _export(session: Session, probabilities: np.ndarray) -> dict[str, Any]:
             expected=Expected(paths, probabilities, tolerance_for(session.model, session.device)),
             proof=proof,
         )
-    return {"folder": str(export.folder), **export.proof}
+    return {"folder": str(export.folder), **export.proof.as_dict()}
 
 
 def _stage_row(candidate: Candidate, session: Session) -> dict[str, Any]:

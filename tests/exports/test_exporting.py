@@ -27,9 +27,9 @@ EXPORTS = [  # every path of the code; the fixture is litert, float32
 
 def test_the_export_is_proven_on_the_photos_the_run_reports_on(litert: Path, trained: TrainedRun):
     proof = read_export(litert).proof
-    assert proof["images"] == proof["same_label"] == trained.metrics["images"]
-    assert proof["largest_difference"] < 1e-4
-    assert proof["accuracy"] == pytest.approx(trained.metrics["accuracy"])
+    assert proof.images == proof.same_label == trained.metrics["images"]
+    assert proof.largest_difference < 1e-4
+    assert proof.accuracy == pytest.approx(trained.metrics["accuracy"])
 
 
 def test_the_card_says_how_good_and_its_example_runs(litert: Path, trained: TrainedRun, tmp_path: Path):

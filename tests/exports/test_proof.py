@@ -29,10 +29,10 @@ def an_export(precision: str) -> Export:
 def test_a_proof_counts_differences_labels_and_accuracy():
     served = TRAINED + np.array([[0, 0], [0, 0], [-0.04, 0.04]], np.float32)
     found = check_proof(TRAINED, served, TRUTH, an_export("float16"), 5e-2)
-    assert found["largest_difference"] == pytest.approx(0.04)
-    assert found["mean_difference"] == pytest.approx(0.08 / 6)
-    assert (found["images"], found["same_label"]) == (3, 3)
-    assert (found["accuracy"], found["accuracy_trained"]) == (pytest.approx(2 / 3), pytest.approx(2 / 3))
+    assert found.largest_difference == pytest.approx(0.04)
+    assert found.mean_difference == pytest.approx(0.08 / 6)
+    assert (found.images, found.same_label) == (3, 3)
+    assert (found.accuracy, found.accuracy_trained) == (pytest.approx(2 / 3), pytest.approx(2 / 3))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from command_line import run_regraft
 from trained_runs import TrainedRun
 
 from regraft.errors import UsageError
-from regraft.exports.export import read_export
+from regraft.exports.export import ProofResult, read_export
 from regraft.inference.trained import Look
 from regraft.machine import processes
 from regraft.prediction import model_choice
@@ -37,7 +37,8 @@ def source(litert: Path, trained: TrainedRun, tmp_path: Path) -> Source:
     for name, precision, difference in (("a", "float32", 1e-6), ("b", "float16", 9e-4), ("c", "int8", 0.2)):
         shutil.copytree(litert, run / "exports" / name)
         export = read_export(run / "exports" / name)
-        replace(export, precision=precision, proof={"largest_difference": difference}).write()
+        proof = ProofResult(images=1, largest_difference=difference, same_label=1, tolerance=None)
+        replace(export, precision=precision, proof=proof).write()
     return open_source(run)
 
 
