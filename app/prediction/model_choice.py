@@ -149,10 +149,11 @@ def choose(
         if export.runtime == runtime and (precision or len(source.exports) == 1 or export.precision == "float32"):
             return _of(export, device)
     asked = [option("runtime", runtime), *([option("precision", precision)] if precision else [])]
+    missing = [option("format", first_format(runtime).name), *asked[1:]]
     has = ", ".join(export.name for export in source.exports) or "none"
     raise UsageError(
         f"{' '.join(asked)} needs an export that {source.folder} has not (it has: {has}): "
-        f"regraft export RUN --format {first_format(runtime).name}{f' --precision {precision}' if precision else ''}"
+        f"regraft export RUN {' '.join(missing)}"
     )
 
 
@@ -205,7 +206,8 @@ def _fastest(
         )
     if len(choices) == 1:
         if count >= FEW and source.is_run and not exports:
-            progress.say(f"Mostly faster than TensorFlow: regraft export {source.folder} --format litert")
+            advice = f"regraft export {source.folder} {option('format', 'litert')}"
+            progress.say(f"Mostly faster than TensorFlow: {advice}")
         return choices[0]
     kept = _read_rates(source)
     if not kept and count < FEW:

@@ -9,7 +9,7 @@ import pytest
 from command_line import run_regraft
 from trained_runs import TrainedRun
 
-from regraft.errors import UsageError
+from regraft.errors import UsageError, as_keywords, as_options
 from regraft.exports.export import ProofResult, read_export
 from regraft.inference.trained import Look
 from regraft.machine import processes
@@ -87,6 +87,15 @@ def test_a_precision_that_is_in_no_list_comes_last(source: Source):
     assert choose(unlisted, tolerance=1.0, progress=Silent()).precision == export.precision
 
 
+def test_a_run_without_exports_that_answers_many_is_told_of_a_faster_way(source: Source):
+    listening = Listening()
+    choose(replace(source, exports=()), count=FEW, progress=listening)
+    (said,) = listening.said
+    expected = f"Mostly faster than TensorFlow: regraft export {source.folder} --format litert"
+    assert as_options(said) == expected
+    assert as_keywords(said) == expected.replace("--format litert", 'format="litert"')
+
+
 def test_what_is_asked_for_is_taken_however_far_it_is(source: Source):
     assert name_of(choose(source, runtime="litert", precision="int8", progress=Silent())) == "c"
     assert name_of(choose(source, runtime="litert", progress=Silent())) == "a"
@@ -107,8 +116,9 @@ def test_what_was_not_exported_is_named_with_the_command_that_does(source: Sourc
         choose(source, runtime="onnx", precision="int8", progress=Silent())
     assert str(caught.value) == (
         f'runtime="onnx" precision="int8" needs an export that {source.folder} has not (it has: litert-float32, '
-        "litert-float16, litert-int8): regraft export RUN --format onnx --precision int8"
+        'litert-float16, litert-int8): regraft export RUN format="onnx" precision="int8"'
     )
+    assert as_options(caught.value.text).endswith("regraft export RUN --format onnx --precision int8")
     with pytest.raises(UsageError, match=r'precision must be one of float32, .*; received "fp16"'):
         choose(source, precision="fp16", progress=Silent())
 
