@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Literal
 
 from regraft.errors import UsageError, option
 from regraft.exports.export import Export, find_exports, is_export, read_export
@@ -94,6 +95,13 @@ def _answering_files(folder: Path, *, is_run: bool) -> list[Path]:
     return [file for file in files if file.name not in (_RATES, "README.md")]
 
 
+def kind_of(folder: Path) -> Literal["run", "export"] | None:
+    """What is in `folder`, finished or not, or None for neither. A run is one whatever lies in it besides."""
+    if Run(folder).recipe_file.is_file():
+        return "run"
+    return "export" if is_export(folder) else None
+
+
 def open_source(folder: Path) -> Source:
     """What is in `folder`: a finished run, or an export.
 
@@ -101,7 +109,7 @@ def open_source(folder: Path) -> Source:
         RunError: neither, or it is damaged.
         UsageError: it was written by a newer Regraft.
     """
-    if folder.is_dir() and not (folder / "recipe.toml").is_file() and is_export(folder):
+    if kind_of(folder) == "export":
         export = read_export(folder)
         return Source(export.folder, export.labels, export.calibration_file, False, (export,))
     run = open_run(folder)

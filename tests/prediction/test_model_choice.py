@@ -15,7 +15,7 @@ from regraft.inference.trained import Look
 from regraft.machine import processes
 from regraft.prediction import model_choice
 from regraft.prediction.job import Writer
-from regraft.prediction.model_choice import FEW, ModelChoice, Source, choose, open_source
+from regraft.prediction.model_choice import FEW, ModelChoice, Source, choose, kind_of, open_source
 from regraft.progress import Silent
 
 
@@ -166,6 +166,15 @@ def test_a_prediction_does_not_go_on_with_swapped_labels(
     refused = run_regraft(*words, "--resume")
     assert refused.code == 2
     assert f"{out} was begun with another digest" in refused.stderr
+
+
+def test_a_folder_is_a_run_or_an_export_or_neither(source: Source, trained: TrainedRun, tmp_path: Path):
+    assert kind_of(trained.folder) == kind_of(source.folder) == "run"
+    assert kind_of(source.folder / "exports/a") == "export"
+    assert kind_of(trained.folder / "saved_model") == kind_of(trained.folder / "saved_model/1") == "export"
+    assert kind_of(tmp_path) is kind_of(tmp_path / "nowhere") is kind_of(source.folder / "recipe.toml") is None
+    shutil.copytree(source.folder / "exports/a", source.folder, dirs_exist_ok=True)
+    assert kind_of(source.folder) == "run"
 
 
 @pytest.mark.slow
