@@ -54,7 +54,7 @@ def regraft(run: Path, files: list[str], runtime: str, precision: str | None = N
     from regraft.prediction.sources.item import Item
     from regraft.prediction.sources.reader import ItemReader
     from regraft.prediction.tables.columns import Columns
-    from regraft.prediction.tables.table import find_format
+    from regraft.prediction.tables.table import find_table_format
     from regraft.progress import Silent
 
     source = open_source(run)
@@ -67,7 +67,7 @@ def regraft(run: Path, files: list[str], runtime: str, precision: str | None = N
         batches = (some[start : start + size] for start in range(0, len(some), size))
         with ItemReader(Limits()) as reader:
             rows = [columns.row(row) for batch in answer_batches(answerer, batches, reader) for row in batch]
-        find_format("csv").encode(columns, rows)
+        find_table_format("csv").encode(columns, rows)
 
     predict(items[:64])
     return len(files) / seconds_of(lambda: predict(items))

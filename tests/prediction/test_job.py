@@ -18,13 +18,11 @@ from default_cases import few_by_default
 from drawn_photos import draw_photo, write_broken_photos
 from trained_runs import TrainedRun
 
-from regraft.prediction.answerer import Wanted
+import regraft
 from regraft.prediction.job import Job, Writer, check_out, read_journal
-from regraft.prediction.model_choice import choose, open_source
-from regraft.prediction.predict import Options, PredictionSummary, predict, predict_files
+from regraft.prediction.predict import Options, PredictionSummary, predict
 from regraft.prediction.tables.columns import Columns
-from regraft.prediction.tables.table import find_format
-from regraft.progress import Silent
+from regraft.prediction.tables.table import find_table_format
 
 
 @pytest.fixture(scope="module")
@@ -139,17 +137,20 @@ def test_a_kill_between_the_last_name_and_the_last_removal_loses_nothing(
 @pytest.mark.parametrize("seed", few_by_default(range(4), 0))
 @pytest.mark.parametrize("runtime", ["litert", "tensorflow"])
 def test_failures_at_random_places_shift_no_row(
-    runtime: str, seed: int, litert: Path, trained: TrainedRun, photos: list[str]
+    runtime: str, seed: int, litert: Path, trained: TrainedRun, photos: list[str], tmp_path: Path
 ):
     draw = random.Random(seed)
     names = [draw.choice(photos[:40] if draw.random() < draw.choice([0.1, 0.9]) else photos[40:]) for _ in range(150)]
-    source = open_source(litert if runtime == "litert" else trained.folder)
-    answerer = choose(source, runtime=runtime, progress=Silent()).open(Wanted())
-    alone = {name: next(predict_files([name], answerer)) for name in photos}
-    for name, answer in zip(names, predict_files(names, answerer), strict=True):
+    source = litert if runtime == "litert" else trained.folder
+    model = regraft.load(source, runtime=runtime)
+    alone = {name: model.predict(name)[0] for name in photos}
+    predict(source, names, tmp_path / "out.jsonl", Options(runtime=runtime, probabilities=True))
+    rows = map(json.loads, (tmp_path / "out.jsonl").read_text().splitlines())
+    for name, row in zip(names, rows, strict=True):
         expected = alone[name]
-        assert (answer.path, answer.status, answer.reason) == (name, expected.status, expected.reason)
-        assert answer.scores == pytest.approx(expected.scores, abs=1e-6)
+        assert (row["path"], row["status"], row["reason"]) == (name, expected.status, expected.reason)
+        scores = [row[f"p_{label}"] for label in model.labels] if expected.scores else []
+        assert scores == pytest.approx(expected.scores, abs=1e-5)
 
 
 def test_a_folder_of_shards_has_a_manifest_and_is_the_file_in_pieces(litert: Path, photos: list[str], tmp_path: Path):
@@ -314,7 +315,7 @@ def test_a_header_of_ten_billion_pixels_is_too_large(litert: Path, tmp_path: Pat
 
 
 def test_a_shard_that_lost_its_file_counts_as_not_done(tmp_path: Path):
-    job = Job(tmp_path, tmp_path, find_format("csv"), Columns(("a", "b")), 10)
+    job = Job(tmp_path, tmp_path, find_table_format("csv"), Columns(("a", "b")), 10)
     job.shard_file(1).touch()
     job.journal_file.write_text('{"shard": 0, "rows": 1}\n{"shard": 1, "rows": 1}\n[]\n{"shard": 2')
     assert list(read_journal(job)) == [1]
