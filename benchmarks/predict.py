@@ -54,7 +54,7 @@ def regraft(run: Path, files: list[str], runtime: str, precision: str | None = N
     from regraft.prediction.sources.item import Item
     from regraft.prediction.sources.reader import ItemReader
     from regraft.prediction.tables.columns import Columns
-    from regraft.prediction.tables.table import find_format
+    from regraft.prediction.tables.table import find_table_format
     from regraft.progress import Silent
 
     source = open_source(run)
@@ -67,7 +67,7 @@ def regraft(run: Path, files: list[str], runtime: str, precision: str | None = N
         batches = (some[start : start + size] for start in range(0, len(some), size))
         with ItemReader(Limits()) as reader:
             rows = [columns.row(row) for batch in answer_batches(answerer, batches, reader) for row in batch]
-        find_format("csv").encode(columns, rows)
+        find_table_format("csv").encode(columns, rows)
 
     predict(items[:64])
     return len(files) / seconds_of(lambda: predict(items))
@@ -288,9 +288,9 @@ def precisions(words: argparse.Namespace) -> None:
     for export in exports:
         proof = export.proof
         print(
-            f"| {export.name} | {spread(rates[export.name], '.0f')} | {proof['bytes'] / 1e6:.1f} | "
-            f"{proof['largest_difference']:.1e} | {proof['same_label']} of {proof['images']} | "
-            f"{100 * proof['accuracy']:.1f} % ({100 * proof['accuracy_trained']:.1f} % trained) |"
+            f"| {export.name} | {spread(rates[export.name], '.0f')} | {proof.bytes / 1e6:.1f} | "
+            f"{proof.largest_difference:.1e} | {proof.same_label} of {proof.images} | "
+            f"{100 * proof.accuracy:.1f} % ({100 * proof.accuracy_trained:.1f} % trained) |"
         )
 
 

@@ -23,11 +23,11 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import betabinom, binom
 
+import regraft
 from regraft.data.roles import hold_out
 from regraft.data.sources import scan_remembered
-from regraft.prediction.answerer import Wanted
-from regraft.prediction.model_choice import choose, open_source
-from regraft.prediction.predict import predict_files, unknown_rule
+from regraft.prediction.model_choice import open_source
+from regraft.prediction.predict import unknown_rule
 from regraft.prediction.sources.expand import expand_inputs
 from regraft.progress import Silent
 
@@ -54,9 +54,9 @@ def measure(options: argparse.Namespace, passed: list[str], left_out: str, seed:
         command = [sys.executable, "-m", "regraft", "train", str(root / "train"), "--recipe", "quick", *passed]
         subprocess.run([*command, "--seed", str(seed), "--out", str(root / "run")], capture_output=True, check=True)
         source = open_source(root / "run")
-        names, answerer = source.class_names, choose(source, progress=Silent()).open(Wanted())
+        names, model = source.class_names, regraft.load(root / "run")
         files = {part: [item.file for item in expand_inputs([str(root / part)])] for part in ("new", "other")}
-        known, other = (list(predict_files(files[part], answerer)) for part in ("new", "other"))
+        known, other = (model.predict(files[part]) for part in ("new", "other"))
         truths = [Path(answer.path).parent.name for answer in known]
         rows = []
         for rate in RATES:

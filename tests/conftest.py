@@ -13,7 +13,7 @@ from command_line import run_regraft
 from drawn_photos import PhotoFolder, draw_photo, write_broken_photos, write_odd_photos
 from trained_runs import TRAINING, TrainedRun
 
-from regraft.exports.export import Export
+from regraft.exports.export import Export, ProofResult
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def without_export(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leaves the SavedModel and its proof, a process of its own that takes seconds, out of trainings."""
     for module in ("session", "finish"):
         monkeypatch.setattr(f"regraft.training.{module}.Proof", lambda **_: nullcontext())
-    found = {"images": 0, "largest_difference": 0.0}
+    found = ProofResult(images=0, largest_difference=0.0, same_label=0, tolerance=None)
     export = Export(Path("nowhere"), "saved_model", "float32", (), 0, 1.0, 0, "", found)
     monkeypatch.setattr("regraft.training.finish.export_proven", lambda *_, **__: export)
 

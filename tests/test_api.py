@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import threading
 from pathlib import Path
 
@@ -119,6 +120,13 @@ def test_a_run_has_its_keras_model_and_an_export_says_that_it_has_none(opened, l
     assert opened("run").keras_model.input_shape == (None, 32, 32, 3)
     with pytest.raises(regraft.UsageError, match="is an export, which holds no Keras model; load the run"):
         opened("litert").keras_model  # noqa: B018
+
+
+def test_an_export_is_none_the_less_one_where_its_network_is_called_as_that_of_a_run(litert: Path, tmp_path: Path):
+    shutil.copytree(litert, tmp_path / "export")
+    (tmp_path / "export/model.keras").touch()
+    with pytest.raises(regraft.UsageError, match="is an export, which holds no Keras model; load the run"):
+        regraft.load(tmp_path / "export").keras_model  # noqa: B018
 
 
 @pytest.mark.parametrize(

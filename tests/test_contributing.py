@@ -193,13 +193,23 @@ def test_a_metric_that_was_added_is_in_the_json_on_the_page_and_printed(
 
 
 @pytest.mark.slow
-def test_a_backbone_that_was_added_trains_from_fresh_weights(
+def test_a_backbone_that_was_added_trains_from_fresh_weights_and_opens_again(
     copy_with: Copy, photo_folder: PhotoFolder, tmp_path: Path
 ):
     package = copy_with("models/plain.py", "a row of BACKBONES")
     photos = photo_folder({"cat": 10, "dog": 10})
     assert "plain " in run(package, "backbones").stdout
-    words = ("--backbone", "plain", "--weights", "none", "--epochs", 1, "--set", "head.l2=[0.1]")
+    words = (
+        "--backbone",
+        "plain",
+        "--epochs",
+        1,
+        "--set",
+        "head.l2=[0.1]",
+    )  # no --weights: it has none
     done = run(package, "train", photos, *words, "--out", tmp_path / "run")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "run/history.csv").read_text().count("\n") == 2
+    answered = run(package, "predict", tmp_path / "run", photos, "--format", "jsonl")
+    rows = [json.loads(line) for line in answered.stdout.splitlines()]
+    assert [row["status"] for row in rows] == ["ok"] * 20, answered.stderr

@@ -21,7 +21,7 @@ import regraft.models
 ROOT = Path(__file__).parents[1]
 OLD_FILES = Path(__file__).parent / "old_files"
 BEFORE_THE_MOVE = "e5d3254"
-FORMATS = ("litert", "onnx", "openvino")
+FORMATS = ("saved_model", "litert", "onnx", "openvino")
 PACKAGE = "regraft.models."
 
 
@@ -115,7 +115,7 @@ def old_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def old_runs(old_photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a run `quick`, an ensemble `heads`, exports of the first, and the old code's answers of each."""
+    """Run `quick`, ensembles `heads` and `independent`, exports of the first two, and what the old code answers."""
     folder = tmp_path_factory.mktemp("before_the_move")
     links = checkout_before_the_move(folder / "checkout")
     environment = os.environ | {"PYTHONPATH": str(links), "REGRAFT_CACHE": str(folder / "cache")}
@@ -152,7 +152,7 @@ def is_number(text: str) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("name", ["quick", "heads"])
+@pytest.mark.parametrize("name", ["quick", "heads", "independent"])
 def test_a_run_from_before_the_move_answers_as_it_did(old_runs: Path, old_photos: Path, tmp_path: Path, name: str):
     words = ("--out", tmp_path / "now.csv", "--all-probabilities", "--runtime", "tensorflow")
     answer = run_regraft("predict", old_runs / name, old_photos, *words)
@@ -163,19 +163,17 @@ def test_a_run_from_before_the_move_answers_as_it_did(old_runs: Path, old_photos
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("runtime", FORMATS)
-def test_an_export_from_before_the_move_answers_as_it_did(
-    old_runs: Path, old_photos: Path, tmp_path: Path, runtime: str
-):
+@pytest.mark.parametrize("name", [*FORMATS, "heads_litert"])
+def test_an_export_from_before_the_move_answers_as_it_did(old_runs: Path, old_photos: Path, tmp_path: Path, name: str):
     words = ("--out", tmp_path / "now.csv", "--all-probabilities")
-    answer = run_regraft("predict", old_runs / runtime, old_photos, *words)
+    answer = run_regraft("predict", old_runs / name, old_photos, *words)
     assert answer.code == 0, answer.stderr
-    assert (tmp_path / "now.csv").read_bytes() == (old_runs / f"{runtime}.csv").read_bytes()
+    assert (tmp_path / "now.csv").read_bytes() == (old_runs / f"{name}.csv").read_bytes()
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("name", ["saved_model", *FORMATS])
+@pytest.mark.parametrize("name", FORMATS)
 def test_a_run_from_before_the_move_is_exported_again(old_runs: Path, tmp_path: Path, name: str):
     answer = run_regraft("export", old_runs / "quick", "--format", name, "--out", tmp_path / "again", "--json")
     assert answer.code == 0, answer.stderr

@@ -91,11 +91,11 @@ def show_evaluation(evaluation: Evaluation) -> None:
 def show_export(export: Export) -> None:
     """Where an export is, and how near to the trained model."""
     proof = export.proof
-    words = f"agrees with the trained model on {proof['same_label']:,} of {proof['images']:,} photos"
-    print(f"{export.folder}: {words} (largest difference {proof['largest_difference']:.1e}).")
-    if "accuracy" in proof:
-        own, trained = 100 * proof["accuracy"], 100 * proof["accuracy_trained"]
-        print(f"{proof['bytes'] / 1e6:.1f} MB; accuracy {own:.1f} %, of the trained model {trained:.1f} %.")
+    words = f"agrees with the trained model on {proof.same_label:,} of {proof.images:,} photos"
+    print(f"{export.folder}: {words} (largest difference {proof.largest_difference:.1e}).")
+    if proof.accuracy is not None and proof.accuracy_trained is not None and proof.bytes is not None:
+        own, trained = 100 * proof.accuracy, 100 * proof.accuracy_trained
+        print(f"{proof.bytes / 1e6:.1f} MB; accuracy {own:.1f} %, of the trained model {trained:.1f} %.")
         print(f"Use it    regraft predict {export.folder} PHOTOS")
 
 

@@ -14,8 +14,11 @@ def model_card(run: Run, export: Export) -> str:
     low, high = 100 * metrics.accuracy_low, 100 * metrics.accuracy_high
     embedding = f", and `embedding`, float32 [N, {export.embedding}]" if export.embedding else ""
     seen = f"on {metrics.images:,} photos it had not seen"
-    moved = f"{proof['same_label']:,} keep their label, probabilities move by up to {proof['largest_difference']:.2g}"
-    trained = f"where the trained model has {100 * proof['accuracy_trained']:.1f} %"
+    moved = f"{proof.same_label:,} keep their label, probabilities move by up to {proof.largest_difference:.2g}"
+    assert proof.accuracy is not None
+    assert proof.accuracy_trained is not None
+    assert proof.bytes is not None
+    trained = f"where the trained model has {100 * proof.accuracy_trained:.1f} %"
     return f"""# {run.folder.name}, as {export.name}
 
 An image classifier for {len(export.labels)} classes, made by Regraft from a {run.recipe.model.backbone} backbone.
@@ -23,9 +26,9 @@ An image classifier for {len(export.labels)} classes, made by Regraft from a {ru
 | | |
 |---|---|
 | accuracy of the trained model | {100 * metrics.accuracy:.1f} % ({low:.1f} to {high:.1f}, 95 %) {seen} |
-| accuracy of this file | {100 * proof["accuracy"]:.1f} %, {trained} |
-| proven on | {proof["images"]:,} photos: {moved} |
-| size | {proof["bytes"] / 1e6:.1f} MB, {export.precision} |
+| accuracy of this file | {100 * proof.accuracy:.1f} %, {trained} |
+| proven on | {proof.images:,} photos: {moved} |
+| size | {proof.bytes / 1e6:.1f} MB, {export.precision} |
 
 Labels, in order: {", ".join(f"`{label}`" for label in export.labels)}.
 

@@ -2,17 +2,52 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from regraft.errors import RunError, UsageError
 from regraft.exports.table import FORMATS
 from regraft.machine.files import write_text
+from regraft.runs.run import Run
 
 FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProofResult:
+    """How an export answered photos, beside the trained model. What its format does not measure is None.
+
+    Attributes:
+        images: how many photos were compared.
+        largest_difference, mean_difference: of a probability from the trained model's.
+        same_label: how many photos keep their label.
+        tolerance: what `largest_difference` was allowed to be; None where only labels are held.
+        accuracy, accuracy_trained: of the export and of the trained model, on these photos.
+        bytes: what the export takes on disk.
+    """
+
+    images: int
+    largest_difference: float
+    mean_difference: float | None = None
+    same_label: int
+    tolerance: float | None
+    accuracy: float | None = None
+    accuracy_trained: float | None = None
+    bytes: int | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """What was measured, as JSON values. Empty for `NOT_PROVEN`."""
+        if self == NOT_PROVEN:
+            return {}
+        return {name: value for name, value in vars(self).items() if value is not None or name == "tolerance"}
+
+
+NOT_PROVEN = ProofResult(images=0, largest_difference=1.0, same_label=0, tolerance=None)
+"""Of an export that nothing was compared with."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +62,9 @@ class Export:
         image_size: pixels a side of the view it takes, float32 [N, S, S, 3] in [0, 255], RGB.
         crop_fraction: the centre square of the view, as a part of the short side.
         embedding: how many numbers it gives beside the probabilities; 0 for none.
-        model: digest of the trained model it was made of.
-        proof: what came out when it was compared with the trained model; see `regraft.exports.proof.check_proof`.
+        model: digest of the trained model it was made of, by `digest_model`; "" in SavedModels of an earlier
+            version.
+        proof: what came out when it was compared with the trained model; `NOT_PROVEN` while it is written.
     """
 
     folder: Path
@@ -39,7 +75,7 @@ class Export:
     crop_fraction: float
     embedding: int
     model: str
-    proof: Mapping[str, Any] = field(default_factory=dict)
+    proof: ProofResult = NOT_PROVEN
 
     @property
     def name(self) -> str:
@@ -64,16 +100,21 @@ class Export:
 
     def as_dict(self) -> dict[str, Any]:
         """What `regraft export --json` prints of it: where it is, its labels, and what its proof found."""
-        return {"folder": str(self.folder), "labels": list(self.labels), **self.proof}
+        return {"folder": str(self.folder), "labels": list(self.labels), **self.proof.as_dict()}
 
     def write(self) -> None:
         """Writes `export.json` and the labels beside the network."""
         extra = _extra(self.folder)
         extra.mkdir(exist_ok=True)
         write_text(extra / "labels.txt", "".join(f"{name}\n" for name in self.labels))
-        values = {**asdict(self), "format_version": FORMAT_VERSION}
+        values = {**vars(self), "proof": self.proof.as_dict(), "format_version": FORMAT_VERSION}
         del values["folder"]
         write_text(extra / "export.json", json.dumps(values, indent=2) + "\n")
+
+
+def digest_model(run: Run) -> str:
+    """What `Export.model` says of the trained model of `run`: 32 hexadecimal digits of its file."""
+    return hashlib.blake2b(run.model_file.read_bytes(), digest_size=16).hexdigest()
 
 
 def _extra(folder: Path) -> Path:
@@ -103,7 +144,9 @@ def read_export(folder: Path) -> Export:
                 f"{folder} was exported by a newer Regraft (format {written}; this one reads up to {FORMAT_VERSION}): "
                 "upgrade Regraft, or export the run again with this one."
             )
-        export = Export(folder, **{**values, "labels": tuple(values["labels"])})
+        values["labels"] = tuple(values["labels"])
+        values["proof"] = ProofResult(**values["proof"]) if values["proof"] else NOT_PROVEN
+        export = Export(folder, **values)
         labels = (_extra(folder) / "labels.txt").read_text("utf-8")
     except FileNotFoundError as error:
         raise RunError(f"{error.filename} is missing; export the run again.") from None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import io
 import logging
 import shutil
@@ -19,7 +18,7 @@ import numpy as np
 from regraft.data.records import Record
 from regraft.errors import UsageError, option
 from regraft.exports.card import model_card
-from regraft.exports.export import Export
+from regraft.exports.export import Export, digest_model
 from regraft.exports.format import Format
 from regraft.exports.proof import answers_of, answers_of_trained, check_proof, proof_records
 from regraft.exports.runtimes import check_format
@@ -78,10 +77,10 @@ def export_run(
         draft = Path(temporary) / "export"
         draft.mkdir()
         with progress.work("export", 2, "steps") as ticker:
-            views = _calibration_views(trained, photos, progress) if precision == "int8" else []
+            views = _calibration_views(trained, photos, progress) if form.precisions[precision].needs_views else []
             export = _write(trained, draft, form, precision, views)
             ticker.advance()
-            export = _prove(trained, export, reported, progress)
+            export = _prove(trained, export, form, reported, progress)
             ticker.advance()
         export.write()
         write_text(draft / "README.md", model_card(trained.run, export))
@@ -103,7 +102,7 @@ def _write(trained: TrainedModel, draft: Path, form: Format, precision: str, vie
         trained.reader.image_size,
         run.recipe.data.crop_fraction,
         embedding_size(trained.model),
-        hashlib.blake2b(run.model_file.read_bytes(), digest_size=16).hexdigest(),
+        digest_model(run),
     )
     write_network(form, answering_model(trained.model), export, views)
     if run.calibration_file.is_file():
@@ -119,7 +118,7 @@ def write_network(form: Format, model: keras.Model, export: Export, views: Seque
         form: the format of `export`.
         model: as `regraft.models.classifier.answering_model` gives it.
         export: precision and place.
-        views: training photos, looked at for int8 only.
+        views: training photos, where the precision needs them.
     """
     if not form.write:
         raise TypeError(f"the format {form.name} has neither a writer nor an exporter")
@@ -154,9 +153,12 @@ def _calibration_views(trained: TrainedModel, photos: Path | None, progress: Pro
     return [trained.reader.read(record.path) for record in records[::step][:_CALIBRATION_PHOTOS]]
 
 
-def _prove(trained: TrainedModel, export: Export, records: Sequence[Record], progress: Progress) -> Export:
+def _prove(
+    trained: TrainedModel, export: Export, form: Format, records: Sequence[Record], progress: Progress
+) -> Export:
     """The same export, with what its proof found."""
     expected = answers_of_trained(trained, records, progress)
     served = answers_of(export, [record.path for record in records])
     truth = np.array([record.class_index for record in records])
-    return replace(export, proof=check_proof(expected, served, truth, export))
+    tolerance = form.precisions[export.precision].tolerance
+    return replace(export, proof=check_proof(expected, served, truth, export, tolerance))

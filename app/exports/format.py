@@ -22,7 +22,8 @@ Network = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | None]]
 """float32 [N, S, S, 3] in [0, 255] -> probabilities float32 [N, C], embeddings float32 [N, E] or None."""
 
 Views = Callable[[], Iterable[np.ndarray]]
-"""Views of training photos, float32 [S, S, 3] each, for finding the ranges of activations; none unless int8."""
+"""Views of training photos, float32 [S, S, 3] each, for finding the ranges of activations; none unless the precision
+needs them."""
 
 Writer = Callable[["keras.Model", Path, Export, Views], None]
 """Writes what `regraft.models.classifier.answering_model` gives to a path, as the export says it."""
@@ -49,6 +50,23 @@ class Needs:
 
 
 @dataclass(frozen=True)
+class Precision:
+    """What an export in a precision is held to, and what writing it takes.
+
+    Attributes:
+        tolerance: largest difference of a probability from the trained model's; None where only labels are held.
+        needs_views: whether writing looks at views of training photos.
+    """
+
+    tolerance: float | None
+    needs_views: bool = False
+
+
+FLOAT32, FLOAT16, BFLOAT16 = Precision(1e-4), Precision(5e-2), Precision(1e-1)
+INT8 = Precision(None, needs_views=True)
+
+
+@dataclass(frozen=True)
 class Format:
     """One export format.
 
@@ -57,7 +75,7 @@ class Format:
         package: what has to be installed to compute it.
         module: what is imported to compute it.
         file: the network's file in the export's folder; "" where the folder itself is the network.
-        precisions: the ones it can be written in.
+        precisions: the ones it can be written in, float32 first.
         open: opens a network.
         start_seconds: about how long the runtime takes to start; the fastest answers where nothing was measured.
         write: writes a network; None where `exporter` does.
@@ -74,7 +92,7 @@ class Format:
     package: str
     module: str
     file: str
-    precisions: tuple[str, ...]
+    precisions: Mapping[str, Precision]
     open: Opener
     start_seconds: float
     write: Writer | None = None

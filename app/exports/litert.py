@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from regraft.exports.export import Export
-from regraft.exports.format import Format, Network, Views, as_answer
+from regraft.exports.format import FLOAT16, FLOAT32, INT8, Format, Network, Views, as_answer
 from regraft.machine.quiet import swallowed
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ FORMAT = Format(
     package="ai-edge-litert",
     module="ai_edge_litert",
     file="model.tflite",
-    precisions=("float32", "float16", "int8"),
+    precisions={"float32": FLOAT32, "float16": FLOAT16, "int8": INT8},
     write=_write,
     open=_open,
     start_seconds=0.09,

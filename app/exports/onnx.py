@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from regraft.exports.export import Export
-from regraft.exports.format import Format, Needs, Network, Views, as_answer
+from regraft.exports.format import FLOAT32, INT8, Format, Needs, Network, Views, as_answer
 
 if TYPE_CHECKING:
     import keras
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 CONVERTERS = ("tf2onnx", "onnx", "onnxruntime")
 """The modules that writing and quantizing an ONNX file takes; the extra "onnx" installs them."""
 
-_PRECISIONS = ("float32", "int8")
+_PRECISIONS = {"float32": FLOAT32, "int8": INT8}
 _SNIPPET = """import onnxruntime
 
 session = onnxruntime.InferenceSession("model.onnx")

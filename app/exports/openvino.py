@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from regraft.exports.export import Export
-from regraft.exports.format import Format, Needs, Network, Views, as_answer
+from regraft.exports.format import BFLOAT16, FLOAT16, FLOAT32, INT8, Format, Needs, Network, Views, as_answer
 from regraft.exports.onnx import CONVERTERS, write_quantized
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ FORMAT = Format(
     package="openvino",
     module="openvino",
     file="model.xml",
-    precisions=("float32", "float16", "bfloat16", "int8"),
+    precisions={"float32": FLOAT32, "float16": FLOAT16, "bfloat16": BFLOAT16, "int8": INT8},
     write=_write,
     open=_open,
     start_seconds=0.3,

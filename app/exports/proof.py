@@ -7,23 +7,19 @@ import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from regraft.data.records import Record
-from regraft.data.sources import scan_remembered
 from regraft.errors import ExportError, RunError, option
-from regraft.exports.export import Export
+from regraft.exports.export import Export, ProofResult
 from regraft.machine import processes
 from regraft.progress import Progress
 from regraft.runs.run import Run
 
 if TYPE_CHECKING:
     from regraft.inference.trained import TrainedModel
-
-TOLERANCES = {"float32": 1e-4, "float16": 5e-2, "bfloat16": 1e-1}
-"""Largest difference of a probability from the trained model's. int8 is held to its labels instead."""
 
 LEAST_SAME_LABELS = 0.9
 """The part of photos that must keep their label, in any precision."""
@@ -80,16 +76,17 @@ class Proof:
 
 
 def proof_records(run: Run, photos: Path | None, progress: Progress, *, role: str = "report") -> list[Record]:
-    """The images of `run` in that role that are still there, wherever under `photos` they lie.
+    """The images of `run` in that role that are still there, classes numbered as in the run.
 
     Raises:
         RunError: there are none.
+        FolderError: `photos` is no folder of photos, or one of them is in a class that the run does not know.
     """
-    from regraft.runs.photos_now import records_of  # SciPy comes with it, which predicting does not need
+    from regraft.runs.photos_now import scan_role  # SciPy comes with it, which predicting does not need
 
-    root = photos or Path(run.environment["root"])
-    if root.is_dir() and (records := records_of(run, scan_remembered(root, progress), role)):
+    if records := scan_role(run, photos, role, progress):
         return records
+    root = photos or run.environment["root"]
     raise RunError(
         f"None of the photos {run.folder} {_ROLES[role]} are in {root} to prove the export on; use {option('photos')}."
     )
@@ -123,28 +120,30 @@ def answers_of(export: Export, paths: Sequence[Path]) -> np.ndarray:
     return np.array([[row[f"p_{name}"] for name in export.labels] for row in rows], np.float32)
 
 
-def check_proof(expected: np.ndarray, served: np.ndarray, truth: np.ndarray, export: Export) -> dict[str, Any]:
+def check_proof(
+    expected: np.ndarray, served: np.ndarray, truth: np.ndarray, export: Export, tolerance: float | None
+) -> ProofResult:
     """How far the export's probabilities [N, C] are from the trained model's, and what it makes of accuracy.
 
     Raises:
-        ExportError: further than `TOLERANCES` and `LEAST_SAME_LABELS` allow.
+        ExportError: further than `tolerance` and `LEAST_SAME_LABELS` allow.
     """
     differences = np.abs(expected - served)
     same = expected.argmax(axis=1) == served.argmax(axis=1)
-    found: dict[str, Any] = {
-        "images": len(expected),
-        "largest_difference": float(differences.max()),
-        "mean_difference": float(differences.mean()),
-        "same_label": int(same.sum()),
-        "tolerance": TOLERANCES.get(export.precision),
-        "accuracy": float((served.argmax(axis=1) == truth).mean()),
-        "accuracy_trained": float((expected.argmax(axis=1) == truth).mean()),
-        "bytes": export.bytes,
-    }
-    allowed = TOLERANCES.get(export.precision, 1.0)
-    if not found["largest_difference"] <= allowed:
+    found = ProofResult(
+        images=len(expected),
+        largest_difference=float(differences.max()),
+        mean_difference=float(differences.mean()),
+        same_label=int(same.sum()),
+        tolerance=tolerance,
+        accuracy=float((served.argmax(axis=1) == truth).mean()),
+        accuracy_trained=float((expected.argmax(axis=1) == truth).mean()),
+        bytes=export.bytes,
+    )
+    allowed = 1.0 if tolerance is None else tolerance  # which still refuses what is no number
+    if not found.largest_difference <= allowed:
         raise ExportError(
-            f"The export's probabilities differ from the trained model's by up to {found['largest_difference']:.2g} "
+            f"The export's probabilities differ from the trained model's by up to {found.largest_difference:.2g} "
             f"(allowed in {export.precision}: {allowed:g}); it was removed."
         )
     if same.mean() < LEAST_SAME_LABELS:

@@ -6,14 +6,14 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from regraft.data.sources import tensorflow_path
 from regraft.errors import ExportError, RunError
-from regraft.exports.export import Export
-from regraft.exports.format import Format, Network
+from regraft.exports.export import Export, ProofResult, digest_model
+from regraft.exports.format import Format, Network, Precision
 from regraft.exports.proof import Proof, answers_of_trained, proof_records
 from regraft.progress import Progress
 
@@ -56,6 +56,7 @@ def _export(folder: Path, *, photos: Path | None, out: Path | None, device: str,
             out or run.export_folder,
             image_size=trained.reader.image_size,
             crop_fraction=run.recipe.data.crop_fraction,
+            model_digest=digest_model(run),
             expected=Expected(paths, probabilities, tolerance_for(trained.model, trained.device)),
             proof=proof,
         )
@@ -68,6 +69,7 @@ def export_proven(
     *,
     image_size: int,
     crop_fraction: float,
+    model_digest: str,
     expected: Expected,
     proof: Proof,
 ) -> Export:
@@ -78,6 +80,7 @@ def export_proven(
         class_names: C labels.
         target: folder of versions, such as RUN/saved_model.
         image_size, crop_fraction: the deterministic view.
+        model_digest: of the trained model, for `Export.model`.
         expected: what it has to answer to which photos.
         proof: the fresh process that answers.
 
@@ -99,8 +102,17 @@ def export_proven(
             raise RunError(f"{target} cannot be written ({error.message}); make room and try again.") from error
         served, labels = proof.scores(draft, expected.paths)
         found = compare(expected.probabilities, served, labels, class_names, tolerance=expected.tolerance)
-        facts = (tuple(class_names), image_size, crop_fraction, embedding_size(model), "", found)
-        export = Export(draft, "saved_model", "float32", *facts)
+        export = Export(
+            draft,
+            "saved_model",
+            "float32",
+            labels=tuple(class_names),
+            image_size=image_size,
+            crop_fraction=crop_fraction,
+            embedding=embedding_size(model),
+            model=model_digest,
+            proof=found,
+        )
         export.write()
         version = target / str(_next_version(target))
         draft.rename(version)
@@ -114,7 +126,7 @@ def compare(
     class_names: Sequence[str],
     *,
     tolerance: float,
-) -> dict[str, Any]:
+) -> ProofResult:
     """How far the export's scores [N, C] are from the trained model's.
 
     Raises:
@@ -129,12 +141,7 @@ def compare(
             f"The export's scores differ from the trained model's by up to {difference:.2g} (allowed: {tolerance:g}); "
             "it was removed."
         )
-    return {
-        "images": len(expected),
-        "largest_difference": difference,
-        "same_label": agreeing,
-        "tolerance": tolerance,
-    }
+    return ProofResult(images=len(expected), largest_difference=difference, same_label=agreeing, tolerance=tolerance)
 
 
 def tolerance_for(model: keras.Model, device: Device) -> float:
@@ -169,7 +176,7 @@ FORMAT = Format(
     package="tensorflow",
     module="tensorflow",
     file="",
-    precisions=("float32",),
+    precisions={"float32": Precision(TOLERANCE)},
     exporter=_export,
     open=_open,
     start_seconds=5.0,

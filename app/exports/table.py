@@ -14,4 +14,4 @@ RUNTIMES = tuple(dict.fromkeys(FORMATS.values()))
 """What can compute an export. Each but TensorFlow, which is always there, is installed by the extra of its name."""
 
 PRECISIONS = ("float32", "float16", "bfloat16", "int8")
-"""From the most to the least exact."""
+"""From the most to the least exact. What an export in each is held to, its format says."""

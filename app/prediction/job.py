@@ -27,6 +27,9 @@ from regraft.prediction.tables.columns import Columns
 from regraft.prediction.tables.format import TableFormat
 
 SHARD_ROWS = 1024
+PLAN_VERSION = 2
+"""Grows whenever a plan begins to say more, or something else, of what its bytes depend on."""
+
 _OUT, _RESUME, _FORCE = option("out"), option("resume", True), option("force", True)
 _WORKING = ("plan.json", "inputs.jsonl", "journal.jsonl")  # in this order: without its plan, a job is none
 
@@ -168,7 +171,8 @@ def write_inputs(job: Job, items: Iterable[Item]) -> int:
 
 def write_plan(job: Job, plan: Mapping[str, Any]) -> None:
     """Writes the plan: with it, the job exists."""
-    write_text(job.plan_file, json.dumps(plan, indent=2) + "\n", errors="surrogateescape")
+    text = json.dumps({"version": PLAN_VERSION, **plan}, indent=2)
+    write_text(job.plan_file, f"{text}\n", errors="surrogateescape")
 
 
 def read_plan(folder: Path) -> dict[str, Any]:
@@ -177,6 +181,20 @@ def read_plan(folder: Path) -> dict[str, Any]:
         return json.loads((folder / "plan.json").read_text("utf-8"))
     except (OSError, ValueError):
         raise UsageError(f"{folder}/plan.json is damaged; begin anew with {_FORCE}.") from None
+
+
+def check_version(plan: Mapping[str, Any], out: Path) -> None:
+    """Raises UsageError where another version of Regraft wrote the plan."""
+    version = plan.get("version", 1)
+    if version < PLAN_VERSION:
+        raise UsageError(
+            f"{_RESUME}: {out} was begun by an earlier version of Regraft, whose plan says less; begin anew with "
+            f"{_FORCE}."
+        )
+    if version > PLAN_VERSION:
+        raise UsageError(
+            f"{_RESUME}: {out} was begun by a later version of Regraft; go on with that, or begin anew with {_FORCE}."
+        )
 
 
 def check_same(plan: Mapping[str, Any], asked: Mapping[str, Any], out: Path) -> None:

@@ -17,13 +17,11 @@ from regraft.data.photos import Limits, UnreadablePhoto, read_bytes, upright_rgb
 from regraft.data.records import Prediction
 from regraft.data.scan import name_some
 from regraft.errors import RunError, UsageError, checks_arguments
-from regraft.exports.export import is_export
 from regraft.machine.untouched import OPENING_SECONDS, untouched
 from regraft.prediction.answerer import Answerer, Wanted
-from regraft.prediction.model_choice import Asked, ModelChoice, choose, open_source
+from regraft.prediction.model_choice import Asked, ModelChoice, choose, kind_of, open_source
 from regraft.prediction.sources.item import Item
 from regraft.progress import Silent
-from regraft.runs.run import Run
 
 if TYPE_CHECKING:
     import keras
@@ -113,7 +111,7 @@ class Model:
         from regraft.inference.trained import open_trained
 
         if self._keras_model is None:
-            if not Run(self.folder).model_file.is_file():
+            if kind_of(self.folder) == "export":
                 message = f"{self.folder} is an export, which holds no Keras model; load the run it was made of."
                 raise UsageError(message)
             with untouched("Model.keras_model", patience_seconds=OPENING_SECONDS):
@@ -151,7 +149,7 @@ def open_model(folder: Path, *, runtime: str = "auto", precision: str | None = N
 
 def _check_is_something(folder: Path) -> None:
     """Raises RunError that says what is there where it is neither a run nor an export."""
-    if not Run(folder).recipe_file.is_file() and not is_export(folder):
+    if kind_of(folder) is None:
         raise RunError(f"{folder} is neither a run nor an export: {_what_is(folder)}.")
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Literal
 
 from regraft.errors import UsageError, option
 from regraft.exports.export import Export, find_exports, is_export, read_export
@@ -103,6 +104,13 @@ def _answering_files(folder: Path, *, is_run: bool) -> list[Path]:
     return [file for file in files if file.name not in (_RATES, "README.md")]
 
 
+def kind_of(folder: Path) -> Literal["run", "export"] | None:
+    """What is in `folder`, finished or not, or None for neither. A run is one whatever lies in it besides."""
+    if Run(folder).recipe_file.is_file():
+        return "run"
+    return "export" if is_export(folder) else None
+
+
 def open_source(folder: Path) -> Source:
     """What is in `folder`: a finished run, or an export.
 
@@ -110,7 +118,7 @@ def open_source(folder: Path) -> Source:
         RunError: neither, or it is damaged.
         UsageError: it was written by a newer Regraft.
     """
-    if folder.is_dir() and not (folder / "recipe.toml").is_file() and is_export(folder):
+    if kind_of(folder) == "export":
         export = read_export(folder)
         return Source(export.folder, export.labels, export.calibration_file, False, (export,))
     run = open_run(folder)
@@ -158,10 +166,11 @@ def choose(
         if export.runtime == runtime and (precision or len(source.exports) == 1 or export.precision == "float32"):
             return _of(export, device)
     asked = [option("runtime", runtime), *([option("precision", precision)] if precision else [])]
+    missing = [option("format", first_format(runtime).name), *asked[1:]]
     has = ", ".join(export.name for export in source.exports) or "none"
     raise UsageError(
         f"{' '.join(asked)} needs an export that {source.folder} has not (it has: {has}): "
-        f"regraft export RUN --format {first_format(runtime).name}{f' --precision {precision}' if precision else ''}"
+        f"regraft export RUN {' '.join(missing)}"
     )
 
 
@@ -198,7 +207,7 @@ def _fastest(
     progress: Progress,
 ) -> ModelChoice:
     able = [export for export in exports if is_installed(export.runtime)]
-    near = [export for export in able if _distance(export) <= tolerance]
+    near = [export for export in able if export.proof.largest_difference <= tolerance]
     if not source.is_run and not near:
         near = able  # the user named it, so there is nothing to choose
         if exports and not near:
@@ -207,14 +216,15 @@ def _fastest(
     if source.is_run and not precision:
         choices.append(_keras(source, device))
     if not choices:
-        found = ", ".join(f"{export.name} {_distance(export):.2g}" for export in able) or "none"
+        found = ", ".join(f"{export.name} {export.proof.largest_difference:.2g}" for export in able) or "none"
         raise UsageError(
             f"No export of {source.folder} is within {tolerance:g} of the trained model (there is: {found}); name one "
             f"with {option('runtime')}, or allow more with {option('tolerance')}."
         )
     if len(choices) == 1:
         if count >= FEW and source.is_run and not exports:
-            progress.say(f"Mostly faster than TensorFlow: regraft export {source.folder} --format litert")
+            advice = f"regraft export {source.folder} {option('format', 'litert')}"
+            progress.say(f"Mostly faster than TensorFlow: {advice}")
         return choices[0]
     kept = _read_rates(source)
     if not kept and count < FEW:
@@ -227,14 +237,10 @@ def _fastest(
     return _measure(source, keys, kept, progress)
 
 
-def _distance(export: Export) -> float:
-    """Largest difference of a probability from the trained model's."""
-    return float(export.proof.get("largest_difference", 1.0))
-
-
 def _rank(choice: ModelChoice) -> tuple[float, int]:
-    """The less the sooner it answers."""
-    return first_format(choice.runtime).start_seconds, PRECISIONS.index(choice.precision or "float32")
+    """The less the sooner it answers; of one runtime the more exact first, and what `PRECISIONS` lacks last."""
+    order = {name: place for place, name in enumerate(PRECISIONS)}
+    return first_format(choice.runtime).start_seconds, order.get(choice.precision or "float32", len(order))
 
 
 def _measure(

@@ -23,6 +23,7 @@ from regraft.prediction.job import (
     Writer,
     check_out,
     check_same,
+    check_version,
     encode,
     finish,
     is_job,
@@ -41,7 +42,7 @@ from regraft.prediction.sources.item import Item
 from regraft.prediction.sources.kind import Reading
 from regraft.prediction.sources.reader import ItemReader
 from regraft.prediction.tables.columns import Columns
-from regraft.prediction.tables.table import TABLE_FORMATS, find_format, format_of, is_table_name
+from regraft.prediction.tables.table import TABLE_FORMATS, find_table_format, format_of, is_table_name
 from regraft.progress import Progress, Silent, Ticker
 
 _ROWS_AT_A_TIME = 64  # of what goes to a pipe
@@ -144,7 +145,7 @@ def predict_to_pipe(
 ) -> PredictionSummary:
     """As `predict`, but gives the table to `write`, piece by piece; this cannot be resumed."""
     options, progress = options or Options(), progress or Silent()
-    form = find_format(options.format or "csv")
+    form = find_table_format(options.format or "csv")
     if options.resume or options.engine != "local" or not form.streams:
         raise UsageError(f"{_only_to_a_file()} need {option('out')}, a file or folder to write to.")
     opened, columns = _begin(Path(source), options)
@@ -160,16 +161,6 @@ def predict_to_pipe(
                 counts.update(prediction.status for prediction in predictions)
                 write(encode(job, predictions)[len(header) :])
     return PredictionSummary(None, counts.total(), dict(counts))
-
-
-def predict_files(files: Inputs, answerer: Answerer, options: Options | None = None) -> Iterator[Prediction]:
-    """The answer for each file, in order; one that cannot be read gets a status and a reason instead of scores."""
-    options, files = options or Options(), names_of(files)
-    size = answerer.batch_size
-    batches = ([Item(file, file) for file in files[start : start + size]] for start in range(0, len(files), size))
-    with ItemReader(options.wanted.limits, options.reading) as reader:
-        for predictions in answer_batches(answerer, batches, reader):
-            yield from predictions
 
 
 def answer_shards(
@@ -214,7 +205,7 @@ def unknown_rule(source: Source, error_rate: float) -> UnknownRule:
 
 def _only_to_a_file() -> str:
     """What a pipe does not take, as words of a message."""
-    names = [name for name in TABLE_FORMATS if not find_format(name).streams]
+    names = [name for name in TABLE_FORMATS if not find_table_format(name).streams]
     *most, last = [option("resume", True), option("engine"), *(option("format", name) for name in names)]
     return f"{', '.join(most)} and {last}"
 
@@ -222,7 +213,7 @@ def _only_to_a_file() -> str:
 def _begin(folder: Path, options: Options) -> tuple[Source, Columns]:
     """The source, and the columns of what comes out."""
     if options.format is not None:
-        find_format(options.format)
+        find_table_format(options.format)
     look = options.wanted.look
     if options.unknown_at is not None and (look.views != "one" or look.draws):
         unknown_at, views, draws = option("unknown_at"), option("views"), option("draws")
@@ -241,11 +232,11 @@ def _begin(folder: Path, options: Options) -> tuple[Source, Columns]:
 
 
 def _job(out: Path, columns: Columns, options: Options) -> Job:
-    form = find_format(options.format or "csv")
+    form = find_table_format(options.format or "csv")
     is_file = is_table_name(out) or bool(out.suffix and not options.format)
     if is_file:
         form = format_of(out)
-        if options.format and form is not find_format(options.format):
+        if options.format and form is not find_table_format(options.format):
             raise UsageError(f"{option('format', options.format)} does not go with {out}; leave one of both out.")
     return Job(out, job_folder(out, is_file=is_file), form, columns, options.shard_rows)
 
@@ -257,6 +248,7 @@ def _plan(
     asked = _asked(job, source, inputs, options)
     if is_job(job.folder) and not options.force:
         plan = read_plan(job.folder)
+        check_version(plan, job.out)
         model = ModelChoice(**plan["model"])
         check_same(plan, {**asked, "digest": model.digest()}, job.out)
         return model

@@ -29,20 +29,31 @@ def scan_photos(
         RunError: the folder that the run remembers is gone.
         FolderError: `photos` is no folder of photos, or has a class that the run does not know.
     """
+    return renumber(_scan(run, photos, progress, advice), run.class_names)
+
+
+def scan_role(run: Run, photos: Path | None, role: str, progress: Progress) -> list[Record]:
+    """The images that had this role in `run`, wherever they lie now, classes numbered as in the run.
+
+    Classes that the run does not know may lie beside them. Arguments and errors are those of `scan_photos`.
+    """
+    folder = _scan(run, photos, progress, f"name their folder with {option('photos')}")
+    return [
+        replace(record, class_index=_number_of(folder.class_names[record.class_index], run.class_names, folder.root))
+        for record in records_of(run, folder, role)
+    ]
+
+
+def _scan(run: Run, photos: Path | None, progress: Progress, advice: str) -> ImageFolder:
     root = photos or Path(run.environment["root"])
     if photos is None and not root.is_dir():
         raise RunError(f"The photos of {run.folder} are no longer in {root}; {advice}.")
-    return renumber(scan_remembered(root, progress), run.class_names)
+    return scan_remembered(root, progress)
 
 
 def renumber(folder: ImageFolder, class_names: Sequence[str]) -> ImageFolder:
     """`folder` with the run's numbering of classes. Raises FolderError for a class the run does not know."""
-    for name in folder.class_names:
-        if name not in class_names:
-            raise FolderError(
-                f'{folder.root} has a class "{name}" that the run does not know.{did_you_mean(name, class_names)}'
-            )
-    numbers = [class_names.index(name) for name in folder.class_names]
+    numbers = [_number_of(name, class_names, folder.root) for name in folder.class_names]
     records = tuple(replace(record, class_index=numbers[record.class_index]) for record in folder.records)
     return replace(folder, class_names=tuple(class_names), records=records)
 
@@ -50,6 +61,12 @@ def renumber(folder: ImageFolder, class_names: Sequence[str]) -> ImageFolder:
 def rows_of(run: Run, *roles: str) -> list[RosterRow]:
     """The images that had one of these roles ("fit", "select", "report"), in the order of images.csv."""
     return [row for row in read_roster(run.roster_file) if row.role in roles]
+
+
+def _number_of(name: str, class_names: Sequence[str], root: Path) -> int:
+    if name not in class_names:
+        raise FolderError(f'{root} has a class "{name}" that the run does not know.{did_you_mean(name, class_names)}')
+    return class_names.index(name)
 
 
 def fingerprints_of(run: Run, *roles: str) -> set[str]:

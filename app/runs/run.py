@@ -189,7 +189,7 @@ def open_run(folder: Path) -> Run:
         raise RunError(
             f"{folder} is a run that did not finish; continue it with "
             f"regraft {run.environment.get('verb', 'train')} {run.environment.get('source', 'FOLDER')} "
-            f"--resume --out {folder}."
+            f"{option('resume', True)} {option('out', folder)}."
         )
     if not run.model_file.is_file():
         raise RunError(f"{folder} has lost its model.keras; train again.")

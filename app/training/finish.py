@@ -17,6 +17,7 @@ from regraft.data.sources import labels_of, tensorflow_path
 from regraft.evidence.conformal import write_calibration
 from regraft.evidence.metrics import Metrics, measure
 from regraft.evidence.report import ReportData, ReportSection, StageRow, write_judgement
+from regraft.exports.export import digest_model
 from regraft.exports.proof import Proof
 from regraft.exports.saved_model import Expected, export_proven, tolerance_for
 from regraft.machine.files import atomic_file, write_json
@@ -154,10 +155,11 @@ def _export(session: Session, probabilities: np.ndarray) -> dict[str, Any]:
             session.run.export_folder,
             image_size=session.reader.image_size,
             crop_fraction=session.recipe.data.crop_fraction,
+            model_digest=digest_model(session.run),
             expected=Expected(paths, probabilities, tolerance_for(session.model, session.device)),
             proof=proof,
         )
-    return {"folder": str(export.folder), **export.proof}
+    return {"folder": str(export.folder), **export.proof.as_dict()}
 
 
 def _stage_row(candidate: Candidate, session: Session) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from command_line import run_regraft
 from trained_runs import TrainedRun
 
 from regraft.errors import RunError
-from regraft.exports.export import Export, find_exports, read_export
+from regraft.exports.export import Export, ProofResult, find_exports, read_export
 from regraft.exports.format import find_format
 from regraft.exports.runtimes import open_network
 
@@ -70,6 +70,31 @@ def test_no_run_and_no_export_is_no_source(tmp_path: Path):
 
 
 def test_a_description_comes_back(tmp_path: Path):
-    export = Export(tmp_path, "onnx", "int8", ("a", "é"), 32, 0.875, 0, "digest", {"images": 3})
+    export = Export(tmp_path, "onnx", "int8", ("a", "é"), 32, 0.875, 0, "digest")
     export.write()
     assert read_export(tmp_path) == export
+    assert json.loads((tmp_path / "export.json").read_text())["proof"] == {}
+
+
+WHAT_SAVED_MODELS_MEASURE = {"images": 12, "largest_difference": 1e-7, "same_label": 12, "tolerance": 1e-5}
+WHAT_ALL_OTHERS_MEASURE = {
+    "images": 12,
+    "largest_difference": 0.008,
+    "mean_difference": 0.002,
+    "same_label": 11,
+    "tolerance": None,
+    "accuracy": 0.75,
+    "accuracy_trained": 0.8333333333333334,
+    "bytes": 440186,
+}
+
+
+@pytest.mark.parametrize("measured", [WHAT_SAVED_MODELS_MEASURE, WHAT_ALL_OTHERS_MEASURE], ids=["few", "all"])
+def test_a_proof_has_the_keys_that_its_format_measures(tmp_path: Path, measured: dict[str, float]):
+    proof = ProofResult(**measured)
+    assert json.dumps(proof.as_dict()) == json.dumps(measured)
+    export = Export(tmp_path, "onnx", "int8", ("a", "b"), 32, 0.875, 0, "digest", proof)
+    export.write()
+    assert read_export(tmp_path) == export
+    assert json.dumps(export.as_dict()) == json.dumps({"folder": str(tmp_path), "labels": ["a", "b"], **measured})
+    assert (proof.accuracy is None) == ("accuracy" not in measured)

@@ -3,8 +3,10 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from command_line import run_regraft
@@ -14,7 +16,7 @@ from trained_runs import TrainedRun
 from regraft.errors import ExportError, RunError
 from regraft.exports.export import Export, read_export
 from regraft.exports.exporting import export_run
-from regraft.exports.format import find_format
+from regraft.exports.format import Precision, Views, find_format
 from regraft.progress import Silent
 
 EXPORTS = [  # every path of the code; the fixture is litert, float32
@@ -25,9 +27,9 @@ EXPORTS = [  # every path of the code; the fixture is litert, float32
 
 def test_the_export_is_proven_on_the_photos_the_run_reports_on(litert: Path, trained: TrainedRun):
     proof = read_export(litert).proof
-    assert proof["images"] == proof["same_label"] == trained.metrics["images"]
-    assert proof["largest_difference"] < 1e-4
-    assert proof["accuracy"] == pytest.approx(trained.metrics["accuracy"])
+    assert proof.images == proof.same_label == trained.metrics["images"]
+    assert proof.largest_difference < 1e-4
+    assert proof.accuracy == pytest.approx(trained.metrics["accuracy"])
 
 
 def test_the_card_says_how_good_and_its_example_runs(litert: Path, trained: TrainedRun, tmp_path: Path):
@@ -60,6 +62,29 @@ def test_export_without_the_photos_says_what_is_missing(
         export_run(trained.folder, form, photos=others, out=tmp_path / "export", progress=Silent())
     assert str(caught.value) == complaint
     assert not (tmp_path / "export").exists()
+
+
+def test_a_precision_of_a_format_is_one_row_that_the_proof_and_the_writer_follow(
+    trained: TrainedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def write(model: keras.Model, network: Path, export: Export, views: Views) -> None:
+        seen.extend(view.shape for view in views())
+
+    def answers(export: Export, paths: list[Path]) -> np.ndarray:
+        return uniform(len(paths)) + np.float32(0.01)
+
+    def uniform(count: int) -> np.ndarray:
+        return np.full((count, 3), 1 / 3, np.float32)
+
+    seen: list[tuple[int, ...]] = []
+    litert = find_format("litert")
+    strict = replace(litert, precisions={"int4": Precision(1e-3, needs_views=True)}, write=write)
+    monkeypatch.setattr("regraft.exports.litert.FORMAT", strict)
+    monkeypatch.setattr("regraft.exports.exporting.answers_of_trained", lambda _, records, __: uniform(len(records)))
+    monkeypatch.setattr("regraft.exports.exporting.answers_of", answers)
+    with pytest.raises(ExportError, match=r"by up to 0\.01 \(allowed in int4: 0\.001\); it was removed"):
+        export_run(trained.folder, "litert", precision="int4", out=tmp_path / "export", progress=Silent())
+    assert set(seen) == {(32, 32, 3)}
 
 
 def test_nothing_is_left_of_an_export_that_answers_otherwise(

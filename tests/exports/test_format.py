@@ -19,7 +19,7 @@ def test_every_format_is_described_in_the_module_of_its_name(name: str):
     form = find_format(name)
     assert form.name == name
     assert (form.write is None) != (form.exporter is None)
-    assert form.precisions[0] == "float32"
+    assert next(iter(form.precisions)) == "float32"
     assert set(form.needs) <= set(form.precisions) <= set(PRECISIONS)
     assert form.exporter or "answer = " in form.snippet  # the model card
 

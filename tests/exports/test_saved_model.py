@@ -1,5 +1,6 @@
 """The SavedModel: what it takes, what it answers, and that nothing is left of one that is not the model."""
 
+import hashlib
 import json
 import shutil
 import subprocess
@@ -19,7 +20,7 @@ from trained_runs import TrainedRun
 
 from regraft.data.photos import read_upright_rgb
 from regraft.errors import ExportError, RunError
-from regraft.exports.export import Export, read_export
+from regraft.exports.export import Export, ProofResult, read_export
 from regraft.exports.proof import Proof
 from regraft.exports.saved_model import Expected, compare, export_proven, tolerance_for
 from regraft.inference.trained import open_trained
@@ -160,6 +161,11 @@ def test_export_of_moved_photos_is_proven_where_they_lie_now(trained: TrainedRun
     assert sorted(path.name for path in target.iterdir()) == ["7", "8"]
 
 
+def test_the_export_names_the_trained_model_it_was_made_of(trained: TrainedRun, litert: Path):
+    of_file = hashlib.blake2b((trained.folder / "model.keras").read_bytes(), digest_size=16).hexdigest()
+    assert read_export(trained.folder / "saved_model").model == read_export(litert).model == of_file
+
+
 def small_model() -> keras.Model:
     inputs = keras.Input((8, 8, 3))
     x = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(inputs))
@@ -187,6 +193,7 @@ def export(target: Path, scores: np.ndarray, labels: list[str]) -> Export:
         target,
         image_size=8,
         crop_fraction=1.0,
+        model_digest="of a model",
         expected=Expected([Path("a.jpg"), Path("b.jpg")], EXPECTED),
         proof=StubProof(scores, labels),
     )
@@ -199,7 +206,7 @@ def test_versions_count_up_whatever_else_lies_there(tmp_path: Path):
     second = export(target, EXPECTED, ["ant", "bee"])
     assert second.folder == target / "2"
     assert read_export(target) == second
-    assert second.proof == {"images": 2, "largest_difference": 0.0, "same_label": 2, "tolerance": 1e-5}
+    assert second.proof == ProofResult(images=2, largest_difference=0.0, same_label=2, tolerance=1e-5)
     assert sorted(path.name for path in target.iterdir()) == ["1", "2", "notes"]
 
 
@@ -232,7 +239,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path, monkeypatch: pyt
 def test_agreement_is_counted_and_the_largest_difference_found():
     served = EXPECTED + np.array([[0, -0.25], [0.125, 0]], np.float32)
     found = compare(EXPECTED, served, ["ant", "bee"], ("ant", "bee"), tolerance=0.25)
-    assert found == {"images": 2, "largest_difference": 0.25, "same_label": 2, "tolerance": 0.25}
+    assert found == ProofResult(images=2, largest_difference=0.25, same_label=2, tolerance=0.25)
 
 
 @pytest.mark.parametrize(

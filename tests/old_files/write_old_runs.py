@@ -1,7 +1,7 @@
 """Trains, exports and predicts with the code of the commit that README.md names: `write_old_runs.py PHOTOS OUT`.
 
-A script of its own, as that code cannot live in one process with today's. It leaves two runs, exports of one of them,
-and beside each, as `NAME.csv`, what it answers to PHOTOS.
+A script of its own, as that code cannot live in one process with today's. It leaves a run, two ensembles, exports of
+the run and of one ensemble, and beside each, as `NAME.csv`, what it answers to PHOTOS.
 """
 
 from __future__ import annotations
@@ -26,10 +26,14 @@ def run(*words: object) -> None:
 def write_runs(photos: str, out: Path) -> None:
     run("train", photos, *TRAINING, "--out", out / "quick")
     run("ensemble", photos, *TRAINING, "--kind", "heads", "--members", 2, "--no-rival", "--out", out / "heads")
-    for runtime in ("litert", "onnx", "openvino"):
-        run("export", out / "quick", "--format", runtime, "--out", out / runtime)
-        run("predict", out / runtime, photos, "--out", out / f"{runtime}.csv", "--all-probabilities")
-    for name in ("quick", "heads"):
+    short = ("--backbone", "tiny", "--epochs", 1, "--set", "finetune.batch_size=8", "--set", "head.l2=[1e6]")
+    run("ensemble", photos, *short, "--kind", "independent", "--members", 2, "--no-rival", "--out", out / "independent")
+    for format in ("saved_model", "litert", "onnx", "openvino"):
+        run("export", out / "quick", "--format", format, "--out", out / format)
+    run("export", out / "heads", "--format", "litert", "--out", out / "heads_litert")
+    for name in ("saved_model", "litert", "onnx", "openvino", "heads_litert"):
+        run("predict", out / name, photos, "--out", out / f"{name}.csv", "--all-probabilities")
+    for name in ("quick", "heads", "independent"):
         words = ("--all-probabilities", "--runtime", "tensorflow")
         run("predict", out / name, photos, "--out", out / f"{name}.csv", *words)
 

@@ -18,13 +18,11 @@ from default_cases import few_by_default
 from drawn_photos import draw_photo, write_broken_photos
 from trained_runs import TrainedRun
 
-from regraft.prediction.answerer import Wanted
+import regraft
 from regraft.prediction.job import Job, Writer, check_out, read_journal
-from regraft.prediction.model_choice import choose, open_source
-from regraft.prediction.predict import Options, PredictionSummary, predict, predict_files
+from regraft.prediction.predict import Options, PredictionSummary, predict
 from regraft.prediction.tables.columns import Columns
-from regraft.prediction.tables.table import find_format
-from regraft.progress import Silent
+from regraft.prediction.tables.table import find_table_format
 
 
 @pytest.fixture(scope="module")
@@ -52,15 +50,20 @@ def command(source: Path, inputs: Path, out: Path, *words: str) -> list[str]:
     return [*start, "--resume", "--shard-rows", "256", *words]
 
 
-def kill_after(words: list[str], seconds: float) -> bool:
-    """Starts the command, kills it with SIGKILL after `seconds`, and says whether it was still running."""
+def kill_after(words: list[str], journal: Path, shards: int, wait: float) -> bool:
+    """Kills the command `wait` seconds after its journal tells of `shards`; False where it ended before that."""
     with subprocess.Popen(words, stderr=subprocess.DEVNULL) as process:
-        try:
-            process.wait(timeout=seconds)
-            return False
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            return True
+        while process.poll() is None and shards_in(journal) < shards:
+            time.sleep(0.002)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=wait)
+        is_running = process.poll() is None
+        process.kill()
+    return is_running
+
+
+def shards_in(journal: Path) -> int:
+    return journal.read_bytes().count(b"}\n") if journal.is_file() else 0
 
 
 @pytest.mark.slow
@@ -68,25 +71,18 @@ def kill_after(words: list[str], seconds: float) -> bool:
 def test_after_a_kill_at_any_moment_the_result_is_that_of_an_uninterrupted_run(
     litert: Path, photos: list[str], tmp_path: Path
 ):
-    inputs = listed(tmp_path, photos, 5000)
-    started = time.monotonic()
+    """The job has 20 shards. It is killed after each number of them: at once, amid the next, or while merging."""
+    inputs, out, draw = listed(tmp_path, photos, 5000), tmp_path / "killed.csv", random.Random(5)
+    journal = tmp_path / "killed.csv.partial/journal.jsonl"
     subprocess.run(command(litert, inputs, tmp_path / "whole.csv"), check=True, stderr=subprocess.DEVNULL)
-    taken = time.monotonic() - started
-    whole, draw, moments = (tmp_path / "whole.csv").read_bytes(), random.Random(5), []
-    out = tmp_path / "killed.csv"
-    while len(moments) < 20:
-        moment = draw.uniform(0.2, taken)
-        if kill_after(command(litert, inputs, out), moment):
-            moments.append(round(moment, 2))  # and the next goes on with it, to be killed as well or to end
-        else:
-            assert out.read_bytes() == whole
-            out.unlink()
+    whole = (tmp_path / "whole.csv").read_bytes()
+    assert whole.count(b"\n") == 5001
+    killed = [kill_after(command(litert, inputs, out), journal, shards, draw.uniform(0, 0.02)) for shards in range(21)]
+    assert killed.count(True) >= 10  # one that ends before it is killed ends the job; the next finds it finished
     subprocess.run(command(litert, inputs, out), check=True, stderr=subprocess.DEVNULL)
     assert out.read_bytes() == whole
     out.unlink()
-    print(f"\nkilled after {moments} of {taken:.1f} seconds")
     assert [path.name for path in tmp_path.iterdir() if "killed" in path.name] == []
-    assert whole.count(b"\n") == 5001
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
@@ -139,17 +135,20 @@ def test_a_kill_between_the_last_name_and_the_last_removal_loses_nothing(
 @pytest.mark.parametrize("seed", few_by_default(range(4), 0))
 @pytest.mark.parametrize("runtime", ["litert", "tensorflow"])
 def test_failures_at_random_places_shift_no_row(
-    runtime: str, seed: int, litert: Path, trained: TrainedRun, photos: list[str]
+    runtime: str, seed: int, litert: Path, trained: TrainedRun, photos: list[str], tmp_path: Path
 ):
     draw = random.Random(seed)
     names = [draw.choice(photos[:40] if draw.random() < draw.choice([0.1, 0.9]) else photos[40:]) for _ in range(150)]
-    source = open_source(litert if runtime == "litert" else trained.folder)
-    answerer = choose(source, runtime=runtime, progress=Silent()).open(Wanted())
-    alone = {name: next(predict_files([name], answerer)) for name in photos}
-    for name, answer in zip(names, predict_files(names, answerer), strict=True):
+    source = litert if runtime == "litert" else trained.folder
+    model = regraft.load(source, runtime=runtime)
+    alone = {name: model.predict(name)[0] for name in photos}
+    predict(source, names, tmp_path / "out.jsonl", Options(runtime=runtime, probabilities=True))
+    rows = map(json.loads, (tmp_path / "out.jsonl").read_text().splitlines())
+    for name, row in zip(names, rows, strict=True):
         expected = alone[name]
-        assert (answer.path, answer.status, answer.reason) == (name, expected.status, expected.reason)
-        assert answer.scores == pytest.approx(expected.scores, abs=1e-6)
+        assert (row["path"], row["status"], row["reason"]) == (name, expected.status, expected.reason)
+        scores = [row[f"p_{label}"] for label in model.labels] if expected.scores else []
+        assert scores == pytest.approx(expected.scores, abs=1e-5)
 
 
 def test_a_folder_of_shards_has_a_manifest_and_is_the_file_in_pieces(litert: Path, photos: list[str], tmp_path: Path):
@@ -226,6 +225,28 @@ def test_a_job_is_not_gone_on_with_otherwise(
     assert answer.stderr.endswith("; ask as before, or begin anew with --force.\n")
 
 
+@pytest.mark.parametrize(
+    ("version", "complaint"),
+    [
+        (None, "was begun by an earlier version of Regraft, whose plan says less; begin anew with --force."),
+        (99, "was begun by a later version of Regraft; go on with that, or begin anew with --force."),
+    ],
+)
+def test_a_job_of_another_version_is_not_gone_on_with(
+    litert: Path, photos: list[str], tmp_path: Path, version: int | None, complaint: str
+):
+    out = tmp_path / "out.csv"
+    begun(litert, photos, out)
+    plan = tmp_path / "out.csv.partial/plan.json"
+    values = json.loads(plan.read_text()) | {"version": version, "digest": "of other files"}
+    if version is None:
+        del values["version"]
+    plan.write_text(json.dumps(values))
+    answer = run_regraft("predict", litert, *photos, "--out", out, "--resume")
+    assert (answer.code, answer.stderr) == (2, f"regraft: --resume: {out} {complaint}\n")
+    assert run_regraft("predict", litert, *photos, "--out", out, "--force").code == 0
+
+
 def test_two_processes_do_not_write_one_file(litert: Path, photos: list[str], tmp_path: Path):
     fcntl = pytest.importorskip("fcntl")
     out = tmp_path / "out.csv"
@@ -292,7 +313,7 @@ def test_a_header_of_ten_billion_pixels_is_too_large(litert: Path, tmp_path: Pat
 
 
 def test_a_shard_that_lost_its_file_counts_as_not_done(tmp_path: Path):
-    job = Job(tmp_path, tmp_path, find_format("csv"), Columns(("a", "b")), 10)
+    job = Job(tmp_path, tmp_path, find_table_format("csv"), Columns(("a", "b")), 10)
     job.shard_file(1).touch()
     job.journal_file.write_text('{"shard": 0, "rows": 1}\n{"shard": 1, "rows": 1}\n[]\n{"shard": 2')
     assert list(read_journal(job)) == [1]

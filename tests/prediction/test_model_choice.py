@@ -9,13 +9,13 @@ import pytest
 from command_line import run_regraft
 from trained_runs import TrainedRun
 
-from regraft.errors import UsageError
-from regraft.exports.export import read_export
+from regraft.errors import UsageError, as_keywords, as_options
+from regraft.exports.export import ProofResult, read_export
 from regraft.inference.trained import Look
 from regraft.machine import processes
 from regraft.prediction import model_choice
 from regraft.prediction.job import Writer
-from regraft.prediction.model_choice import FEW, ModelChoice, Source, choose, open_source
+from regraft.prediction.model_choice import FEW, ModelChoice, Source, choose, kind_of, open_source
 from regraft.progress import Silent
 
 
@@ -37,7 +37,8 @@ def source(litert: Path, trained: TrainedRun, tmp_path: Path) -> Source:
     for name, precision, difference in (("a", "float32", 1e-6), ("b", "float16", 9e-4), ("c", "int8", 0.2)):
         shutil.copytree(litert, run / "exports" / name)
         export = read_export(run / "exports" / name)
-        replace(export, precision=precision, proof={"largest_difference": difference}).write()
+        proof = ProofResult(images=1, largest_difference=difference, same_label=1, tolerance=None)
+        replace(export, precision=precision, proof=proof).write()
     return open_source(run)
 
 
@@ -80,6 +81,21 @@ def test_few_inputs_are_answered_without_a_measurement(source: Source, monkeypat
     assert name_of(choose(source, count=FEW - 1, progress=Silent())) == "a"
 
 
+def test_a_precision_that_is_in_no_list_comes_last(source: Source):
+    export = source.exports[0]
+    unlisted = replace(source, is_run=False, exports=(replace(export, precision="int4"), export))
+    assert choose(unlisted, tolerance=1.0, progress=Silent()).precision == export.precision
+
+
+def test_a_run_without_exports_that_answers_many_is_told_of_a_faster_way(source: Source):
+    listening = Listening()
+    choose(replace(source, exports=()), count=FEW, progress=listening)
+    (said,) = listening.said
+    expected = f"Mostly faster than TensorFlow: regraft export {source.folder} --format litert"
+    assert as_options(said) == expected
+    assert as_keywords(said) == expected.replace("--format litert", 'format="litert"')
+
+
 def test_what_is_asked_for_is_taken_however_far_it_is(source: Source):
     assert name_of(choose(source, runtime="litert", precision="int8", progress=Silent())) == "c"
     assert name_of(choose(source, runtime="litert", progress=Silent())) == "a"
@@ -100,8 +116,9 @@ def test_what_was_not_exported_is_named_with_the_command_that_does(source: Sourc
         choose(source, runtime="onnx", precision="int8", progress=Silent())
     assert str(caught.value) == (
         f'runtime="onnx" precision="int8" needs an export that {source.folder} has not (it has: litert-float32, '
-        "litert-float16, litert-int8): regraft export RUN --format onnx --precision int8"
+        'litert-float16, litert-int8): regraft export RUN format="onnx" precision="int8"'
     )
+    assert as_options(caught.value.text).endswith("regraft export RUN --format onnx --precision int8")
     with pytest.raises(UsageError, match=r'precision must be one of float32, .*; received "fp16"'):
         choose(source, precision="fp16", progress=Silent())
 
@@ -149,6 +166,15 @@ def test_a_prediction_does_not_go_on_with_swapped_labels(
     refused = run_regraft(*words, "--resume")
     assert refused.code == 2
     assert f"{out} was begun with another digest" in refused.stderr
+
+
+def test_a_folder_is_a_run_or_an_export_or_neither(source: Source, trained: TrainedRun, tmp_path: Path):
+    assert kind_of(trained.folder) == kind_of(source.folder) == "run"
+    assert kind_of(source.folder / "exports/a") == "export"
+    assert kind_of(trained.folder / "saved_model") == kind_of(trained.folder / "saved_model/1") == "export"
+    assert kind_of(tmp_path) is kind_of(tmp_path / "nowhere") is kind_of(source.folder / "recipe.toml") is None
+    shutil.copytree(source.folder / "exports/a", source.folder, dirs_exist_ok=True)
+    assert kind_of(source.folder) == "run"
 
 
 @pytest.mark.slow

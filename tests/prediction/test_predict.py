@@ -12,18 +12,16 @@ from command_line import run_regraft
 from drawn_photos import draw_photo, write_broken_photos
 from trained_runs import TrainedRun
 
+import regraft
 from regraft.errors import UsageError
-from regraft.prediction.answerer import Answerer, Wanted
-from regraft.prediction.model_choice import choose, open_source
-from regraft.prediction.predict import Options, PredictionSummary, predict, predict_files, predict_to_pipe
-from regraft.progress import Silent
+from regraft.prediction.predict import Options, PredictionSummary, predict, predict_to_pipe
 
 HEADER = ["path", "status", "reason", "label", "score", "label_2", "score_2", "label_3", "score_3"]
 
 
 @pytest.fixture(scope="module")
-def model(trained: TrainedRun) -> Answerer:
-    return choose(open_source(trained.folder), progress=Silent()).open(Wanted())
+def model(trained: TrainedRun) -> regraft.Model:
+    return regraft.load(trained.folder)
 
 
 def write_photos(folder: Path, *names: str) -> list[str]:
@@ -41,11 +39,11 @@ def paths_of(text: str) -> list[str]:
     return [row["path"] for row in rows_of(text)]
 
 
-def test_broken_and_missing_files_keep_their_place_and_shift_no_row(model: Answerer, tmp_path: Path):
+def test_broken_and_missing_files_keep_their_place_and_shift_no_row(model: regraft.Model, tmp_path: Path):
     good = write_photos(tmp_path / "good", *(f"{number}.png" for number in range(40)))
     broken = [str(path) for path in write_broken_photos(tmp_path)]
     files = [*good[:5], *broken, *good[5:33], str(tmp_path / "missing.jpg"), str(tmp_path), *good[33:]]
-    answers = list(predict_files(files, model))
+    answers = model.predict(files)
     assert [answer.path for answer in answers] == files
     statuses = ["unreadable", "truncated", "truncated", "unreadable", "unreadable", "unreadable"]
     assert [answer.status for answer in answers if answer.path in broken] == statuses
@@ -55,31 +53,31 @@ def test_broken_and_missing_files_keep_their_place_and_shift_no_row(model: Answe
         assert bool(answer.reason) == (not answer.scores) == (answer.status != "ok")
     assert [answer.path for answer in answers if answer.status == "ok"] == good
     for file in [good[0], good[5], good[31], good[33], good[39]]:
-        assert answers[files.index(file)] == next(predict_files([file], model))
+        assert answers[files.index(file)] == model.predict(file)[0]
 
 
-def test_scores_are_probabilities_in_label_order(model: Answerer, trained: TrainedRun):
-    (answer,) = predict_files([str(trained.photos / "dog/17_turned.jpg")], model)
+def test_scores_are_probabilities_in_label_order(model: regraft.Model, trained: TrainedRun):
+    (answer,) = model.predict([str(trained.photos / "dog/17_turned.jpg")])
     assert sum(answer.scores) == pytest.approx(1)
-    assert answer.scores.index(max(answer.scores)) == model.class_names.index("dog")
+    assert answer.scores.index(max(answer.scores)) == model.labels.index("dog")
     assert (answer.label, answer.score) == answer.top[0] == ("dog", max(answer.scores))
 
 
-def test_a_name_too_long_for_the_system_is_missing(model: Answerer):
+def test_a_name_too_long_for_the_system_is_missing(model: regraft.Model):
     name = "x" * 300 + ".jpg"
-    (answer,) = predict_files([name], model)
+    (answer,) = model.predict([name])
     assert (answer.path, answer.status, answer.reason) == (name, "missing", "file name too long")
 
 
-def test_a_list_that_is_separated_by_null_bytes_is_one_missing_file(model: Answerer):
+def test_a_list_that_is_separated_by_null_bytes_is_one_missing_file(model: regraft.Model):
     name = "a.jpg\0b.jpg\0"
-    (answer,) = predict_files([name], model)
+    (answer,) = model.predict([name])
     assert (answer.path, answer.status, answer.reason) == (name, "missing", "embedded null byte")
 
 
-def test_a_single_text_is_one_input_and_never_its_letters(trained: TrainedRun, model: Answerer, tmp_path: Path):
+def test_a_single_text_is_one_input_and_never_its_letters(trained: TrainedRun, model: regraft.Model, tmp_path: Path):
     (photo,) = write_photos(tmp_path, "a.png")
-    assert [answer.path for answer in predict_files(photo, model)] == [photo]
+    assert [answer.path for answer in model.predict(photo)] == [photo]
     summary = predict(trained.folder, Path(photo), tmp_path / "out.csv")
     assert summary == PredictionSummary(tmp_path / "out.csv", 1, {"ok": 1})
     pieces: list[bytes] = []

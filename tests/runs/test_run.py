@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from regraft.errors import RunError
+from regraft.errors import RunError, as_options
 from regraft.machine.files import write_json
 from regraft.recipes.recipe import load_recipe
 from regraft.runs.run import Run, new_run, open_run, resumable_run
@@ -128,7 +128,11 @@ def test_a_folder_that_is_no_run_is_said_to_be_none(open_it, tmp_path: Path):
 
 def test_an_unfinished_run_does_not_open(tmp_path: Path):
     folder = started(tmp_path / "run").folder
-    assert message_of(open_run, folder).startswith(f"{folder} is a run that did not finish; continue it with ")
+    unfinished = f"{folder} is a run that did not finish; continue it with regraft train FOLDER"
+    with pytest.raises(RunError) as caught:
+        open_run(folder)
+    assert str(caught.value) == f'{unfinished} resume=True out="{folder}".'
+    assert as_options(caught.value.text) == f"{unfinished} --resume --out {folder}."
 
 
 def test_a_run_that_lost_its_model_does_not_open(tmp_path: Path):

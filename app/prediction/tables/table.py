@@ -19,7 +19,7 @@ TABLE_FORMATS = {
 """Every format's module. The command line shows the names, so nothing heavy is imported until one is taken."""
 
 
-def find_format(name: str) -> TableFormat:
+def find_table_format(name: str) -> TableFormat:
     """The format of this name. Raises UsageError where there is none."""
     if name not in TABLE_FORMATS:
         raise UsageError(f'{option("format")} must be one of {", ".join(TABLE_FORMATS)}; received "{name}".')
@@ -43,4 +43,4 @@ def format_of(path: Path) -> TableFormat:
 
 
 def _by_suffix() -> dict[str, TableFormat]:
-    return {form.suffix: form for form in map(find_format, TABLE_FORMATS)}
+    return {form.suffix: form for form in map(find_table_format, TABLE_FORMATS)}

@@ -14,7 +14,7 @@ import pytest
 from regraft.data.records import Prediction
 from regraft.errors import UsageError
 from regraft.prediction.tables.columns import Columns
-from regraft.prediction.tables.table import TABLE_FORMATS, find_format, format_of
+from regraft.prediction.tables.table import TABLE_FORMATS, find_table_format, format_of
 
 ODD = ['a,b "c".jpg', "new\nline.jpg", os.fsdecode(b"caf\xe9.jpg"), "日本.jpg", "\ttab\r.jpg"]
 
@@ -27,7 +27,7 @@ def test_a_csv_row_has_six_decimals_and_empty_cells_where_there_is_no_answer():
     columns = Columns(("a", "b"), embedding=True)
     answer = Prediction("x.jpg", "ok", scores=(0.25, 0.75), embedding=(1.5, 1 / 3))
     rows = rows_of(columns, answer, Prediction("y.jpg", "missing", "gone"))
-    assert find_format("csv").encode(columns, rows).decode().splitlines() == [
+    assert find_table_format("csv").encode(columns, rows).decode().splitlines() == [
         "path,status,reason,label,score,label_2,score_2,embedding",
         'x.jpg,ok,,b,0.750000,a,0.250000,"[1.5, 0.3333333]"',
         "y.jpg,missing,gone,,,,,",
@@ -45,7 +45,7 @@ def read(form: str, data: bytes) -> list[dict]:
 @pytest.mark.parametrize("form", ["csv", "jsonl"])
 def test_odd_names_come_back_as_they_are(form: str):
     columns = Columns(("a", "b"))
-    data = find_format(form).encode(
+    data = find_table_format(form).encode(
         columns, rows_of(columns, *(Prediction(name, "ok", scores=(0.4, 0.6)) for name in ODD))
     )
     assert [row["path"] for row in read(form, data)] == ODD
@@ -54,7 +54,7 @@ def test_odd_names_come_back_as_they_are(form: str):
 def test_parquet_holds_text_and_says_which_bytes_are_none():
     columns = Columns(("a", "b"))
     rows = rows_of(columns, *(Prediction(name, "ok", scores=(0.4, 0.6)) for name in ODD))
-    paths = [row["path"] for row in read("parquet", find_format("parquet").encode(columns, rows))]
+    paths = [row["path"] for row in read("parquet", find_table_format("parquet").encode(columns, rows))]
     assert paths == [*ODD[:2], "caf\\xe9.jpg", *ODD[3:]]
 
 
@@ -67,17 +67,17 @@ def test_merged_parts_are_the_rows_in_order(form: str, tmp_path: Path):
         Prediction("3", "missing", "gone"),
     )
     parts = [tmp_path / "1", tmp_path / "2"]
-    parts[0].write_bytes(find_format(form).encode(columns, rows[:2]))
-    parts[1].write_bytes(find_format(form).encode(columns, rows[2:]))
-    find_format(form).merge(columns, parts, tmp_path / "all")
-    whole = read(form, find_format(form).encode(columns, rows))
+    parts[0].write_bytes(find_table_format(form).encode(columns, rows[:2]))
+    parts[1].write_bytes(find_table_format(form).encode(columns, rows[2:]))
+    find_table_format(form).merge(columns, parts, tmp_path / "all")
+    whole = read(form, find_table_format(form).encode(columns, rows))
     assert read(form, (tmp_path / "all").read_bytes()) == whole
     assert len(whole) == 4
     assert list(whole[0]) == columns.names()
 
 
 def test_only_known_suffixes_are_written():
-    assert format_of(Path("x.PARQUET")) is find_format("parquet")
+    assert format_of(Path("x.PARQUET")) is find_table_format("parquet")
     with pytest.raises(
         UsageError, match=r"^out must end with one of .csv, .jsonl, .parquet, or be a folder with format; .* x.xlsx"
     ):
@@ -86,7 +86,7 @@ def test_only_known_suffixes_are_written():
 
 def test_a_format_that_does_not_exist_is_refused_with_those_that_do():
     with pytest.raises(UsageError, match=r'^format must be one of csv, jsonl, parquet; received "xlsx"\.$'):
-        find_format("xlsx")
+        find_table_format("xlsx")
 
 
 def test_the_table_of_formats_is_read_without_numpy_or_pyarrow():
