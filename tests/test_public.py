@@ -11,6 +11,7 @@ import pytest
 import regraft
 from regraft.errors import RegraftError, UsageError
 
+PAGE = Path(__file__).parents[1] / "docs" / "python.md"
 PINNED = Path(__file__).with_name("public_interface.txt")
 FUNCTIONS = [name for name in regraft.__all__ if inspect.isfunction(getattr(regraft, name))]
 
@@ -78,6 +79,11 @@ def test_only_words_before_a_colon_in_the_block_explain_an_argument():
     )
     assert explained_in(docstring) == ["low", "high", "out"]
     assert explained_in("One word on out.\n\nRaises:\n    out: no argument.") == []
+
+
+def test_the_page_on_python_has_every_public_name():
+    page = PAGE.read_text("utf-8")
+    assert [name for name in regraft.__all__ if not re.search(rf"\bregraft\.{name}\b", page)] == []
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
