@@ -254,12 +254,15 @@ def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.mark.usefixtures("without_export")
-def test_training_is_silent_where_it_has_something_to_say(photo_folder: PhotoFolder, tmp_path: Path, said, capfd):
+def test_calls_are_silent_where_they_have_something_to_say(photo_folder, trained: TrainedRun, tmp_path, said, capfd):
     photos = photo_folder({"cat": 6, "dog": 6})
     (photos / "cat" / "broken.jpg").write_bytes(b"no photo")
     edits = {"head.l2": [0.1]}
     regraft.train(photos, recipe="quick", backbone="tiny", set=edits, out=tmp_path / "run", progress=False)
     assert "broken.jpg" in "".join(said)
+    regraft.check(photos, progress=False)
+    regraft.predict(trained.folder, photos, out=tmp_path / "answers.csv", progress=False)
+    regraft.evaluate(trained.folder, out=tmp_path / "evaluation", progress=False)
     assert capfd.readouterr() == ("", "")
 
 
