@@ -180,7 +180,7 @@ def _in_notebook() -> bool:
     """Whether this process is the kernel of a notebook; asks nothing of those that have not started IPython."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython and hasattr(ipython, "get_ipython") else None
-    return type(shell).__name__ == "ZMQInteractiveShell"
+    return any(kind.__name__ == "ZMQInteractiveShell" for kind in type(shell).__mro__)  # Colab's is a subclass
 
 
 def _per_second(rate: float) -> str:

@@ -113,14 +113,19 @@ class Handle:
         self.shown.append(value._repr_html_())
 
 
-def test_work_in_a_notebook_is_a_bar_in_the_cell_that_goes_away(clock: Clock, monkeypatch: pytest.MonkeyPatch, capsys):
+class ZMQInteractiveShell:
+    """The shell of a kernel."""
+
+
+class Shell(ZMQInteractiveShell):
+    """The shell of Google Colab."""
+
+
+@pytest.mark.parametrize("shell", [ZMQInteractiveShell, Shell])
+def test_work_in_a_notebook_is_a_bar_in_the_cell_that_goes_away(shell, clock: Clock, monkeypatch, capsys):
     shown: list[str] = []
-
-    class ZMQInteractiveShell:
-        """The shell of a kernel."""
-
     ipython, display = ModuleType("IPython"), ModuleType("IPython.display")
-    ipython.get_ipython = ZMQInteractiveShell  # type: ignore[attr-defined]
+    ipython.get_ipython = shell  # type: ignore[attr-defined]
 
     def show(value, *, display_id: bool) -> Handle:
         shown.append(value._repr_html_())
@@ -139,3 +144,16 @@ def test_work_in_a_notebook_is_a_bar_in_the_cell_that_goes_away(clock: Clock, mo
         "",
     ]
     assert capsys.readouterr() == ("", "")
+
+
+def test_an_ipython_in_a_terminal_is_no_notebook(clock: Clock, monkeypatch: pytest.MonkeyPatch, capsys):
+    class TerminalInteractiveShell:
+        """The shell of `ipython`."""
+
+    ipython = ModuleType("IPython")
+    ipython.get_ipython = TerminalInteractiveShell  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
+    with Shown().work("features", 200, "images") as ticker:
+        clock.now += 11
+        ticker.advance(100)
+    assert capsys.readouterr().err == "features: 100/200 images, 9.1/s, 0:11 left\n"

@@ -1,6 +1,7 @@
 """The public names: what `import regraft` shows, how it is called, what it says of itself, and how little it costs."""
 
 import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 import regraft
 from regraft.errors import RegraftError, UsageError
 
+PAGE = Path(__file__).parents[1] / "docs" / "python.md"
 PINNED = Path(__file__).with_name("public_interface.txt")
 FUNCTIONS = [name for name in regraft.__all__ if inspect.isfunction(getattr(regraft, name))]
 
@@ -58,12 +60,30 @@ def test_every_public_name_is_there_and_nothing_else_is_shown():
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_every_argument_of_a_public_function_is_explained(name):
+def test_every_argument_of_a_public_function_is_explained_once(name):
     function = getattr(regraft, name)
-    words = inspect.getdoc(function) or ""
-    unexplained = [each for each in inspect.signature(function).parameters if each not in words]
-    borrowed = name == "pretrain" and "Arguments and errors are those of `train`" in words
-    assert unexplained == [] or borrowed or name == "check"
+    explained = explained_in(inspect.getdoc(function) or "")
+    assert sorted(explained) == sorted(inspect.signature(function).parameters)
+
+
+def explained_in(docstring: str) -> list[str]:
+    """The arguments that the block "Args:" of a docstring explains, in its order."""
+    block = re.search(r"^Args:\n((?:    .*\n|\n)*)", f"{docstring}\n", re.MULTILINE)
+    lines = re.findall(r"^    (\w+(?:, \w+)*):[ \n]", block[1] if block else "", re.MULTILINE)
+    return [name for line in lines for name in line.split(", ")]
+
+
+def test_only_words_before_a_colon_in_the_block_explain_an_argument():
+    docstring = (
+        "One word on out.\n\nArgs:\n    low, high: rates, without\n        end: none.\n    out:\n\nRaises:\n    A: b."
+    )
+    assert explained_in(docstring) == ["low", "high", "out"]
+    assert explained_in("One word on out.\n\nRaises:\n    out: no argument.") == []
+
+
+def test_the_page_on_python_has_every_public_name():
+    page = PAGE.read_text("utf-8")
+    assert [name for name in regraft.__all__ if not re.search(rf"\bregraft\.{name}\b", page)] == []
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

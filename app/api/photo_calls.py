@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 def check(photos: PathLike, *, progress: bool | Progress = True) -> CheckReport:
     """What is in a folder of photos and what is wrong with it; shows itself in a notebook. Changes nothing.
 
+    Args:
+        photos: a folder with one sub-folder per class.
+        progress: see the module.
+
     Raises:
         FolderError: there is no such folder, or it is not laid out as one sub-folder per class.
     """

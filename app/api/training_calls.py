@@ -108,7 +108,13 @@ def pretrain(
 
     The run's `backbone.weights.h5` then serves as `weights` of `train`.
 
-    Arguments and errors are those of `train`.
+    Args:
+        photos, set, seed, val_fraction, image_size, epochs, out, resume, device, data_dir: see `train`.
+        recipe: "pretrain", the path of a TOML file, or a `Recipe`.
+        progress: see the module.
+
+    Raises:
+        RegraftError: see `train`.
     """
     with untouched("pretrain"):
         from regraft.training.train import pretrain_photos

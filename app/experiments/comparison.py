@@ -13,6 +13,7 @@ from regraft.evidence.curves import draw_accuracies, draw_curves, write_curves
 from regraft.evidence.paired import Difference, training_difference, verdict
 from regraft.experiments.trials import ArmResult
 from regraft.machine.files import write_csv
+from regraft.machine.notebook import tabled
 from regraft.runs.history import read_history
 
 
@@ -118,22 +119,28 @@ class Comparison:
             "pictures": list(self.pictures),
         }
 
-    def _repr_markdown_(self) -> str:
-        return self.as_markdown()
+    def _repr_html_(self) -> str:
+        return tabled(_COLUMNS, [_cells(arm) for arm in self.arms], self.notes)
 
     def as_markdown(self) -> str:
         """The figures as a table, and the notes."""
-        lines = [
-            "| arm | accuracy, mean (range) | log loss | calibration error | seconds | against the first |",
-            "|---|---|---|---|---|---|",
-        ]
-        for arm in self.arms:
-            accuracy = f"{100 * arm.accuracy:.1f} % ({100 * arm.accuracy_low:.1f}–{100 * arm.accuracy_high:.1f})"
-            cells = [arm.arm, accuracy, f"{arm.log_loss:.3f}", f"{100 * arm.calibration_error:.1f} %"]
-            words = arm.against_first.verdict if arm.against_first else ""
-            seconds = "" if arm.seconds is None else f"{arm.seconds:.0f}"
-            lines.append(f"| {' | '.join(cells)} | {seconds} | {words} |")
-        return "\n".join([*lines, "", *self.notes]) + "\n"
+        head, *rows = [f"| {' | '.join(cells)} |" for cells in (_COLUMNS, *(_cells(arm) for arm in self.arms))]
+        return "\n".join([head, "|---" * len(_COLUMNS) + "|", *rows, "", *self.notes]) + "\n"
+
+
+_COLUMNS = ("arm", "accuracy, mean (range)", "log loss", "calibration error", "seconds", "against the first")
+
+
+def _cells(arm: ArmSummary) -> list[str]:
+    """What a table says of an arm, by `_COLUMNS`."""
+    return [
+        arm.arm,
+        f"{100 * arm.accuracy:.1f} % ({100 * arm.accuracy_low:.1f}–{100 * arm.accuracy_high:.1f})",
+        f"{arm.log_loss:.3f}",
+        f"{100 * arm.calibration_error:.1f} %",
+        "" if arm.seconds is None else f"{arm.seconds:.0f}",
+        arm.against_first.verdict if arm.against_first else "",
+    ]
 
 
 def sum_up(folder: Path, stage: str, results: Sequence[ArmResult]) -> Comparison:

@@ -1,6 +1,8 @@
 """The figures of a comparison, from answers that are known."""
 
+import html
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -89,6 +91,16 @@ def test_the_markdown_has_a_row_an_arm_and_the_notes():
     assert lines[2] == "| plain | 37.5 % (25.0–50.0) | 0.875 | 12.5 % | 10 |  |"
     assert lines[3].startswith("| other | 62.5 % (50.0–75.0) | 0.625 | 12.5 % | 10 | no evidence of a difference (")
     assert lines[5] == "2 seeds, judged on 4 photos that are the same for each."
+
+
+def test_a_notebook_shows_the_table_of_the_markdown():
+    comparison = sum_up(Path("out"), "last", [result("<plain>", *FIRST.trials), SECOND])
+    shown, lines = comparison._repr_html_(), comparison.as_markdown().splitlines()
+    rows = [re.findall("<t[hd]>(.*?)</t[hd]>", row) for row in re.findall("<tr>(.*?)</tr>", shown)]
+    written = [line.strip("| ").split(" | ") for line in (lines[0], *lines[2:4])]
+    assert [[html.unescape(cell) for cell in row] for row in rows] == [written[0], [*written[1], ""], written[2]]
+    assert rows[1][0] == "&lt;plain&gt;"
+    assert shown.count("<p>") == len(comparison.notes) == 2
 
 
 def test_arms_that_were_judged_on_other_photos_are_refused():
