@@ -42,6 +42,7 @@ def ensemble_runs(
     """
     _check(folders, plan)
     runs = [open_run(folder) for folder in folders]
+    _check_are_single(runs)
     check_runs(runs)
     if KINDS[plan.kind].takes_one_run:
         check_snapshots(runs[0])
@@ -79,6 +80,12 @@ def _check(folders: Sequence[Path], plan: Plan) -> None:
         raise UsageError("A run is named twice; each can be a member once.")
     if plan.request.resume:
         raise UsageError(f"There is nothing to resume where runs exist already; leave {option('resume')} out.")
+
+
+def _check_are_single(runs: Sequence[Run]) -> None:
+    """Raises UsageError for an ensemble, whose members have no head in common."""
+    if combined := next((run for run in runs if run.metrics.stage == "ensemble"), None):
+        raise UsageError(f"{combined.folder} is an ensemble already, which cannot be a member; name runs of one model.")
 
 
 def check_runs(runs: Sequence[Run]) -> None:

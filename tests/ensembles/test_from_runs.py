@@ -9,12 +9,14 @@ from command_line import run_regraft
 from trained_runs import FAST, TrainedRun
 
 from regraft.data.records import ImageFolder, Record
-from regraft.ensembles.from_runs import check_runs, common_roles
+from regraft.ensembles.from_runs import check_runs, common_roles, ensemble_runs
+from regraft.ensembles.plan import Plan
 from regraft.errors import UsageError
 from regraft.inference.views import ViewReader
 from regraft.machine.files import write_json
 from regraft.recipes.recipe import load_recipe
 from regraft.runs.run import Run
+from regraft.training.session import Request
 
 
 def make_run(folder: Path, labels: list[str], roles: dict[str, str], *, stage: str = "fine-tuned", **edits) -> Run:
@@ -36,6 +38,19 @@ def folder_of(names: str) -> ImageFolder:
 
 def fingerprints(records) -> str:
     return "".join(record.fingerprint for record in records)
+
+
+def test_an_ensemble_cannot_be_a_member(tmp_path: Path):
+    one = make_run(tmp_path / "one", ["ant", "bee"], {})
+    other = make_run(tmp_path / "other", ["ant", "bee"], {}, stage="ensemble")
+    for run in (one, other):
+        run.model_file.touch()
+    plan = Plan(Request("", load_recipe("balanced"), out=tmp_path / "out"))
+    with pytest.raises(UsageError) as caught:
+        ensemble_runs([one.folder, other.folder], plan)
+    told = f"{other.folder} is an ensemble already, which cannot be a member; name runs of one model."
+    assert str(caught.value) == told
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
