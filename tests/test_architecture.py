@@ -12,9 +12,9 @@ ROOT = Path(__file__).parents[1]
 TESTED_ELSEWHERE = {
     "regraft.__main__": "cli/test_main::test_python_m_regraft_is_the_same_command",
     "regraft.errors": "test_errors",
-    "regraft.api.model_calls": "test_api::test_the_lines_of_the_readme_work_as_they_stand",
-    "regraft.api.photo_calls": "test_api::test_the_lines_of_the_readme_work_as_they_stand",
-    "regraft.api.training_calls": "test_api::test_the_slower_lines_of_the_readme_work_as_they_stand",
+    "regraft.api.model_calls": "test_api::test_the_ten_lines_work",
+    "regraft.api.photo_calls": "test_api::test_the_ten_lines_work",
+    "regraft.api.training_calls": "test_api::test_the_lines_that_train_again_work_as_they_stand",
     "regraft.cli.model_verbs": "cli/test_main::test_every_help_ends_with_a_command_that_works",
     "regraft.cli.options": "cli/test_main::test_options_win_over_set_and_set_over_the_recipe",
     "regraft.cli.other_verbs": "cli/test_main::test_backbones_lists_them_all",
