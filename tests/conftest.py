@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from pathlib import Path
@@ -14,6 +15,10 @@ from drawn_photos import PhotoFolder, draw_photo, write_broken_photos, write_odd
 from trained_runs import TRAINING, TrainedRun
 
 from regraft.exports.export import Export, ProofResult
+
+signal.signal(
+    signal.SIGINT, signal.default_int_handler
+)  # a shell's background job ignores it, and so would all children
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import graphlib
 import sys
 import tomllib
@@ -66,12 +67,27 @@ def source_files(root: Path) -> dict[str, Path]:
 
 
 def tree_of(path: Path) -> ast.Module:
-    return ast.parse(path.read_text("utf-8"))
+    """The syntax tree of a file; copies of a file share it, so that what is known of a tree is known of all copies."""
+    return _parsed(path.read_text("utf-8"))
 
 
-def imported_names(path: Path) -> Iterator[str]:
+@functools.cache
+def _parsed(text: str) -> ast.Module:
+    return ast.parse(text)
+
+
+def imported_names(path: Path) -> list[str]:
     """Dotted names of all imports of a file, also of those inside functions."""
-    for node in ast.walk(tree_of(path)):
+    return _imported_names(tree_of(path))
+
+
+@functools.cache
+def _imported_names(tree: ast.Module) -> list[str]:
+    return list(_each_imported_name(tree))
+
+
+def _each_imported_name(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -129,12 +145,20 @@ def modules_among(modules: Iterable[str], wanted: set[str]) -> set[str]:
     return {module for module in modules if module in wanted or any(name.startswith(f"{module}.") for name in wanted)}
 
 
-def used_names(path: Path) -> Iterator[str]:
+def used_names(path: Path) -> list[str]:
     """Dotted names of all that a file uses, whatever it calls them: `sp.run` after `import subprocess as sp`.
 
     A type with its parameters, such as `subprocess.Popen[bytes]`, is left out.
     """
-    tree = tree_of(path)
+    return _used_names(tree_of(path))
+
+
+@functools.cache
+def _used_names(tree: ast.Module) -> list[str]:
+    return list(_each_used_name(tree))
+
+
+def _each_used_name(tree: ast.Module) -> Iterator[str]:
     known = dict(names_by_import(tree))
     types = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Subscript)}
     for node in ast.walk(tree):

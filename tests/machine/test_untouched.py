@@ -60,6 +60,7 @@ def test_every_variable_that_the_application_sets_is_one_that_is_put_back():
     assert named <= set(OWN_VARIABLES)
 
 
+@pytest.mark.slow
 def test_the_first_call_of_a_process_imports_what_it_changes_and_still_puts_it_back():
     """Neither NumPy's state nor Keras's policy is there before, and TensorFlow sets variables while it is imported."""
     code = """

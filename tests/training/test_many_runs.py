@@ -129,6 +129,7 @@ def test_a_line_that_is_no_error_is_none(line: str):
     assert from_line(line) is None
 
 
+@pytest.mark.slow
 def test_an_argument_in_a_worker_s_message_reaches_the_user_and_its_log_as_text(tmp_path):
     request = Request(str(tmp_path), recipe(3), device="abacus").single(recipe(3), tmp_path / "run-3")
     with pytest.raises(UsageError) as caught:
