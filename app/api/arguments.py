@@ -73,14 +73,10 @@ def _as_written(name: str, bound: inspect.BoundArguments) -> str:
     return f"regraft.{name}({words})"
 
 
-def named_edits(**arguments: Any) -> dict[str, Any]:
-    """The arguments that were given, by the recipe keys they stand for."""
+def edits_of(edits: Values | None, **arguments: Any) -> dict[str, Any]:
+    """What is changed in a recipe: `set`, and what has an argument of its own and was given, which counts more."""
     given = {_KEYS[name]: value for name, value in arguments.items() if value is not None}
-    return {key: os.fspath(value) if isinstance(value, os.PathLike) else value for key, value in given.items()}
-
-
-def edits_of(edits: Values | None, named: Values) -> dict[str, Any]:
-    """What is changed in a recipe: `set`, and what has an argument of its own, which counts more."""
+    named = {key: os.fspath(value) if isinstance(value, os.PathLike) else value for key, value in given.items()}
     return {**(edits or {}), **named}
 
 
@@ -117,11 +113,11 @@ def make_request(
 
 def are_runs(sources: Sequence[Any]) -> bool:
     """Whether run directories are named, and not one folder of photos. Raises UsageError where it is neither."""
-    from regraft.runs.run import Run
+    from regraft.exports.export import kind_of
 
     if not sources:
         raise UsageError("sources must name a folder of photos or several runs; received none.")
-    kinds = [Run(folder_of(source)).recipe_file.is_file() for source in sources]
+    kinds = [kind_of(folder_of(source)) == "run" for source in sources]
     if all(kinds):
         return True
     if not any(kinds) and len(sources) == 1:
@@ -141,11 +137,11 @@ def start_tensorflow_for(run: Any) -> Path:
 
 def finished_run(run: Any) -> Path:
     """The folder of a finished run. Raises RunError, also where it is an export, which has not what a run has."""
-    from regraft.exports.export import is_export
-    from regraft.runs.run import Run, open_run
+    from regraft.exports.export import kind_of
+    from regraft.runs.run import open_run
 
     folder = folder_of(run)
-    if is_export(folder) and not Run(folder).recipe_file.is_file():
+    if kind_of(folder) == "export":
         raise RunError(f"{folder} is an export; name the run that it was made of.")
     return open_run(folder).folder
 
@@ -177,14 +173,11 @@ def as_names(inputs: Any) -> list[str]:
 def folder_of(source: Any) -> Path:
     """The folder of a path, a `Run`, a `Model` or an `Export`."""
     folder = getattr(source, "folder", None)
-    return Path(folder) if folder else as_path(source, "source")
-
-
-def as_path(value: Any, name: str) -> Path:
-    """`value` as a path. Raises UsageError that names the argument where it is none."""
-    if not isinstance(value, str | os.PathLike):
-        raise UsageError(f"{option(name)} must be a path; received {shown(value)}.")
-    return Path(value)
+    if folder:
+        return Path(folder)
+    if not isinstance(source, str | os.PathLike):  # one of several, which no annotation has checked
+        raise UsageError(f"{option('source')} must be a path; received {shown(source)}.")
+    return Path(source)
 
 
 def as_maybe_path(value: PathLike | None) -> Path | None:

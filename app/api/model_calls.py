@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from regraft.api.argument_types import check_range
@@ -10,7 +11,6 @@ from regraft.api.arguments import (
     PathLike,
     as_maybe_path,
     as_names,
-    as_path,
     as_progress,
     as_text,
     finished_run,
@@ -150,9 +150,7 @@ def predict(
             return predict_to_pipe(folder_of(model), names, write, options, stdin=stdin, progress=as_progress(progress))
         if out is None:
             raise UsageError(f"regraft.predict writes a table: give {option('out')}. model.predict answers in memory.")
-        return predict_files(
-            folder_of(model), names, as_path(out, "out"), options, stdin=stdin, progress=as_progress(progress)
-        )
+        return predict_files(folder_of(model), names, Path(out), options, stdin=stdin, progress=as_progress(progress))
 
 
 def _asked_of(model: PathLike | Run | Model, asked: Asked) -> Asked:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from regraft.api.argument_types import check_range
-from regraft.api.arguments import PathLike, Values, as_path, as_progress, edits_of, make_recipe, named_edits, public
+from regraft.api.arguments import PathLike, Values, as_progress, edits_of, make_recipe, public
 from regraft.errors import UsageError, option
 from regraft.machine.untouched import untouched
 from regraft.progress import Progress
@@ -30,7 +31,7 @@ def check(photos: PathLike, *, progress: bool | Progress = True) -> CheckReport:
     from regraft.data.check import build_report
     from regraft.data.sources import scan_remembered
 
-    return build_report(scan_remembered(as_path(photos, "photos"), as_progress(progress)))
+    return build_report(scan_remembered(Path(photos), as_progress(progress)))
 
 
 @public
@@ -63,7 +64,7 @@ def augment_preview(
     """
     check_range(1, 100, rows=rows)
     check_range(1, 20, draws=draws)
-    target = as_path(out, "out")
+    target = Path(out)
     if target.exists() and not force:
         raise UsageError(f"{target} exists already; choose another {option('out')} or add {option('force', True)}.")
     if target.suffix.lower() not in (".png", ".jpg", ".jpeg"):
@@ -71,10 +72,10 @@ def augment_preview(
     with untouched("augment_preview"):
         from regraft.machine.devices import start_tensorflow
 
-        choices = make_recipe(recipe, edits_of(set, named_edits(seed=seed, image_size=image_size)))
+        choices = make_recipe(recipe, edits_of(set, seed=seed, image_size=image_size))
         start_tensorflow()
         from regraft.experiments.preview import write_preview
 
         return write_preview(
-            as_path(photos, "photos"), choices, photos=rows, draws=draws, out=target, progress=as_progress(progress)
+            Path(photos), choices, photos=rows, draws=draws, out=target, progress=as_progress(progress)
         )

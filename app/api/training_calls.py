@@ -12,12 +12,10 @@ from regraft.api.arguments import (
     are_runs,
     as_list,
     as_maybe_path,
-    as_path,
     as_progress,
     edits_of,
     folder_of,
     make_request,
-    named_edits,
     public,
     start_tensorflow_for,
 )
@@ -78,13 +76,11 @@ def train(
     with untouched("train"):
         from regraft.training.train import train_photos
 
-        named = named_edits(
-            seed=seed, val_fraction=val_fraction, image_size=image_size, epochs=epochs, backbone=backbone,
+        edits = edits_of(
+            set, seed=seed, val_fraction=val_fraction, image_size=image_size, epochs=epochs, backbone=backbone,
             weights=weights,
         )  # fmt: skip
-        request = make_request(
-            photos, recipe, edits_of(set, named), out=out, resume=resume, device=device, data_dir=data_dir
-        )
+        request = make_request(photos, recipe, edits, out=out, resume=resume, device=device, data_dir=data_dir)
         return train_photos(request, as_progress(progress))
 
 
@@ -119,12 +115,8 @@ def pretrain(
     with untouched("pretrain"):
         from regraft.training.train import pretrain_photos
 
-        named = named_edits(
-            seed=seed, val_fraction=val_fraction, image_size=image_size, epochs=epochs,
-        )  # fmt: skip
-        request = make_request(
-            photos, recipe, edits_of(set, named), out=out, resume=resume, device=device, data_dir=data_dir
-        )
+        edits = edits_of(set, seed=seed, val_fraction=val_fraction, image_size=image_size, epochs=epochs)
+        request = make_request(photos, recipe, edits, out=out, resume=resume, device=device, data_dir=data_dir)
         return pretrain_photos(request, as_progress(progress))
 
 
@@ -176,11 +168,11 @@ def compare(
         from regraft.experiments.compare import Plan
         from regraft.experiments.compare import compare as run_comparison
 
-        named = named_edits(
-            seed=seed, val_fraction=val_fraction, image_size=image_size, epochs=epochs, backbone=backbone,
+        edits = edits_of(
+            set, seed=seed, val_fraction=val_fraction, image_size=image_size, epochs=epochs, backbone=backbone,
             weights=weights,
         )  # fmt: skip
-        request = make_request(photos, recipe, edits_of(set, named), device=device, data_dir=data_dir)
+        request = make_request(photos, recipe, edits, device=device, data_dir=data_dir)
         plan = Plan(request, arms, seeds=seeds, stage=stage, out=as_maybe_path(out), resume=resume)
         return run_comparison(plan, as_progress(progress), show or (lambda results: None))
 
@@ -244,13 +236,11 @@ def ensemble(
         of_runs = are_runs(names)
         if of_runs and budget:
             raise UsageError(f"{option('budget')} trains on a FOLDER of photos; runs that exist need none.")
-        named = named_edits(
-            seed=seed, val_fraction=val_fraction, image_size=image_size, epochs=epochs, backbone=backbone,
+        edits = edits_of(
+            set, seed=seed, val_fraction=val_fraction, image_size=image_size, epochs=epochs, backbone=backbone,
             weights=weights,
         )  # fmt: skip
-        request = make_request(
-            names[0], recipe, edits_of(set, named), out=out, resume=resume, device=device, data_dir=data_dir
-        )
+        request = make_request(names[0], recipe, edits, out=out, resume=resume, device=device, data_dir=data_dir)
         for run in names if of_runs else ():
             start_tensorflow_for(run)
         from regraft.machine.devices import start_tensorflow
@@ -302,12 +292,12 @@ def find_lr(
     with untouched("find_lr"):
         from regraft.experiments.find_rate import find_rate
 
-        named = named_edits(
-            seed=seed, val_fraction=val_fraction, image_size=image_size, epochs=epochs, backbone=backbone,
+        edits = edits_of(
+            set, seed=seed, val_fraction=val_fraction, image_size=image_size, epochs=epochs, backbone=backbone,
             weights=weights,
         )  # fmt: skip
-        request = make_request(photos, recipe, edits_of(set, named), device=device, data_dir=data_dir)
-        target = as_path(out, "out")
+        request = make_request(photos, recipe, edits, device=device, data_dir=data_dir)
+        target = Path(out)
         return find_rate(
             request, low=low, high=high, steps=steps, out=target, force=force, progress=as_progress(progress)
         )

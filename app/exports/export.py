@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from regraft.errors import RunError, UsageError
 from regraft.exports.table import FORMATS
@@ -125,6 +125,13 @@ def _extra(folder: Path) -> Path:
 def is_export(folder: Path) -> bool:
     """Whether `folder` is an export, or a folder of numbered versions of one."""
     return (_extra(_newest(folder)) / "export.json").is_file() or (_newest(folder) / "saved_model.pb").is_file()
+
+
+def kind_of(folder: Path) -> Literal["run", "export"] | None:
+    """What is in `folder`, finished or not, or None for neither. A run is one whatever lies in it besides."""
+    if Run(folder).recipe_file.is_file():
+        return "run"
+    return "export" if is_export(folder) else None
 
 
 def read_export(folder: Path) -> Export:

@@ -17,9 +17,10 @@ from regraft.data.photos import Limits, UnreadablePhoto, read_bytes, upright_rgb
 from regraft.data.records import Prediction
 from regraft.data.scan import name_some
 from regraft.errors import RunError, UsageError, checks_arguments
+from regraft.exports.export import kind_of
 from regraft.machine.untouched import OPENING_SECONDS, untouched
 from regraft.prediction.answerer import Answerer, Wanted
-from regraft.prediction.model_choice import Asked, ModelChoice, choose, kind_of, open_source
+from regraft.prediction.model_choice import Asked, ModelChoice, choose, open_source
 from regraft.prediction.sources.item import Item
 from regraft.progress import Silent
 

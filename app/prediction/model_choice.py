@@ -10,10 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
 
 from regraft.errors import UsageError, option
-from regraft.exports.export import Export, find_exports, is_export, read_export
+from regraft.exports.export import Export, find_exports, kind_of, read_export
 from regraft.exports.format import first_format
 from regraft.exports.runtimes import check_runtime, is_installed
 from regraft.exports.table import PRECISIONS
@@ -102,13 +101,6 @@ def _answering_files(folder: Path, *, is_run: bool) -> list[Path]:
         return [file for file in named if file.is_file()]
     files = [file for file in sorted(folder.rglob("*")) if file.is_file()]
     return [file for file in files if file.name not in (_RATES, "README.md")]
-
-
-def kind_of(folder: Path) -> Literal["run", "export"] | None:
-    """What is in `folder`, finished or not, or None for neither. A run is one whatever lies in it besides."""
-    if Run(folder).recipe_file.is_file():
-        return "run"
-    return "export" if is_export(folder) else None
 
 
 def open_source(folder: Path) -> Source:

@@ -10,12 +10,12 @@ from command_line import run_regraft
 from trained_runs import TrainedRun
 
 from regraft.errors import UsageError, as_keywords, as_options
-from regraft.exports.export import ProofResult, read_export
+from regraft.exports.export import ProofResult, kind_of, read_export
 from regraft.inference.trained import Look
 from regraft.machine import processes
 from regraft.prediction import model_choice
 from regraft.prediction.job import Writer
-from regraft.prediction.model_choice import FEW, ModelChoice, Source, choose, kind_of, open_source
+from regraft.prediction.model_choice import FEW, ModelChoice, Source, choose, open_source
 from regraft.progress import Silent
 
 
