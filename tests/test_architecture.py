@@ -21,6 +21,7 @@ TESTED_ELSEWHERE = {
     "regraft.cli.photo_verbs": "cli/test_main::test_check_answers_a_person_and_a_program",
     "regraft.cli.training_verbs": "cli/test_main::test_options_win_over_set_and_set_over_the_recipe",
     "regraft.data.scan_cache": "data/test_scan::test_the_cache_notices_a_changed_file",
+    "regraft.data.walk": "data/test_scan::test_a_folder_that_cannot_be_entered_is_one_row_and_no_class",
     "regraft.machine.versions": "training/test_train::test_the_record_says_how_to_repeat_the_run",
     "regraft.runs.class_metrics": "runs/test_run_metrics::test_classes_and_confusion",
     "regraft.runs.checkpoints": "training/test_finetune::test_only_the_last_checkpoint_is_kept",

@@ -16,7 +16,7 @@ from regraft.recipes.arms import Arm
 from regraft.recipes.recipe import Recipe, edit_recipe
 from regraft.runs.run import Run, new_run, read_json
 from regraft.training.many_runs import train_run
-from regraft.training.session import Request, resolve
+from regraft.training.session import Request, look_at_photos, resolve
 
 STAGES = ("last", "kept")
 Show = Callable[[Sequence[ArmResult]], None]
@@ -61,6 +61,7 @@ def compare(plan: Plan, progress: Progress | None = None, show: Show = lambda re
     progress = progress or Silent()
     recipes = [resolve(arm_recipe(plan.request, arm)) for arm in plan.arms]
     _check(plan, recipes)
+    look_at_photos(plan.request, recipes[0], progress)
     folder = _open_folder(plan)
     results = [ArmResult(arm) for arm in plan.arms]
     with progress.work("compare", len(plan.arms) * plan.seeds, "runs") as ticker:

@@ -15,7 +15,7 @@ from PIL import Image, ImageFile
 
 from regraft.data.photos import Limits, UnreadablePhoto, read_bytes, upright_rgb
 from regraft.data.records import Prediction
-from regraft.data.scan import name_some
+from regraft.data.wording import name_some
 from regraft.errors import RunError, UsageError, checks_arguments
 from regraft.exports.export import kind_of
 from regraft.machine.untouched import OPENING_SECONDS, untouched

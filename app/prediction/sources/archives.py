@@ -6,7 +6,8 @@ import lzma
 import zlib
 from pathlib import Path, PurePosixPath
 
-from regraft.data.scan import is_image_name
+from regraft.data.passed_over import is_left_by_system
+from regraft.data.walk import is_image_name
 from regraft.errors import UsageError
 
 DAMAGED_STREAM = (OSError, EOFError, zlib.error, lzma.LZMAError)
@@ -16,7 +17,7 @@ DAMAGED_STREAM = (OSError, EOFError, zlib.error, lzma.LZMAError)
 def is_wanted(name: str) -> bool:
     """Whether a member is an image, and neither hidden nor what macOS adds."""
     path = PurePosixPath(name)
-    return is_image_name(Path(path.name)) and not any(part.startswith((".", "__MACOSX")) for part in path.parts)
+    return is_image_name(Path(path.name)) and not any(map(is_left_by_system, path.parts))
 
 
 def check_stays_inside(file: str, name: str) -> None:

@@ -6,7 +6,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from regraft.data.scan import is_hidden, is_image_name
+from regraft.data.passed_over import is_left_by_system
+from regraft.data.walk import is_image_name
 from regraft.prediction.sources.item import Item
 from regraft.prediction.sources.kind import InputKind, Reading
 
@@ -22,7 +23,7 @@ def _images_below(folder: str, parents: tuple[tuple[int, int], ...]) -> Iterator
     if here in parents:
         return
     with os.scandir(folder) as entries:
-        found = [(entry.name, _is_folder(entry)) for entry in entries if not is_hidden(Path(entry.name))]
+        found = [(entry.name, _is_folder(entry)) for entry in entries if not is_left_by_system(entry.name)]
     for name, is_folder in sorted(found, key=lambda entry: entry[0] + "/" if entry[1] else entry[0]):
         path = os.path.join(folder, name)  # noqa: PTH118 - Path would change the folder's name
         if is_folder:
