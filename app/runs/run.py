@@ -188,8 +188,8 @@ def open_run(folder: Path) -> Run:
     run = _existing(folder)
     if not run.is_finished:
         source = shlex.quote(str(run.environment.get("source", "FOLDER")))
-        again = f"regraft {run.environment.get('verb', 'train')} {source} {option('resume', True)} {option('out', folder)}"
-        raise RunError(f"{folder} is a run that did not finish; continue it: {again}")
+        again = f"regraft {run.environment.get('verb', 'train')} {source} {option('resume', True)}"
+        raise RunError(f"{folder} is a run that did not finish; continue it: {again} {option('out', folder)}")
     if not run.model_file.is_file():
         raise RunError(f"{folder} has lost its model.keras; train again.")
     return run

@@ -132,8 +132,14 @@ def test_names_are_text_and_neither_markup_nor_commands_to_the_terminal(name: st
     print_json({"name": name})
     CommandLineProgress().say(name)
     told = capsys.readouterr()
-    for words in (f"on 2 images of {shown}", f"{shown} 50.0 % 40.0-60.0", f"fine-tuned: {shown} {shown}",
-                  f"{shown} 1.00 50.0 %", f"best member: {shown} {shown} Look at", f"{shown} 0"):
+    for words in (
+        f"on 2 images of {shown}",
+        f"{shown} 50.0 % 40.0-60.0",
+        f"fine-tuned: {shown} {shown}",
+        f"{shown} 1.00 50.0 %",
+        f"best member: {shown} {shown} Look at",
+        f"{shown} 0",
+    ):
         assert words in " ".join(told.out.split())
     assert told.err.splitlines() == [f"{shown}, seed 0: 50.0 % in 2 s", shown]
     assert not set(told.out + told.err) & {"\u202e", "\x1b"}
