@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from killing import LOSSES, Ended, Point, call_in_new_process, points_of, run_killed
 
+from regraft.machine.files import write_text
+
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="finds the names of open files in /proc")
 
 
@@ -24,8 +26,6 @@ def careless(folder: Path) -> None:
 
 def careful(folder: Path) -> None:
     """As `write_text` does it: bytes, name, folder."""
-    from regraft.machine.files import write_text
-
     write_text(folder / "old.txt", "new")
 
 
