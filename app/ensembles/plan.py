@@ -135,7 +135,7 @@ def check_cycles(plan: Plan) -> None:
 def _check_variants(plan: Plan) -> None:
     if plan.variants and not KINDS[plan.kind].takes_variants:
         able = " or ".join(name for name, kind in KINDS.items() if kind.takes_variants)
-        raise UsageError(f"{option('member')} goes with {option('kind', able)}; received {plan.kind}.")
+        raise UsageError(f"{option('member')} goes with {option('kind')} {able}; received {plan.kind}.")
     for number, arm in enumerate(plan.variants):
         for key in arm.edits:
             if key == "seed" or key.startswith("data."):
