@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import shlex
+import signal
 import sys
 from typing import Any
 
@@ -12,6 +14,7 @@ import click
 from regraft import __version__
 from regraft.cli import model_verbs, other_verbs, photo_verbs, training_verbs
 from regraft.errors import RegraftError, UsageError, as_options, did_you_mean, refused_by_system
+from regraft.machine.signals import Stopped, listening, stop_behind
 
 
 class _Verbs(click.Group):
@@ -25,6 +28,16 @@ class _Verbs(click.Group):
             hint = did_you_mean(args[0], self.commands) or " See regraft --help."
             raise UsageError(f'There is no verb "{args[0]}".{hint}')
         return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as stop:
+            raise _InterruptedError from stop  # click writes an empty line for those it knows
+
+
+class _InterruptedError(Exception):
+    """What click is shown in the place of the interrupt that is its cause."""
 
 
 @click.group(
@@ -55,7 +68,20 @@ for _verb in (
 
 
 def main() -> None:
-    """Runs the command line: exit code 0, 1 for an internal failure, 2 for a mistake in one line on stderr."""
+    """Runs the command line: exit code 0, 1 for an internal failure, 2 for a mistake in one line on stderr.
+
+    A signal ends it in one line that says how to go on, and 128 and its number: 130 for Ctrl-C, 143 for SIGTERM.
+    """
+    with listening():
+        try:
+            _run()
+        except BaseException as error:
+            if stop := stop_behind(error):
+                _leave(stop)
+            raise
+
+
+def _run() -> None:
     for stream in (sys.stdin, sys.stdout):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="surrogateescape")  # file names that are not UTF-8 come out as they are
@@ -70,8 +96,8 @@ def main() -> None:
         _fail(error.format_message() + hint, error.exit_code)
     except click.ClickException as error:
         _fail(error.format_message(), error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
-        _fail("interrupted; an unfinished run goes on with --resume --out RUN.", 130)
+    except _InterruptedError:
+        raise
     except Exception as error:
         _fail_or_raise(error)
 
@@ -81,6 +107,19 @@ def _remember_command() -> None:
     from regraft.api.arguments import COMMAND
 
     COMMAND.set(("regraft", *map(shlex.quote, sys.argv[1:])))
+
+
+def _leave(stop: KeyboardInterrupt) -> None:
+    """Says how to go on. After a real signal the process ends here: what libraries do at its end may take long."""
+    number = stop.number if isinstance(stop, Stopped) else signal.SIGINT
+    word = "interrupted" if number == signal.SIGINT else f"stopped by {signal.Signals(number).name}"
+    advice = [f"; {note}" for note in getattr(stop, "__notes__", [])[-1:]]
+    try:
+        _fail("".join([word, *advice, "."]), 128 + number)
+    finally:
+        if isinstance(stop, Stopped):
+            sys.stderr.flush()
+            os._exit(128 + number)
 
 
 def _fail_or_raise(error: Exception) -> None:
