@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -98,11 +98,12 @@ def resumed_plan(plan: Plan, runs: Sequence[Path] | None) -> Plan:
     try:
         recipe = make_recipe(tomllib.loads(kept["recipe"]))
         variants = [Arm(each["name"], each["edits"]) for each in kept["variants"]]
-        begun = {name: kept[name] for name in ("kind", "members", "combine", "soup", "rival", "calibrate")}
+        fields = {name: kept[name] for name in ("kind", "members", "combine", "soup", "rival", "calibrate")}
     except (KeyError, TypeError, ValueError, RegraftError) as error:
         raise RunError(f"{run.ensemble_plan_file} is damaged; train anew.") from error
-    _check_same(plan, run, begun, variants)
-    return replace(plan, request=replace(plan.request, recipe=recipe), variants=variants, **begun)
+    begun = replace(plan, request=replace(plan.request, recipe=recipe), variants=variants, **fields)
+    _check_same(plan, begun, run.folder)
+    return begun
 
 
 def check_began_from(folder: Path, runs: Sequence[Path] | None) -> Run:
@@ -117,14 +118,13 @@ def check_began_from(folder: Path, runs: Sequence[Path] | None) -> Run:
     return run
 
 
-def _check_same(plan: Plan, run: Run, begun: Mapping[str, Any], variants: Sequence[Arm]) -> None:
-    for name, value in begun.items():
+def _check_same(plan: Plan, begun: Plan, folder: Path) -> None:
+    """Raises UsageError where something is asked for that is neither as `Plan` has it nor as the run was begun."""
+    for name in ("kind", "members", "combine", "soup", "rival", "calibrate", "variants"):
         asked = getattr(plan, name)
-        if asked not in (getattr(Plan, name), value):
-            then = f"leave {option(name)} out, or choose another {option('out')}"
-            raise UsageError(f"{run.folder} was begun with {option(name, value)}, not {asked}; {then}.")
-    if plan.variants and list(plan.variants) != list(variants):
-        raise UsageError(f"{run.folder} was begun with other members; leave {option('member')} out.")
+        if asked not in (getattr(Plan, name), getattr(begun, name)):
+            words = option("member") if name == "variants" else option(name, asked)
+            raise UsageError(f"{folder} was begun without {words}; leave it out, or choose another {option('out')}.")
 
 
 def check_combination(plan: Plan) -> None:
@@ -173,7 +173,7 @@ def check_cycles(plan: Plan) -> None:
 def _check_variants(plan: Plan) -> None:
     if plan.variants and not KINDS[plan.kind].takes_variants:
         able = " or ".join(name for name, kind in KINDS.items() if kind.takes_variants)
-        raise UsageError(f"{option('member')} goes with {option('kind', able)}; received {plan.kind}.")
+        raise UsageError(f"{option('member')} goes with {option('kind')} {able}; received {plan.kind}.")
     for number, arm in enumerate(plan.variants):
         for key in arm.edits:
             if key == "seed" or key.startswith("data."):

@@ -51,7 +51,6 @@ def run(
     program: str,
     *words: object,
     environment: Mapping[str, str] | None = None,
-    input: str | bytes | None = None,
     timeout: float | None = None,
     check: bool = False,
     capture_output: bool = False,
@@ -62,13 +61,14 @@ def run(
     Raises:
         subprocess.SubprocessError: it took longer than `timeout`, or failed where `check` is set.
     """
-    if input is not None:
+    given = options.pop("input", None)
+    if given is not None:
         options["stdin"] = subprocess.PIPE
     if capture_output:
         options |= {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with start(program, *words, environment=environment, **options) as process:
         try:
-            stdout, stderr = process.communicate(input, timeout=timeout)
+            stdout, stderr = process.communicate(given, timeout=timeout)
         except BaseException:
             end(process)
             raise

@@ -285,11 +285,8 @@ def open_run(folder: Path) -> Run:
     """The finished run in `folder`. Raises RunError where there is none."""
     run = _existing(folder)
     if not run.is_finished:
-        raise RunError(
-            f"{folder} is a run that did not finish; continue it with "
-            f"regraft {run.environment.get('verb', 'train')} {shlex.join(_sources(run))} "
-            f"{option('resume', True)} {option('out', folder)}."
-        )
+        again = f"regraft {run.environment.get('verb', 'train')} {shlex.join(_sources(run))} {option('resume', True)}"
+        raise RunError(f"{folder} is a run that did not finish; continue it: {again} {option('out', folder)}")
     if not run.model_file.is_file():
         raise RunError(f"{folder} has lost its model.keras; train again.")
     check_digests(folder, *SMALL_FILES)

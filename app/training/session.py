@@ -14,7 +14,7 @@ from regraft.data.records import ImageFolder, Record
 from regraft.data.roles import Roles, plan_roles
 from regraft.data.scan import require_trainable
 from regraft.data.sources import TFDS_PREFIX, data_fingerprint, load_source
-from regraft.errors import RunError, UsageError, option
+from regraft.errors import RegraftError, RunError, UsageError, option
 from regraft.exports.proof import Proof
 from regraft.machine.devices import Device, check_device, open_device
 from regraft.machine.signals import saying_how_to_go_on
@@ -22,7 +22,8 @@ from regraft.machine.versions import describe_versions
 from regraft.models.backbones import BACKBONES, check_backbone, default_weights, find_weights
 from regraft.models.optimizer_table import OPTIMIZERS
 from regraft.progress import Progress, Silent
-from regraft.recipes.recipe import FineTuneChoices, OptimizerChoices, Recipe
+from regraft.recipes.recipe import FineTuneChoices, OptimizerChoices, Recipe, edit_recipe
+from regraft.recipes.toml_text import brief
 from regraft.runs.run import Run, command_to_resume, new_run, resumable_run
 from regraft.training.purpose import FULL, MEMBER, SINGLE, TRIAL, Purpose
 
@@ -67,6 +68,7 @@ class Request:
         device: see `open_device`.
         data_dir: where tensorflow-datasets keeps its data.
         command: the command line, for the record.
+        asked: the recipe keys that were asked for by name, with their values; one that is resumed has to have them.
         purpose: which photos it spares, and what it leaves.
         ensemble_plan: what the run of an ensemble is begun with, besides its recipe.
     """
@@ -78,6 +80,7 @@ class Request:
     device: str = "auto"
     data_dir: Path | None = None
     command: Sequence[str] = ()
+    asked: Mapping[str, Any] = field(default_factory=dict)
     purpose: Purpose = FULL
     ensemble_plan: Mapping[str, Any] | None = None
 
@@ -87,18 +90,18 @@ class Request:
         It never learns from selection photos, keeps its last stage, as heads would all be the same, and leaves its
         model, neither exported nor reported.
         """
-        return self._for_another(recipe, out, MEMBER)
+        return self._part(recipe, out, MEMBER)
 
     def single(self, recipe: Recipe, out: Path) -> Request:
         """For a single model beside the members of an ensemble: as a member, but it keeps the better stage."""
-        return self._for_another(recipe, out, SINGLE)
+        return self._part(recipe, out, SINGLE)
 
     def trial(self, recipe: Recipe, out: Path) -> Request:
         """For a run of a comparison: it leaves the answers of each stage, and no model."""
-        return self._for_another(recipe, out, TRIAL)
+        return self._part(recipe, out, TRIAL)
 
-    def _for_another(self, recipe: Recipe, out: Path, purpose: Purpose) -> Request:
-        return replace(self, recipe=recipe, out=out, resume=False, purpose=purpose, ensemble_plan=None)
+    def _part(self, recipe: Recipe, out: Path, purpose: Purpose) -> Request:
+        return replace(self, recipe=recipe, out=out, resume=False, asked={}, purpose=purpose, ensemble_plan=None)
 
 
 @dataclass(frozen=True)
@@ -150,7 +153,7 @@ def open_session(request: Request, progress: Progress | None = None) -> Iterator
 def _open(request: Request, progress: Progress, stack: ExitStack) -> Session:
     watch, purpose = Stopwatch(), request.purpose
     run = _find_run(request, stack)
-    recipe = run.recipe if request.resume else resolve(request.recipe)
+    recipe = _kept_recipe(run, request.asked) if request.resume else resolve(request.recipe)
     check_device(request.device)
     trains_long = recipe.finetune.epochs > 0
     if not purpose.has_head:
@@ -294,6 +297,22 @@ def _find_run(request: Request, stack: ExitStack) -> Run:
     if not request.resume:
         return new_run(request.out, Path(request.source).name.replace(":", "-") or "run")
     return run_to_resume(request.out, request.source, stack)
+
+
+def _kept_recipe(run: Run, asked: Mapping[str, Any]) -> Recipe:
+    """The recipe that a run goes on with. Raises UsageError where another value was asked for one of its keys."""
+    kept = run.recipe
+    try:
+        again = resolve(edit_recipe(kept, asked))
+    except RegraftError as error:
+        raise error.after(f"{run.folder} goes on with its own recipe: ") from None
+    for key in asked:
+        if again.at(key) != kept.at(key):
+            raise UsageError(
+                f"{run.folder} goes on with its own recipe, in which {key} is {kept.at(key)}; received "
+                f"{brief(asked[key])}. Leave it out, or train anew with another {option('out')}."
+            )
+    return kept
 
 
 def _check_pretraining(recipe: Recipe) -> None:
