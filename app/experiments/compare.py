@@ -68,7 +68,8 @@ def compare(plan: Plan, progress: Progress | None = None, show: Show = lambda re
     busy = RunError(f"Another process is writing {folder} at this moment; {WAIT}")
     again = f"go on with the same command and --resume --out {shlex.quote(str(folder))}"
     with exclusive(folder, busy), saying_how_to_go_on(again):
-        sweep(folder)
+        for place in (folder.parent, folder):
+            sweep(place)
         return _compare(plan, folder, progress or Silent(), show)
 
 
@@ -128,6 +129,9 @@ def _open_folder(plan: Plan) -> Path:
         if read_json(plan.out / "plan.json") != json.loads(json.dumps(described)):
             raise RunError(f"{plan.out} is a comparison of something else; choose another {option('out')}.")
         return plan.out
+    if plan.out is not None and (plan.out / "plan.json").is_file():
+        again = f"continue it with {option('resume', True)}, or choose another {option('out')}"
+        raise RunError(f"{plan.out} exists already; {again}.")
     name = f"compare-{Path(plan.request.source).name.replace(':', '-') or 'photos'}"
     folder = new_run(plan.out, name).folder
     with new_folder(folder) as draft:
@@ -137,7 +141,9 @@ def _open_folder(plan: Plan) -> Path:
 
 def _trial(plan: Plan, folder: Path, arm: Arm, seed: int) -> Trial:
     run = Run(folder / "runs" / arm.slug / f"seed-{seed}")
-    if not run.is_finished:
+    if run.is_finished:
+        run.tidy_if_free()
+    else:
         try:
             _train(plan, arm, run, seed)
         except RegraftError as error:

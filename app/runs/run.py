@@ -212,10 +212,18 @@ class Run:
         remove_listed(self.folder, [path.name for path in files])
 
     def tidy(self) -> None:
-        """Removes what a killed process was writing, so that another can go on."""
-        for folder in (self.folder, self.checkpoints, self.snapshots):
+        """Removes what a killed process was writing in the run and beside it; of a finished run, its checkpoints, too."""
+        for folder in (self.folder.parent, self.folder, self.checkpoints, self.snapshots, self.export_folder):
             sweep(folder)
-        self.checkpoints.mkdir(exist_ok=True)
+        if self.is_finished and not self.lacks_export:
+            self.clear_checkpoints()
+        else:
+            self.checkpoints.mkdir(exist_ok=True)
+
+    def tidy_if_free(self) -> None:
+        """The same, where no process is writing the run: it may have been killed just after it was finished."""
+        with contextlib.suppress(OSError, RunError), self.held():
+            self.tidy()
 
     def clear_checkpoints(self) -> None:
         """Removes the state of unfinished training, and nothing that this program did not write."""
@@ -312,6 +320,7 @@ def resumable_run(folder: Path) -> Run:
     """
     run = _existing(folder)
     if run.is_finished and not run.lacks_export:
+        run.tidy_if_free()
         raise RunError(f"{folder} is finished; there is nothing to resume.")
     return run
 

@@ -38,6 +38,7 @@ def train_run(request: Request, progress: Progress | None = None) -> None:
     """Trains the run that `request` asks for, from its last checkpoint if it has one; a finished one is left alone."""
     run = Run(_folder(request))
     if run.is_finished:
+        run.tidy_if_free()
         return
     if run.folder.is_dir() and not run.recipe_file.is_file():  # an earlier version that was killed before it began
         run.remove_start()
@@ -63,7 +64,10 @@ def train_runs(requests: Sequence[Request], progress: Progress, *, jobs: int = 1
     """
     check_engine(jobs, engine)
     runs = [Run(_folder(request)) for request in requests]
-    waiting = [request for request in requests if not Run(_folder(request)).is_finished]
+    waiting = [request for request, run in zip(requests, runs, strict=True) if not run.is_finished]
+    for run in runs:
+        if run.is_finished:
+            run.tidy_if_free()
     with progress.work("members", len(waiting), "runs") as ticker:
         if engine == "ray" and waiting:
             _train_over_ray(waiting, jobs, ticker)
