@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import io
+import contextlib
 import shlex
 import sys
 from typing import Any
@@ -11,7 +11,9 @@ import click
 
 from regraft import __version__
 from regraft.cli import model_verbs, other_verbs, photo_verbs, training_verbs
-from regraft.errors import RegraftError, UsageError, as_options, did_you_mean, refused_by_system
+from regraft.cli.peers import advice_on
+from regraft.cli.streams import open_streams, reader_may_go
+from regraft.errors import RegraftError, UsageError, as_options, did_you_mean, refused_by_system, visible
 
 
 class _Verbs(click.Group):
@@ -25,6 +27,14 @@ class _Verbs(click.Group):
             hint = did_you_mean(args[0], self.commands) or " See regraft --help."
             raise UsageError(f'There is no verb "{args[0]}".{hint}')
         return super().resolve_command(ctx, args)
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        with reader_may_go():  # --help and --version print here
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with reader_may_go():
+            return super().invoke(ctx)
 
 
 @click.group(
@@ -55,16 +65,21 @@ for _verb in (
 
 
 def main() -> None:
-    """Runs the command line: exit code 0, 1 for an internal failure, 2 for a mistake in one line on stderr."""
-    for stream in (sys.stdin, sys.stdout):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="surrogateescape")  # file names that are not UTF-8 come out as they are
+    """Runs the command line: exit code 0, 1 for an internal failure, 2 for a mistake in one line on stderr.
+
+    141 is that of a command whose reader has gone, as in `regraft backbones | head -1`.
+    """
+    open_streams()
     _remember_command()
     try:
-        regraft.main(standalone_mode=False, prog_name="regraft")
+        code = regraft.main(standalone_mode=False, prog_name="regraft")
+        if isinstance(code, int) and code:  # of click's `Exit`
+            sys.exit(code)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
         sys.exit(2)
+    except click.NoSuchOption as error:
+        _fail(advice_on(error), error.exit_code)
     except click.UsageError as error:
         hint = f" See {error.ctx.command_path} --help." if error.ctx else ""
         _fail(error.format_message() + hint, error.exit_code)
@@ -92,5 +107,6 @@ def _fail_or_raise(error: Exception) -> None:
 
 
 def _fail(message: str, code: int) -> None:
-    click.echo(f"regraft: {' '.join(message.split())}", err=True)
+    with contextlib.suppress(OSError):  # whoever reads stderr may have gone
+        print(f"regraft: {visible(' '.join(message.split()))}", file=sys.stderr)
     sys.exit(code)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
 import click
 
 from regraft.cli.options import ANSWERS, DEVICE, EXPORT_FORMAT, JOB, LOOK, PATH, PHOTOS_MOVED, READING
+from regraft.errors import visible
 
 
 @click.command(epilog="Example: regraft evaluate saved_models/photos-20260101-120000 other_photos/")
@@ -127,5 +129,10 @@ def predict(
 
 
 def _write_bytes(data: bytes) -> None:
-    sys.stdout.write(data.decode("utf-8", "surrogateescape"))
+    """A table as the bytes it is; on a terminal, names are shown instead of obeyed."""
+    if sys.stdout.isatty():
+        text = data.decode("utf-8", "surrogateescape")
+        text = re.sub(r"[^\n\t]+", lambda cells: visible(cells[0]), text)
+        data = text.encode("utf-8", "surrogateescape")
+    click.echo(data, nl=False)
     sys.stdout.flush()

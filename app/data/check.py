@@ -21,6 +21,7 @@ from regraft.data.scan import (
     training_obstacles,
     training_warnings,
 )
+from regraft.errors import visible
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -150,7 +151,7 @@ def render(report: CheckReport) -> RenderableType:
     from rich.console import Group
     from rich.text import Text
 
-    verdict = Text.assemble(f"{report.root}: ", (report.verdict, f"bold {_VERDICT_COLORS[report.verdict]}"))
+    verdict = Text.assemble(f"{visible(report.root)}: ", (report.verdict, f"bold {_VERDICT_COLORS[report.verdict]}"))
     return Group(_class_table(report), _two_columns(_facts(report)), "", _problem_table(report), verdict)
 
 
@@ -296,7 +297,7 @@ def _class_table(report: CheckReport) -> Table:
         total = sum(counts[split] for counts in report.counts.values())
         table.add_column("images" if split == "all" else split, f"{total:,}", justify="right")
     for name, counts in report.counts.items():
-        table.add_row(Text(name), *(f"{counts[split]:,}" for split in splits))
+        table.add_row(Text(visible(name)), *(f"{counts[split]:,}" for split in splits))
     return table
 
 
@@ -311,7 +312,7 @@ def _two_columns(rows: Iterable[tuple[str, str, str]]) -> Table:
 
     table = Table.grid(padding=(0, 2))
     for name, text, style in rows:
-        table.add_row(Text(name, style), Text(text))
+        table.add_row(Text(name, style), Text(visible(text)))
     return table
 
 

@@ -132,6 +132,8 @@ def _choice_of(session: Session, deadline: float, budget: str, *, resume: bool) 
     file = session.run.ensemble_plan_file
     if resume and file.is_file():
         kept = read_json(file)
+        if "budget" not in kept:
+            raise UsageError(f"{session.run.folder} was begun without {option('budget')}; leave it out.")
         names = ("kind", "members", "epochs", "reason")
         return Choice(*(kept[name] for name in names)), kept["l2"]
     facts = graft(session).facts

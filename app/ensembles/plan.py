@@ -75,7 +75,11 @@ class Plan:
 
 
 def resumed_plan(plan: Plan) -> Plan:
-    """What the unfinished run in `plan.request.out` began with; `plan` itself where it had not come so far."""
+    """What the unfinished run in `plan.request.out` began with; `plan` itself where it had not come so far.
+
+    Raises:
+        UsageError: it began with a budget, or without something that is asked for now.
+    """
     if plan.request.out is None or not (run := resumable_run(plan.request.out)).ensemble_plan_file.is_file():
         return plan
     kept = read_json(run.ensemble_plan_file)
@@ -86,7 +90,15 @@ def resumed_plan(plan: Plan) -> Plan:
     variants = [Arm(each["name"], each["edits"]) for each in kept["variants"]]
     fields = ("kind", "members", "combine", "soup", "rival", "calibrate")
     request = replace(plan.request, recipe=recipe)
-    return replace(plan, request=request, variants=variants, **{name: kept[name] for name in fields})
+    begun = replace(plan, request=request, variants=variants, **{name: kept[name] for name in fields})
+    for name in (*fields, "variants"):
+        asked = getattr(plan, name)
+        if asked not in (getattr(Plan, name), getattr(begun, name)):
+            words = option("member") if name == "variants" else option(name, asked)
+            raise UsageError(
+                f"{run.folder} was begun without {words}; leave it out, or choose another {option('out')}."
+            )
+    return begun
 
 
 def check_combination(plan: Plan) -> None:
@@ -135,7 +147,7 @@ def check_cycles(plan: Plan) -> None:
 def _check_variants(plan: Plan) -> None:
     if plan.variants and not KINDS[plan.kind].takes_variants:
         able = " or ".join(name for name, kind in KINDS.items() if kind.takes_variants)
-        raise UsageError(f"{option('member')} goes with {option('kind', able)}; received {plan.kind}.")
+        raise UsageError(f"{option('member')} goes with {option('kind')} {able}; received {plan.kind}.")
     for number, arm in enumerate(plan.variants):
         for key in arm.edits:
             if key == "seed" or key.startswith("data."):

@@ -133,7 +133,7 @@ def _trial(plan: Plan, folder: Path, arm: Arm, seed: int) -> Trial:
         try:
             _train(plan, arm, run, seed)
         except RegraftError as error:
-            then = f"Then go on with {option('resume', True)} {option('out', folder)}."
+            then = f"Then go on: {option('resume', True)} {option('out', folder)}"
             raise type(error)(f"{arm.name}, seed {seed}: {error.text} {then}") from error
     return read_trial(run, seed, plan.stage)
 

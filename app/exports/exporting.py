@@ -148,10 +148,16 @@ def _silence() -> Iterator[None]:
 
 
 def _calibration_views(trained: TrainedModel, photos: Path | None, progress: Progress) -> list[np.ndarray]:
-    """Views of training photos, evenly over the classes' files."""
+    """Views of training photos."""
     records = proof_records(trained.run, photos, progress, role="fit")
-    step = max(len(records) // _CALIBRATION_PHOTOS, 1)
-    return [trained.reader.read(record.path) for record in records[::step][:_CALIBRATION_PHOTOS]]
+    return [trained.reader.read(record.path) for record in calibration_records(records)]
+
+
+def calibration_records(records: Sequence[Record]) -> list[Record]:
+    """Up to `_CALIBRATION_PHOTOS` of `records`, at equal distances: of each class as large a part as it has of all."""
+    by_class = sorted(records, key=lambda record: record.class_index)
+    count = min(_CALIBRATION_PHOTOS, len(by_class))
+    return [by_class[place * len(by_class) // count] for place in range(count)]
 
 
 def _prove(

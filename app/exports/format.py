@@ -86,7 +86,8 @@ class Format:
             many threads as there are cores: nothing waits for the slowest thread of a batch, a row depends on no other,
             and it is the fastest way on a CPU (docs/benchmarks.md, "Prediction").
         shared: whether one network may be called by many threads at once, or each thread needs its own.
-        snippet: Python for the model card that gets `answer`, the outputs by name, for `view`, float32 [S, S, 3].
+        snippet: Python for the model card, first its imports and then, after an empty line, what gets `answer`, the
+            outputs by name, for `view`, float32 [S, S, 3]. `export` holds what export.json says.
     """
 
     name: str

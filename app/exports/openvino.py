@@ -14,9 +14,12 @@ from regraft.exports.onnx import CONVERTERS, write_quantized
 if TYPE_CHECKING:
     import keras
 
-_SNIPPET = """import openvino
+_SNIPPET = """import sys
+sys.modules["openvino_telemetry"] = None  # else openvino asks a telemetry host when it is imported
+import openvino
 
-model = openvino.Core().compile_model("model.xml", "CPU")
+precision = "bf16" if export["precision"] == "bfloat16" else "f32"  # else openvino takes bf16 where the CPU can
+model = openvino.Core().compile_model("model.xml", "CPU", {"INFERENCE_PRECISION_HINT": precision})
 answer = {output.any_name: value for output, value in model(view[None]).items()}"""
 
 

@@ -7,6 +7,7 @@ import json
 import math
 import os
 import platform
+import shlex
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -255,7 +256,7 @@ def _fastest(
         )
     if len(choices) == 1:
         if count >= FEW and source.is_run and not exports:
-            advice = f"regraft export {source.folder} {option('format', 'litert')}"
+            advice = f"regraft export {shlex.quote(str(source.folder))} {option('format', 'litert')}"
             progress.say(f"Mostly faster than TensorFlow: {advice}")
         return choices[0]
     kept = _read_rates(source)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -186,11 +187,9 @@ def open_run(folder: Path) -> Run:
     """The finished run in `folder`. Raises RunError where there is none."""
     run = _existing(folder)
     if not run.is_finished:
-        raise RunError(
-            f"{folder} is a run that did not finish; continue it with "
-            f"regraft {run.environment.get('verb', 'train')} {run.environment.get('source', 'FOLDER')} "
-            f"{option('resume', True)} {option('out', folder)}."
-        )
+        source = shlex.quote(str(run.environment.get("source", "FOLDER")))
+        again = f"regraft {run.environment.get('verb', 'train')} {source} {option('resume', True)}"
+        raise RunError(f"{folder} is a run that did not finish; continue it: {again} {option('out', folder)}")
     if not run.model_file.is_file():
         raise RunError(f"{folder} has lost its model.keras; train again.")
     return run

@@ -14,14 +14,15 @@ from regraft.data.records import ImageFolder, Record
 from regraft.data.roles import Roles, plan_roles
 from regraft.data.scan import require_trainable
 from regraft.data.sources import TFDS_PREFIX, data_fingerprint, load_source
-from regraft.errors import RunError, UsageError, option
+from regraft.errors import RegraftError, RunError, UsageError, option
 from regraft.exports.proof import Proof
 from regraft.machine.devices import Device, check_device, open_device
 from regraft.machine.versions import describe_versions
 from regraft.models.backbones import BACKBONES, check_backbone, default_weights, find_weights
 from regraft.models.optimizer_table import OPTIMIZERS
 from regraft.progress import Progress, Silent
-from regraft.recipes.recipe import FineTuneChoices, OptimizerChoices, Recipe
+from regraft.recipes.recipe import FineTuneChoices, OptimizerChoices, Recipe, edit_recipe
+from regraft.recipes.toml_text import brief
 from regraft.runs.run import Run, new_run, resumable_run
 from regraft.training.purpose import FULL, MEMBER, SINGLE, TRIAL, Purpose
 
@@ -66,6 +67,7 @@ class Request:
         device: see `open_device`.
         data_dir: where tensorflow-datasets keeps its data.
         command: the command line, for the record.
+        asked: the recipe keys that were asked for by name, with their values; one that is resumed has to have them.
         purpose: which photos it spares, and what it leaves.
     """
 
@@ -76,6 +78,7 @@ class Request:
     device: str = "auto"
     data_dir: Path | None = None
     command: Sequence[str] = ()
+    asked: Mapping[str, Any] = field(default_factory=dict)
     purpose: Purpose = FULL
 
     def member(self, recipe: Recipe, out: Path) -> Request:
@@ -84,15 +87,18 @@ class Request:
         It never learns from selection photos, keeps its last stage, as heads would all be the same, and leaves its
         model, neither exported nor reported.
         """
-        return replace(self, recipe=recipe, out=out, resume=False, purpose=MEMBER)
+        return self._part(recipe, out, MEMBER)
 
     def single(self, recipe: Recipe, out: Path) -> Request:
         """For a single model beside the members of an ensemble: as a member, but it keeps the better stage."""
-        return replace(self, recipe=recipe, out=out, resume=False, purpose=SINGLE)
+        return self._part(recipe, out, SINGLE)
 
     def trial(self, recipe: Recipe, out: Path) -> Request:
         """For a run of a comparison: it leaves the answers of each stage, and no model."""
-        return replace(self, recipe=recipe, out=out, resume=False, purpose=TRIAL)
+        return self._part(recipe, out, TRIAL)
+
+    def _part(self, recipe: Recipe, out: Path, purpose: Purpose) -> Request:
+        return replace(self, recipe=recipe, out=out, resume=False, asked={}, purpose=purpose)
 
 
 @dataclass(frozen=True)
@@ -137,7 +143,7 @@ def open_session(request: Request, progress: Progress | None = None) -> Iterator
     """
     progress, watch, purpose = progress or Silent(), Stopwatch(), request.purpose
     run = _find_run(request)
-    recipe = run.recipe if request.resume else resolve(request.recipe)
+    recipe = _kept_recipe(run, request.asked) if request.resume else resolve(request.recipe)
     check_device(request.device)
     trains_long = recipe.finetune.epochs > 0
     if not purpose.has_head:
@@ -259,6 +265,22 @@ def _find_run(request: Request) -> Run:
         resume, out = option("resume", True), option("out")
         raise RunError(f"{resume} needs {out} with the directory of the unfinished run.")
     return resumable_run(request.out)
+
+
+def _kept_recipe(run: Run, asked: Mapping[str, Any]) -> Recipe:
+    """The recipe that a run goes on with. Raises UsageError where another value was asked for one of its keys."""
+    kept = run.recipe
+    try:
+        again = resolve(edit_recipe(kept, asked))
+    except RegraftError as error:
+        raise error.after(f"{run.folder} goes on with its own recipe: ") from None
+    for key in asked:
+        if again.at(key) != kept.at(key):
+            raise UsageError(
+                f"{run.folder} goes on with its own recipe, in which {key} is {kept.at(key)}; received "
+                f"{brief(asked[key])}. Leave it out, or train anew with another {option('out')}."
+            )
+    return kept
 
 
 def _check_pretraining(recipe: Recipe) -> None:

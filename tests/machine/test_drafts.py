@@ -55,6 +55,8 @@ def test_what_bears_the_name_alone_belongs_to_somebody_else(tmp_path: Path):
         (tmp_path / name).mkdir()
         (tmp_path / name / "thesis.txt").write_text("precious")
     (tmp_path / ".drafting-abcd1234" / MARK).write_text("a mark of somebody else")
+    (tmp_path / ".drafting-efgh5678").mkdir()
+    (tmp_path / ".drafting-efgh5678" / "thesis.txt").write_text("precious")
     (tmp_path / ".writing-my-thesis.txt").write_text("precious")
     (tmp_path / ".writing-abcd1234.txt").symlink_to(tmp_path / ".writing-my-thesis.txt")
     before = sorted(tmp_path.rglob("*"))

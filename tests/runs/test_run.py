@@ -128,11 +128,11 @@ def test_a_folder_that_is_no_run_is_said_to_be_none(open_it, tmp_path: Path):
 
 def test_an_unfinished_run_does_not_open(tmp_path: Path):
     folder = started(tmp_path / "run").folder
-    unfinished = f"{folder} is a run that did not finish; continue it with regraft train FOLDER"
+    unfinished = f"{folder} is a run that did not finish; continue it: regraft train FOLDER"
     with pytest.raises(RunError) as caught:
         open_run(folder)
-    assert str(caught.value) == f'{unfinished} resume=True out="{folder}".'
-    assert as_options(caught.value.text) == f"{unfinished} --resume --out {folder}."
+    assert str(caught.value) == f'{unfinished} resume=True out="{folder}"'
+    assert as_options(caught.value.text) == f"{unfinished} --resume --out {folder}"
 
 
 def test_a_run_that_lost_its_model_does_not_open(tmp_path: Path):

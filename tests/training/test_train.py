@@ -195,7 +195,7 @@ def test_a_run_that_was_killed_goes_on_to_the_weights_of_one_that_was_not(
 
     refused = run_regraft("predict", run, trained.photos)
     assert (refused.code, refused.stdout) == (2, "")
-    advice = f"continue it with regraft train {trained.photos} --resume --out {run}."
+    advice = f"continue it: regraft train {trained.photos} --resume --out {run}"
     assert refused.stderr == f"regraft: {run} is a run that did not finish; {advice}\n"
 
     resumed = run_regraft("train", trained.photos, "--resume", "--out", run)  # all else the run knows itself
@@ -225,7 +225,7 @@ def test_a_full_disk_leaves_a_run_that_does_not_load_and_can_be_resumed(
     with monkeypatch.context() as full:
         full.setattr(step, raise_full_disk)
         answer = run_regraft("train", photos, *FAST, "--out", run, "--json")
-    advice = f"Make room and continue with --resume --out {run}."
+    advice = f"Make room and continue: --resume --out {run}"
     complaint = f"regraft: {run} cannot be written: No space left on device. {advice}\n"
     assert (answer.code, answer.stdout, answer.stderr) == (2, "", complaint)
     refused = run_regraft("predict", run, photos)
@@ -251,7 +251,7 @@ def test_a_photo_that_vanishes_during_training_ends_in_one_line_and_can_be_put_b
         answer = run_regraft("train", photos, *options, "--out", run)
     assert (answer.code, answer.stdout) == (2, "")
     assert answer.stderr.startswith("regraft: A photo changed or vanished during training (")
-    assert answer.stderr.endswith(f"put it back and continue with --resume --out {run}.\n")
+    assert answer.stderr.endswith(f"put it back and continue: --resume --out {run}\n")
     assert answer.stderr.count("\n") == 1
     (missing,) = {row.path for row in read_roster(run / "images.csv")} - set(photos.rglob("*.jpg"))
     (tmp_path / "lost.jpg").rename(missing)
