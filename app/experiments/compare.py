@@ -62,6 +62,7 @@ def compare(plan: Plan, progress: Progress | None = None, show: Show = lambda re
     Raises:
         RegraftError: an arm cannot be trained (before anything is), or a run failed.
     """
+    progress = progress or Silent()
     recipes = [resolve(arm_recipe(plan.request, arm)) for arm in plan.arms]
     _check(plan, recipes)
     look_at_photos(plan.request, recipes[0], progress)
@@ -71,7 +72,7 @@ def compare(plan: Plan, progress: Progress | None = None, show: Show = lambda re
     with exclusive(folder, busy), saying_how_to_go_on(again):
         for place in (folder.parent, folder):
             sweep(place)
-        return _compare(plan, folder, progress or Silent(), show)
+        return _compare(plan, folder, progress, show)
 
 
 def _compare(plan: Plan, folder: Path, progress: Progress, show: Show) -> Comparison:

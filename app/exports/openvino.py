@@ -85,6 +85,7 @@ FORMAT = Format(
     package="openvino",
     module="openvino",
     file="model.xml",
+    more_files=("model.bin",),
     precisions={"float32": FLOAT32, "float16": FLOAT16, "bfloat16": BFLOAT16, "int8": INT8},
     write=_write,
     open=_open,
