@@ -1,19 +1,22 @@
-"""Work that is killed at one of its file operations, or whose plug is pulled there, in a process of its own.
+"""Work that is killed at one of its file operations, or whose plug is pulled there.
 
-    from killing import call_in_new_process, run_killed
+    from killing import call_in_new_process, lay, moments, points_of, run_killed
 
-    def work() -> None: ...                                   # writes below `folder`
-    whole = run_killed(work, folder)                           # nobody kills it: whole.operations names its points
-    for point in points_of(whole):
-        ended = run_killed(work, folder, point)                # ended.code is 137
-        ended = run_killed(work, folder, point, loss="names")  # and what the disk forgets is gone
+    def work() -> None: ...                        # writes below `folder`
+
+    ended, states = moments(work, folder)          # one run, and what a kill would leave at each point of it
+    for state in states:
+        lay(state.trees["names"], folder)          # as if the plug had been pulled there
+        ...                                        # go on
+
+    run_killed(work, folder, Point(7, after=True)) # or really: its process ends there, as by SIGKILL
 
 An operation is a file opened for writing, or made, renamed, replaced, linked, removed or synced, or a folder made or
-removed. It is killed before it, and after it, with nothing done since: what Python has not yet written is lost.
+removed. Work is killed before it, and after it, with nothing done since: what Python has not yet written is lost.
 
-Each call forks. The process that calls must therefore not have run TensorFlow, nor have threads: `call_in_new_process`
-gives one. What libraries write without Python (pyarrow's files, TensorFlow's) is no point to be killed at, but lost all
-the same when the plug is pulled.
+Both fork. The process that calls must therefore not have run TensorFlow, nor have threads: `call_in_new_process` gives
+one. What libraries write without Python (pyarrow's files, TensorFlow's) is no point to be killed at, but lost all the
+same when the plug is pulled.
 """
 
 from __future__ import annotations
@@ -21,22 +24,33 @@ from __future__ import annotations
 import builtins
 import importlib
 import io
-import itertools
 import json
 import os
+import pickle
+import resource
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 KILLED = 137  # 128 + SIGKILL, as a shell says it
 LOSSES = ("bytes", "half", "names")
-"""What a pulled plug takes: `run_killed` says how much."""
+"""What a pulled plug takes.
+
+"bytes": all that was written to a file since it was last synced, and all of the file where it was not only appended to;
+"half": one half of that; "names": the bytes, and each file or folder made, renamed or removed since the folder it lies
+in was last synced. POSIX promises no more; that a rename is done in both folders or in none is promised by every file
+system with a journal.
+"""
+
+Tree = Mapping[str, bytes | str | None]
+"""What lies below a folder, by relative path: a file's bytes, the target of a link, None for a folder."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +66,7 @@ class Ended:
     """How work ended.
 
     Attributes:
-        code: 0; 137 where it was killed; 1 where it raised.
+        code: 0; 137 where it was killed; that of SystemExit; 1 where it raised something else.
         said: the class and the message of what it raised, or "".
         operations: in order, such as "replace a.csv".
     """
@@ -62,9 +76,18 @@ class Ended:
     operations: tuple[str, ...]
 
 
-def points_of(whole: Ended) -> list[Point]:
-    """Every point at which work that ended so could be killed."""
-    return [Point(number, after) for number in range(1, len(whole.operations) + 1) for after in (False, True)]
+@dataclass(frozen=True)
+class Moment:
+    """What a kill leaves at a point, by what is lost: None by a kill alone, and each of the losses asked for."""
+
+    point: Point
+    operation: str
+    trees: Mapping[str | None, Tree]
+
+
+def points_of(ended: Ended) -> list[Point]:
+    """Every point at which work that ended so could have been killed."""
+    return [Point(number, after) for number in range(1, len(ended.operations) + 1) for after in (False, True)]
 
 
 def die() -> NoReturn:
@@ -84,32 +107,64 @@ def run_killed(
 
     Args:
         work: what it does below `folder`, with Python's own functions, is its operations.
-        folder: on a disk of this machine. All that is in it before is on the disk.
+        folder: all that is in it before is on the disk.
         point: None lets it end.
-        loss: what a pulled plug takes when it has ended, by whatever: None nothing; "bytes" all that was written to a
-            file since it was last synced; "half" one half of that; "names" the bytes, and every file or folder made,
-            renamed or removed since the folder in which it lies was last synced (POSIX promises no more).
+        loss: what a pulled plug takes when it has ended, by whatever; None nothing.
         end: what happens at the point; it may raise, as a signal does.
     """
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".kept-") as kept:
-        before = {_number(path): path.stat().st_size for path in _files(folder)}
-        log_file = Path(kept) / "log.json"
-        sys.stdout.flush()
-        sys.stderr.flush()
-        child = os.fork()
-        if child == 0:
-            _work(work, _Operations(folder, point, end, Path(kept)), log_file)
-        _, status = os.waitpid(child, 0)
-        log = json.loads(log_file.read_text())
-        if loss == "names":
-            _forget_names(folder, log["done"])
-        if loss:
-            _forget_bytes(folder, before, log["done"], half=loss == "half")
-    return Ended(os.waitstatus_to_exitcode(status), log["said"], tuple(log["operations"]))
+
+    def at(operations: Operations, here: Point) -> None:
+        if here == point:
+            end()
+
+    def left(operations: Operations) -> Tree | None:
+        return operations.disk.tree(loss) if loss and operations.disk else None
+
+    code, told = _in_child(work, Operations(folder, at, loses=bool(loss)), left)
+    if loss:
+        lay(told["more"], folder)
+    return Ended(code, told["said"], tuple(told["operations"]))
+
+
+def moments(work: Callable[[], object], folder: Path, losses: Sequence[str] = LOSSES) -> tuple[Ended, list[Moment]]:
+    """Runs `work` in a child process to its end; what it would have left at each point, and last at its end."""
+    found: list[Moment] = []
+
+    def note(operations: Operations, here: Point) -> None:
+        assert operations.disk
+        trees = {loss: operations.disk.tree(loss) for loss in (None, *losses)}
+        found.append(Moment(here, operations.names[-1] if operations.names else "", trees))
+
+    def last(operations: Operations) -> list[Moment]:
+        note(operations, Point(len(operations.names), True))
+        return found
+
+    code, told = _in_child(work, Operations(folder, note, loses=True), last)
+    return Ended(code, told["said"], tuple(told["operations"])), told["more"]
+
+
+def lay(tree: Tree, folder: Path) -> None:
+    """Has `folder` hold just this."""
+    for path in folder.iterdir():
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+    for name, content in tree.items():
+        path = folder / name
+        if content is None:
+            path.mkdir()
+        elif isinstance(content, str):
+            path.symlink_to(content)
+        else:
+            path.write_bytes(content)
+
+
+def memory_folder() -> tempfile.TemporaryDirectory[str]:
+    """A temporary folder, in memory where the system has a place for that: a disk takes its time for each name."""
+    place = Path("/dev/shm")
+    return tempfile.TemporaryDirectory(dir=place if os.access(place, os.W_OK) else None)
 
 
 def call_in_new_process(function: str, **arguments: Any) -> Any:
-    """What a function such as "kill_jobs:count" of the tests returns, called in a new Python process.
+    """What a function such as "killed_jobs:failures" of the tests returns, called in a new Python process.
 
     Arguments and answer are JSON values. Raises subprocess.CalledProcessError where it raises.
     """
@@ -128,17 +183,36 @@ def answer() -> None:
 
 # --- in the child ---
 
+At = Callable[["Operations", Point], None]
 
-def _work(work: Callable[[], object], operations: _Operations, log_file: Path) -> NoReturn:
-    code, said = 0, ""
 
-    def tell() -> None:
-        log = {"said": said, "operations": operations.names, "done": operations.done}
-        with real_open(log_file, "w") as file:
-            json.dump(log, file)
+def _in_child(
+    work: Callable[[], object], operations: Operations, more: Callable[[Operations], Any]
+) -> tuple[int, dict[str, Any]]:
+    """Its exit code, and what it told: what it raised, its operations, and `more`."""
+    with tempfile.TemporaryDirectory() as told:
+        file = Path(told, "told")
+        sys.stdout.flush()
+        sys.stderr.flush()
+        child = os.fork()
+        if child == 0:
+            _work(work, operations, more, file)
+        _, status = os.waitpid(child, 0)
+        return os.waitstatus_to_exitcode(status), pickle.loads(file.read_bytes())
 
-    real_open, real_exit = builtins.open, os._exit
-    os._exit = lambda code: (tell(), real_exit(code))  # type: ignore[assignment]
+
+def _work(
+    work: Callable[[], object], operations: Operations, more: Callable[[Operations], Any], file: Path
+) -> NoReturn:
+    code, said, real_open, real_exit = 0, "", builtins.open, os._exit
+
+    def exit(code: int) -> None:
+        operations.at = lambda *_: None
+        with real_open(file, "wb") as stream:
+            pickle.dump({"said": said, "operations": operations.names, "more": more(operations)}, stream)
+        real_exit(code)
+
+    os._exit = exit  # type: ignore[assignment]
     try:
         operations.watch()
         work()
@@ -148,231 +222,210 @@ def _work(work: Callable[[], object], operations: _Operations, log_file: Path) -
     os._exit(code)
 
 
-class _Operations:
-    """Counts the operations below a folder, notes what they did, and ends the process at one.
+class Operations:
+    """Notes the operations below a folder, and what of them is on the disk.
 
     Attributes:
         names: one operation each, as `Ended` has them.
-        done: what is needed to take them back: each its kind, the numbers of the folders whose sync makes it last, and
-            its words. Folders and files have the system's numbers, as names change.
+        disk: what is synced; None where nobody asks.
+        at: called before and after each.
     """
 
-    def __init__(self, folder: Path, point: Point | None, end: Callable[[], object], kept: Path) -> None:
-        self.folder, self.point, self.end, self.kept = folder.resolve(), point, end, kept
+    def __init__(self, folder: Path, at: At, *, loses: bool) -> None:
+        self.folder, self.at, self.loses = folder.resolve(), at, loses
         self.names: list[str] = []
-        self.done: list[list[Any]] = []
+        self.disk: _Disk | None = None
         self.lock = threading.RLock()
         self.real = {name: getattr(os, name) for name in _WATCHED}
-        self.real_open, self.keeps = builtins.open, itertools.count()
+        self.real_open = builtins.open
 
     def watch(self) -> None:
         """Puts itself in the place of Python's functions."""
+        self.disk = _Disk(self.folder) if self.loses else None
         builtins.open = io.open = self._open_file  # type: ignore[assignment]
         os.open = self._open_handle  # type: ignore[assignment]
         os.fsync = self._sync  # type: ignore[assignment]
-        os.mkdir = self._make("mkdir")
-        os.symlink = self._link("symlink")
-        os.link = self._link("link")
-        os.unlink = os.remove = self._remove("unlink")  # type: ignore[assignment]
-        os.rmdir = self._remove("rmdir")
-        os.rename = self._rename("rename")
-        os.replace = self._rename("replace")
+        for name in _PLACED:
+            setattr(os, name, self._placing(name))
+        for name in _MOVED:
+            setattr(os, name, self._moving(name))
 
-    def _around(self, name: str, do: Callable[[], Any]) -> Any:
+    def _around(self, name: str, path: Path, do: Callable[[], Any]) -> Any:
         with self.lock:
-            self.names.append(name)
+            self.names.append(f"{name} {path.relative_to(self.folder)}")
             number = len(self.names)
-            if self.point == Point(number, False):
-                self.end()
+            self.at(self, Point(number, False))
             result = do()
-            if self.point == Point(number, True):
-                self.end()
+            self.at(self, Point(number, True))
             return result
 
-    def _is_inside(self, path: Path | None) -> bool:
-        return path is not None and self.folder in path.parents
+    def _place(self, path: Any, dir_fd: int | None = None) -> Path | None:
+        """Where it is below the folder; None where it is not. Links of folders are followed."""
+        if isinstance(path, int):
+            return None
+        whole = (Path.cwd() if dir_fd is None else _of_handle(dir_fd)) / os.fsdecode(path)
+        if ".." in whole.parts or not whole.is_relative_to(self.folder):
+            whole = whole.parent.resolve() / whole.name
+        return whole if whole != self.folder and whole.is_relative_to(self.folder) else None
 
     def _open_file(self, file: Any, mode: str = "r", *args: Any, **options: Any) -> Any:
         def do() -> Any:
             return self.real_open(file, mode, *args, **options)
 
-        path = None if isinstance(file, int) else _absolute(file)
-        if path is None or not set(mode) & set("wax+") or not self._is_inside(path):
-            return do()
-        return self._opened(path, do, empties="w" in mode)
+        place = self._place(file) if set(mode) & set("wax+") else None
+        return do() if place is None else self._around(_how(place, "w" in mode), place, do)
 
     def _open_handle(self, path: Any, flags: int, *args: Any, **options: Any) -> int:
         def do() -> int:
             return self.real["open"](path, flags, *args, **options)
 
-        place = _absolute(path, options.get("dir_fd"))
-        if not flags & (os.O_CREAT | os.O_TRUNC) or not self._is_inside(place):
-            return do()
-        return self._opened(place, do, empties=bool(flags & os.O_TRUNC))
+        place = self._place(path, options.get("dir_fd")) if flags & (os.O_CREAT | os.O_TRUNC) else None
+        return do() if place is None else self._around(_how(place, bool(flags & os.O_TRUNC)), place, do)
 
-    def _opened(self, path: Path, do: Callable[[], Any], *, empties: bool) -> Any:
-        is_new = not _is_there(path)
+    def _sync(self, file: Any) -> None:
+        """Nothing but a note: it would take the disk a hundredth of a second."""
+        handle = file if isinstance(file, int) else file.fileno()
+        place = _of_handle(handle)
+        if place.is_relative_to(self.folder):
+            self._around("fsync", place, lambda: self.disk and self.disk.sync(handle))
 
-        def open_it() -> Any:
-            result = do()
-            if is_new:
-                self._note("make", path)
-            elif empties:
-                self.done.append(["empty", [], _number(path)])
-            return result
+    def _placing(self, name: str) -> Callable[..., None]:
+        real = self.real[name]
 
-        return self._around(f"{'create' if is_new else 'empty' if empties else 'open'} {self._short(path)}", open_it)
+        def call(*args: Any, **options: Any) -> None:
+            path = args[1] if name in ("link", "symlink") else args[0]
+            place = self._place(path, options.get("dir_fd", options.get("dst_dir_fd")))
+            if place is None:
+                real(*args, **options)
+            else:
+                self._around("unlink" if name == "remove" else name, place, lambda: real(*args, **options))
 
-    def _sync(self, handle: Any) -> None:
-        number = handle if isinstance(handle, int) else handle.fileno()
-        path = _of_handle(number)
-        if not self._is_inside(path / "any"):
-            self.real["fsync"](handle)
-            return
+        return call
 
-        def sync() -> None:
-            facts = os.fstat(number)  # noted, not done: it takes the disk a hundredth of a second
-            self.done.append(["sync", [], facts.st_ino, facts.st_size])
+    def _moving(self, name: str) -> Callable[..., None]:
+        real = self.real[name]
 
-        self._around(f"fsync {self._short(path)}", sync)
+        def call(source: Any, target: Any, **options: Any) -> None:
+            places = self._place(source, options.get("src_dir_fd")), self._place(target, options.get("dst_dir_fd"))
 
-    def _make(self, name: str) -> Callable[..., None]:
-        def make(path: Any, *args: Any, **options: Any) -> None:
-            place = _absolute(path, options.get("dir_fd"))
-            self._do(name, [place], lambda: self.real[name](path, *args, **options), lambda: self._note("make", place))
+            def move() -> None:
+                real(source, target, **options)
+                if places[0] and places[1] and self.disk:
+                    self.disk.tie(places[0].parent, places[1].parent)
 
-        return make
+            place = places[1] or places[0]
+            real(source, target, **options) if place is None else self._around(name, place, move)
 
-    def _link(self, name: str) -> Callable[..., None]:
-        def link(source: Any, path: Any, *args: Any, **options: Any) -> None:
-            place = _absolute(path, options.get("dst_dir_fd", options.get("dir_fd")))
-            do = lambda: self.real[name](source, path, *args, **options)  # noqa: E731
-            self._do(name, [place], do, lambda: self._note("make", place))
-
-        return link
-
-    def _remove(self, name: str) -> Callable[..., None]:
-        def remove(path: Any, **options: Any) -> None:
-            place = _absolute(path, options.get("dir_fd"))
-            kept = self._keep(place)
-            do = lambda: self.real[name](path, **options)  # noqa: E731
-            self._do(name, [place], do, lambda: self._note("remove", place, *kept))
-
-        return remove
-
-    def _rename(self, name: str) -> Callable[..., None]:
-        def rename(source: Any, target: Any, **options: Any) -> None:
-            old, new = _absolute(source, options.get("src_dir_fd")), _absolute(target, options.get("dst_dir_fd"))
-            kept, _ = self._keep(new)
-            do = lambda: self.real[name](source, target, **options)  # noqa: E731
-            self._do(name, [old, new], do, lambda: self._note("rename", old, new, kept))
-
-        return rename
-
-    def _do(self, name: str, places: list[Path], do: Callable[[], None], note: Callable[[], None]) -> None:
-        if any(map(self._is_inside, places)):
-            self._around(f"{name} {self._short(places[-1])}", lambda: (do(), note()))
-        else:
-            do()
-
-    def _note(self, kind: str, *words: Any) -> None:
-        paths = [word for word in words if isinstance(word, Path)]
-        rest = words[len(paths) :]
-        self.done.append([kind, [_number(path.parent) for path in paths], *(path.name for path in paths), *rest])
-
-    def _keep(self, path: Path) -> tuple[str, int]:
-        """A second name, outside, for a file that is about to lose its own, or "" for a folder; and its number."""
-        if not self._is_inside(path) or not _is_there(path):
-            return "", 0
-        number = path.lstat().st_ino
-        if path.is_dir() and not path.is_symlink():
-            return "", number
-        kept = str(self.kept / str(next(self.keeps)))
-        self.real["link"](path, kept, follow_symlinks=False)
-        return kept, number
-
-    def _short(self, path: Path) -> str:
-        return str(path.relative_to(self.folder)) if path.is_relative_to(self.folder) else str(path)
+        return call
 
 
-_WATCHED = ("open", "fsync", "mkdir", "symlink", "link", "unlink", "rmdir", "rename", "replace")
+_PLACED = ("mkdir", "rmdir", "unlink", "remove", "link", "symlink")
+_MOVED = ("rename", "replace")
+_WATCHED = ("open", "fsync", *_PLACED, *_MOVED)
 
 
-def _absolute(path: Any, dir_fd: int | None = None) -> Path:
-    """With the links of its folders followed, and not that of its last part."""
-    whole = (Path() if dir_fd is None else _of_handle(dir_fd)) / os.fsdecode(path)
-    return whole.parent.resolve() / whole.name
+def _how(path: Path, empties: bool) -> str:
+    return "create" if not path.exists() and not path.is_symlink() else "empty" if empties else "open"
 
 
 def _of_handle(handle: int) -> Path:
     return Path(f"/proc/self/fd/{handle}").readlink()
 
 
-def _is_there(path: Path) -> bool:
-    return path.exists() or path.is_symlink()
+class _Disk:
+    """What is on the disk below a folder, and what is not yet, by the numbers that the system gives files and folders.
 
+    A number stays a file's, also when its name is gone, as a handle to it is kept open.
+    """
 
-# --- the disk, after the plug was pulled ---
+    def __init__(self, folder: Path) -> None:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 65_536)), hard))
+        self.folder = folder
+        self.bytes: dict[int, bytes] = {}
+        self.links: dict[int, str] = {}
+        self.names: dict[int, dict[str, int]] = {}
+        self.tied: dict[int, set[int]] = {}
+        self.kept: dict[int, int] = {}
+        self.read: dict[int, tuple[tuple[int, int], bytes]] = {}
+        for place, _, files in os.walk(folder):
+            self._sync_folder(Path(place))
+            for name in files:
+                if not Path(place, name).is_symlink():
+                    self.bytes[Path(place, name).stat().st_ino] = self._content(Path(place, name))
 
-
-def _forget_names(folder: Path, done: list[list[Any]]) -> None:
-    """Takes back, from the last to the first, what was done in a folder since that was last synced."""
-    synced = {entry[2]: place for place, entry in enumerate(done) if entry[0] == "sync"}
-    again: dict[int, int] = {}  # numbers of folders that were removed, and what they have when they are put back
-    for place, (kind, folders, *words) in reversed(list(enumerate(done))):
-        if kind in ("sync", "empty") or any(synced.get(number, -1) > place for number in folders):
-            continue
-        paths = _folders(folder)
-        there = [paths[again.get(number, number)] for number in folders if again.get(number, number) in paths]
-        if len(there) < len(folders):  # the folder itself was taken back
-            continue
-        if kind == "make":
-            _remove_all(there[0] / words[0])
-        elif kind == "remove":
-            again[words[2]] = _put_back(there[0] / words[0], words[1])
+    def sync(self, handle: int) -> None:
+        """A file or folder is on the disk from now on."""
+        facts = os.fstat(handle)
+        if stat.S_ISDIR(facts.st_mode):
+            self._sync_folder(_of_handle(handle))
         else:
-            source, target = there[0] / words[0], there[1] / words[1]
-            if _is_there(target):
-                target.rename(source)
-            if words[2]:
-                _put_back(target, words[2])
+            self._keep(Path(f"/proc/self/fd/{handle}"), facts.st_ino)
+            self.bytes[facts.st_ino] = self._content(Path(f"/proc/self/fd/{handle}"))
+
+    def tie(self, *folders: Path) -> None:
+        """Something was moved between folders: when one is synced, all are."""
+        numbers = {folder.stat().st_ino for folder in folders}
+        for number in numbers:
+            self.tied.setdefault(number, set()).update(numbers - {number})
+
+    def tree(self, loss: str | None) -> Tree:
+        """What is left."""
+        if loss == "names":
+            return dict(self._synced("", self.folder.stat().st_ino))
+        found: dict[str, bytes | str | None] = {}
+        for path in sorted(self.folder.rglob("*")):
+            name = str(path.relative_to(self.folder))
+            if path.is_symlink():
+                found[name] = str(path.readlink())
+            else:
+                found[name] = None if path.is_dir() else self._left(path, loss)
+        return found
+
+    def _left(self, path: Path, loss: str | None) -> bytes:
+        content, kept = self._content(path), self.bytes.get(path.stat().st_ino, b"")
+        if loss is None or content == kept:
+            return content
+        start = len(kept) if content.startswith(kept) else 0  # what was written over leaves nothing
+        return content[: start + (len(content) - start) // 2 if loss == "half" else start]
+
+    def _synced(self, prefix: str, folder: int) -> dict[str, bytes | str | None]:
+        found: dict[str, bytes | str | None] = {}
+        for name, number in sorted(self.names.get(folder, {}).items()):
+            if number in self.links:
+                found[prefix + name] = self.links[number]
+            elif stat.S_ISDIR(os.fstat(self.kept[number]).st_mode):
+                found[prefix + name] = None
+                found |= self._synced(f"{prefix}{name}/", number)
+            else:
+                found[prefix + name] = self.bytes.get(number, b"")
+        return found
+
+    def _sync_folder(self, folder: Path) -> None:
+        number = folder.stat().st_ino
+        self._keep(folder, number)
+        entries = {path.name: path.lstat().st_ino for path in folder.iterdir()}
+        for name, each in entries.items():
+            if (folder / name).is_symlink():
+                self.links[each] = str((folder / name).readlink())
+            else:
+                self._keep(folder / name, each)
+        self.names[number] = entries
+        for other in self.tied.pop(number, set()) & self.kept.keys():
+            if _of_handle(self.kept[other]).is_dir():  # it was not removed since
+                self._sync_folder(_of_handle(self.kept[other]))
+
+    def _keep(self, path: Path, number: int) -> None:
+        if number not in self.kept:
+            self.kept[number] = _REAL_OPEN(path, os.O_RDONLY)
+
+    def _content(self, path: Path) -> bytes:
+        """The bytes of a file, read again only where it was changed."""
+        facts = path.stat()
+        state = (facts.st_size, facts.st_mtime_ns)
+        if facts.st_ino not in self.read or self.read[facts.st_ino][0] != state:
+            self.read[facts.st_ino] = (state, path.read_bytes())
+        return self.read[facts.st_ino][1]
 
 
-def _folders(folder: Path) -> dict[int, Path]:
-    paths = (path for path in folder.rglob("*") if path.is_dir() and not path.is_symlink())
-    return {_number(path): path for path in (folder, *paths)}
-
-
-def _put_back(path: Path, kept: str) -> int:
-    if kept:
-        os.link(kept, path, follow_symlinks=False)
-    else:
-        path.mkdir(exist_ok=True)
-    return path.lstat().st_ino
-
-
-def _remove_all(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
-
-
-def _forget_bytes(folder: Path, before: dict[int, int], done: list[list[Any]], *, half: bool) -> None:
-    """Cuts each file down to what was synced of it; what was written over and never synced leaves nothing."""
-    synced = dict(before)
-    for kind, _, *words in done:
-        if kind in ("sync", "empty"):
-            synced[words[0]] = words[1] if kind == "sync" else 0
-    for path in _files(folder):
-        size, kept = path.stat().st_size, synced.get(_number(path), 0)
-        if size > kept:
-            os.truncate(path, kept + (size - kept) // 2 if half else kept)
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    return (path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
-
-
-def _number(path: Path) -> int:
-    return path.stat().st_ino
+_REAL_OPEN = os.open
