@@ -102,6 +102,11 @@ def _locked(make: Callable[[], Path]) -> tuple[Path, int]:
         os.close(handle)
 
 
+def is_unfinished(path: Path) -> bool:
+    """Whether a file or folder bears a name that is given to what is being made, by `atomic_file` or `draft_folder`."""
+    return bool(_FILE_NAME.fullmatch(path.name) or _FOLDER_NAME.fullmatch(path.name))
+
+
 def sweep(folder: Path) -> None:
     """Removes what writers of this program left in `folder` whose process is gone, and nothing else.
 

@@ -77,6 +77,14 @@ def sync_tree(folder: Path) -> None:
         sync(Path(place))
 
 
+def make_folder(folder: Path) -> None:
+    """Makes a folder, and those above it that are missing; their names are on the disk before this returns."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    for each in reversed(missing):
+        each.mkdir(exist_ok=True)
+        sync(each.parent)
+
+
 def publish(draft: Path, target: Path) -> None:
     """Gives a finished file or folder its name, where nothing has it yet; all of it is on the disk before that."""
     if draft.is_dir():

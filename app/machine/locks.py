@@ -42,11 +42,19 @@ def exclusive(path: Path, busy: Exception) -> Iterator[None]:
         return
     handle = os.open(path, os.O_RDONLY)
     try:
-        if not take(handle):
+        if not take(handle) or not _is_there(path, handle):
             raise busy
         yield
     finally:
         os.close(handle)
+
+
+def _is_there(path: Path, handle: int) -> bool:
+    """Whether an open file or folder has its name still, and nobody removed it between its opening and its locking."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(handle))
+    except FileNotFoundError:
+        return False
 
 
 @contextmanager

@@ -102,6 +102,14 @@ def test_publishing_syncs_what_is_inside_before_it_gets_its_name(tmp_path: Path,
     assert not draft.exists()
 
 
+def test_folders_are_made_from_above_and_each_is_on_the_disk_before_the_next(tmp_path: Path, monkeypatch):
+    synced: list[tuple[str, bool]] = []
+    monkeypatch.setattr(files, "sync", lambda path: synced.append((path.name, (tmp_path / "a/b").exists())))
+    files.make_folder(tmp_path / "a/b")
+    files.make_folder(tmp_path / "a/b")
+    assert synced == [(tmp_path.name, False), ("a", True)]
+
+
 def test_only_the_files_of_a_list_are_removed_and_the_folders_that_are_empty_then(tmp_path: Path):
     for name in ("export/model.tflite", "export/deep/one.txt", "export/deep/two.txt", "export/notes.txt", "thesis.txt"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)

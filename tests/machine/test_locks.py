@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from regraft.errors import UsageError
+from regraft.machine import locks
 from regraft.machine.locks import exclusive, held_if_free
 
 HOLDER = """
@@ -32,6 +33,20 @@ def test_a_second_call_is_refused_until_the_first_has_ended(tmp_path: Path):
             assert not is_free
     with exclusive(tmp_path, UsageError("busy")):
         assert names_in(tmp_path) == []  # a lock leaves nothing behind
+
+
+def test_a_folder_that_is_removed_between_its_opening_and_its_locking_is_not_locked(tmp_path: Path, monkeypatch):
+    folder = tmp_path / "a.csv.partial"
+    folder.mkdir()
+    real = locks.take
+
+    def take_late(handle: int) -> bool:
+        folder.rmdir()  # as the process that held it does at its end
+        return real(handle)
+
+    monkeypatch.setattr(locks, "take", take_late)
+    with pytest.raises(UsageError, match="busy"), exclusive(folder, UsageError("busy")):
+        raise AssertionError("it is locked, and nobody else will find it locked")
 
 
 def test_the_lock_of_a_process_that_was_killed_is_free(tmp_path: Path):
