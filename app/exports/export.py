@@ -12,6 +12,7 @@ from typing import Any, Literal
 from regraft.errors import RunError, UsageError
 from regraft.exports.description import check_values, digest_values
 from regraft.exports.table import FORMATS
+from regraft.machine.drafts import is_unfinished
 from regraft.machine.files import digest_file, write_json, write_text
 from regraft.progress import Progress, Silent
 from regraft.runs.run import Run
@@ -135,7 +136,7 @@ def digest_model(run: Run) -> str:
 def answering_files(folder: Path) -> dict[str, Path]:
     """The files of the export in `folder` that an answer depends on, by name: all but what is told and measured."""
     files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
-    return {name: path for name, path in files.items() if path.name not in (CARD, RATES)}
+    return {name: path for name, path in files.items() if path.name not in (CARD, RATES) and not is_unfinished(path)}
 
 
 def digests_of(folder: Path) -> dict[str, str]:

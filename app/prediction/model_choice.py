@@ -31,6 +31,7 @@ from regraft.exports.runtimes import check_runtime, is_installed
 from regraft.exports.table import PRECISIONS
 from regraft.inference.trained import Look
 from regraft.machine import processes
+from regraft.machine.drafts import sweep
 from regraft.machine.files import digest_file, write_text
 from regraft.machine.threads import cores
 from regraft.prediction.answerer import Answerer, Wanted, answerer_of_export, answerer_of_run
@@ -322,7 +323,9 @@ def _read_rates(source: Source) -> dict[str, float]:
 
 
 def _keep_rates(source: Source, rates: Mapping[str, float]) -> None:
+    file = _rates_file(source)
     try:
-        write_text(_rates_file(source), json.dumps(rates, indent=2) + "\n")
+        sweep(file.parent)
+        write_text(file, json.dumps(rates, indent=2) + "\n")
     except OSError:
         return  # a read-only export is measured each time
