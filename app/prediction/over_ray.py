@@ -10,7 +10,8 @@ from typing import Any
 from regraft.machine.memory import memory_limited
 from regraft.machine.ray_cluster import import_ray, ray_cluster, remote, result_of
 from regraft.prediction.answerer import Answerer, Wanted, answer_batches
-from regraft.prediction.job import Job, Shard, encode
+from regraft.prediction.job import Job, Shard
+from regraft.prediction.journal import encode
 from regraft.prediction.model_choice import ModelChoice
 from regraft.prediction.sources.item import Item
 from regraft.prediction.sources.kind import Reading

@@ -6,7 +6,7 @@ import os
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,35 +14,22 @@ from regraft.data.records import TOP, Prediction
 from regraft.data.scan import plural
 from regraft.errors import UsageError, option
 from regraft.evidence.conformal import UNKNOWN, UnknownRule, calibrate, read_calibration
+from regraft.machine.drafts import sweep
 from regraft.machine.memory import memory_limited
 from regraft.machine.ray_cluster import check_engine
 from regraft.machine.threads import cores
 from regraft.prediction.answerer import Answerer, Wanted, answer_batches
-from regraft.prediction.job import (
-    SHARD_ROWS,
-    Job,
-    Shard,
-    Writer,
-    check_out,
-    check_same,
-    check_version,
-    encode,
-    finish,
-    is_job,
-    job_folder,
-    locked,
-    read_journal,
-    read_plan,
-    shards_of,
-    write_inputs,
-    write_plan,
-)
+from regraft.prediction.delivery import finish
+from regraft.prediction.job import SHARD_ROWS, Job, Shard, job_folder, locked, new_id, shards_of, write_inputs
+from regraft.prediction.journal import Writer, encode, read_journal
 from regraft.prediction.model_choice import TOLERANCE, ModelChoice, Source, choose, open_source
 from regraft.prediction.over_ray import answer_over_ray
+from regraft.prediction.planning import begin, clear, forget_begun
 from regraft.prediction.sources.expand import Inputs, PassedOverCount, expand_inputs, names_of
 from regraft.prediction.sources.item import Item
 from regraft.prediction.sources.kind import Reading
 from regraft.prediction.sources.reader import ItemReader
+from regraft.prediction.standing import Request, Step, decide, place_of, standing_of
 from regraft.prediction.tables.columns import Columns
 from regraft.prediction.tables.format import TableFormat
 from regraft.prediction.tables.table import TABLE_FORMATS, find_table_format, format_of, is_table_name
@@ -145,16 +132,29 @@ def predict(
     options, progress, out, inputs = options or Options(), progress or Silent(), Path(out), names_of(inputs)
     opened, columns = _begin(Path(source), options, progress)
     job = _job(out, columns, options)
-    if check_out(out, is_file=job.is_file, resume=options.resume, force=options.force):
-        progress.say(f"{out} is finished already.")
-        return PredictionSummary(out, 0, {}, already_finished=True)
+    request = Request(_asked(job, opened, inputs, options), _digest_of, options.resume, options.force)
+    if not job.folder.is_dir() and decide(job, standing_of(job), request) is Step.DONE:
+        return _finished_already(out, progress)
     passed_over = _passed_over(options, progress)
-    items = expand_inputs(inputs, stdin, options.reading, passed_over)
     with locked(job), memory_limited(options.reading.memory):
-        model = _plan(job, opened, items, inputs, options, progress)
-        _tell(passed_over, progress)
-        _answer(job, model, options, progress)
-        counts = finish(job)
+        standing = standing_of(job)
+        sweep(job.folder)
+        step = decide(job, standing, request)  # again, and now nobody changes it any more
+        if step is Step.DONE:
+            forget_begun(job, standing)
+            return _finished_already(out, progress)
+        if step is Step.BEGIN:
+            items = expand_inputs(inputs, stdin, options.reading, passed_over)
+            plan = begin(job, standing, request.asked, items, lambda count: _choose(opened, options, count, progress))
+            _tell(passed_over, progress)
+        else:
+            forget_begun(job, standing)
+            plan = dict(standing.plan or {})
+        job = replace(job, id=plan["id"])
+        plan = clear(job, plan)
+        if "finished" not in plan:
+            _answer(job, plan, options, progress)
+        counts = finish(job, plan)
     return PredictionSummary(out, sum(counts.values()), counts, passed_over=passed_over.counts)
 
 
@@ -175,7 +175,7 @@ def predict_to_pipe(
     opened, columns = _begin(Path(source), options, progress)
     counts: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as folder, memory_limited(options.reading.memory):
-        job = Job(Path(folder), Path(folder), form, columns, _ROWS_AT_A_TIME)
+        job = Job(Path(folder), Path(folder), form, columns, _ROWS_AT_A_TIME, new_id())
         passed_over = _passed_over(options, progress)
         count = write_inputs(job, expand_inputs(inputs, stdin, options.reading, passed_over))
         _tell(passed_over, progress)
@@ -257,6 +257,11 @@ def _begin(folder: Path, options: Options, progress: Progress) -> tuple[Source, 
     return source, columns
 
 
+def _finished_already(out: Path, progress: Progress) -> PredictionSummary:
+    progress.say(f"{out} is finished already.")
+    return PredictionSummary(out, 0, {}, already_finished=True)
+
+
 def _job(out: Path, columns: Columns, options: Options) -> Job:
     form = find_table_format(options.format or "csv")
     is_file = is_table_name(out) or bool(out.suffix and not options.format)
@@ -264,7 +269,8 @@ def _job(out: Path, columns: Columns, options: Options) -> Job:
         form = format_of(out)
         if options.format and form is not find_table_format(options.format):
             raise UsageError(f"{option('format', options.format)} does not go with {out}; leave one of both out.")
-    return Job(out, job_folder(out, is_file=is_file), _as_safe_as_asked(form, options), columns, options.shard_rows)
+    out, form = place_of(out), _as_safe_as_asked(form, options)
+    return Job(out, job_folder(out, is_file=is_file), form, columns, options.shard_rows, new_id())
 
 
 def _as_safe_as_asked(form: TableFormat, options: Options) -> TableFormat:
@@ -284,28 +290,6 @@ def _tell(passed_over: PassedOverCount, progress: Progress) -> None:
     """One line for all files that get no row."""
     if passed_over.counts:
         progress.say(f"No row for {plural(passed_over.counts.total(), 'file')}: {passed_over}.")
-
-
-def _plan(
-    job: Job, source: Source, items: Iterable[Item], inputs: Sequence[str], options: Options, progress: Progress
-) -> ModelChoice:
-    """What was planned when the job was begun, or a new plan for the `items` of the `inputs`."""
-    asked = _asked(job, source, inputs, options)
-    if is_job(job.folder) and not options.force:
-        plan = read_plan(job.folder)
-        check_version(plan, job.out)
-        model = ModelChoice(**plan["model"])
-        check_same(plan, {**asked, "digest": model.digest()}, job.out)
-        return model
-    try:
-        count = write_inputs(job, items)
-        model = _choose(source, options, count, progress)
-    except BaseException:
-        if not is_job(job.folder):
-            job.inputs_file.unlink(missing_ok=True)
-        raise
-    write_plan(job, {**asked, "digest": model.digest(), "model": asdict(model), "rows": count})
-    return model
 
 
 def _asked(job: Job, source: Source, inputs: Sequence[str], options: Options) -> dict[str, Any]:
@@ -338,11 +322,19 @@ def _choose(source: Source, options: Options, count: int, progress: Progress) ->
     )
 
 
-def _answer(job: Job, model: ModelChoice, options: Options, progress: Progress) -> None:
+def _digest_of(model: Mapping[str, Any]) -> str:
+    """Of the files by which the model of a plan answers; "" where it is none any more."""
+    try:
+        return ModelChoice(**model).digest()
+    except (TypeError, OSError):
+        return ""
+
+
+def _answer(job: Job, plan: Mapping[str, Any], options: Options, progress: Progress) -> None:
     """Writes the shards that are not there yet."""
     done = read_journal(job)
     shards = (shard for shard in shards_of(job) if shard.number not in done)
-    total = read_plan(job.folder)["rows"]
+    model, total = ModelChoice(**plan["model"]), plan["rows"]
     finished = sum(facts["rows"] for facts in done.values())
     if finished:
         progress.say(f"Going on after {finished:,} of {total:,} rows.")

@@ -15,7 +15,7 @@ from regraft.inference.trained import Look
 from regraft.machine import processes
 from regraft.prediction import model_choice
 from regraft.prediction.answerer import Wanted
-from regraft.prediction.job import Writer
+from regraft.prediction.journal import Writer
 from regraft.prediction.model_choice import FEW, ModelChoice, Source, choose, open_source
 from regraft.progress import Silent
 
@@ -69,6 +69,12 @@ def test_auto_takes_the_fastest_that_is_near_enough_and_keeps_what_it_measured(s
     assert name_of(choose(source, count=FEW, progress=listening)) == "b"
     assert name_of(choose(source, count=1, progress=listening)) == "b"
     assert len(listening.said) == 1
+
+
+def test_what_a_kill_left_of_rates_that_were_kept_is_removed(source: Source, rates: dict[str, float]):
+    (source.folder / "exports/.writing-abcdefgh.json").write_text("[")
+    assert name_of(choose(source, count=FEW, progress=Silent())) == "b"
+    assert list((source.folder / "exports").glob(".writing-*")) == []
 
 
 def test_a_tolerance_decides_what_is_near_enough(source: Source, rates: dict[str, float]):
@@ -180,6 +186,7 @@ def test_a_digest_changes_with_what_an_answer_depends_on_and_with_nothing_else(s
     before = choice.digest(), run.digest()
     (export / "README.md").write_text("Other words.")
     (export / "runtimes.json").write_text("{}")
+    (export / ".writing-abcdefgh.json").write_text("what a kill leaves that comes while rates are kept")
     assert (choice.digest(), run.digest()) == before
     swap_labels(export)
     labels = source.folder / "labels.txt"
