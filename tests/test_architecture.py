@@ -18,7 +18,6 @@ TESTED_ELSEWHERE = {
     "regraft.cli.model_verbs": "cli/test_main::test_every_help_ends_with_a_command_that_works",
     "regraft.cli.options": "cli/test_main::test_options_win_over_set_and_set_over_the_recipe",
     "regraft.cli.other_verbs": "cli/test_main::test_backbones_lists_them_all",
-    "regraft.cli.photo_verbs": "cli/test_main::test_check_answers_a_person_and_a_program",
     "regraft.cli.training_verbs": "cli/test_main::test_options_win_over_set_and_set_over_the_recipe",
     "regraft.data.scan_cache": "data/test_scan::test_the_cache_notices_a_changed_file",
     "regraft.data.walk": "data/test_scan::test_a_folder_that_cannot_be_entered_is_one_row_and_no_class",

@@ -25,6 +25,7 @@ _SPLIT_OF_NAME = {
 }
 _WORD = re.compile(r"[a-z]+")
 _MORE_WORDS = {"eval": "val", "evaluation": "val", "dev": "val", "holdout": "test"}
+_ENDINGS = ("set", "data", "images", "imgs", "split")  # as in testset and TrainImages
 
 
 def split_named(name: str) -> str:
@@ -35,7 +36,9 @@ def split_named(name: str) -> str:
 def split_resembled(name: str) -> str:
     """The split that a name reminds of, as "Test Set", "seg_test" and "test1" do of test; else ""."""
     known = _SPLIT_OF_NAME | _MORE_WORDS
-    return next((known[word] for word in _WORD.findall(key_of(name)) if word in known), "")
+    words = _WORD.findall(key_of(name))
+    beginnings = [word.removesuffix(ending) for word in words for ending in ("", *_ENDINGS)]
+    return next((known[word] for word in beginnings if word in known), "")
 
 
 def find_splits(root: Path, holds_folders: Mapping[Path, bool]) -> dict[Path, str]:
