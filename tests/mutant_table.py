@@ -263,14 +263,14 @@ EVIDENCE = (
 RUNS = (
     Mutant(
         "near-duplicates straddle a split",
-        "app/data/roles.py",
-        "            _near_pairs(records),\n",
+        "app/data/duplicates.py",
+        "            near[(near >= 0).all(axis=1)],\n",
         "",
-        ("tests/data/test_roles.py",),
+        ("tests/data/test_duplicates.py",),
     ),
     Mutant(
         "the same pixels in other bytes are two photos",
-        "app/data/roles.py",
+        "app/data/duplicates.py",
         "record.pixels or record.fingerprint",
         "record.fingerprint",
         ("tests/data/test_same_pixels.py",),
