@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
-from regraft.data.file_format import identify
+from regraft.data.file_format import FIRST_BYTES, identify
 from regraft.data.passed_over import is_left_by_system
+from regraft.data.photos import UnreadablePhoto
 from regraft.data.scan import is_image_name
 from regraft.errors import UsageError
 from regraft.prediction.sources.item import Found, Item, PassedOver
@@ -14,6 +15,9 @@ from regraft.prediction.sources.item import Found, Item, PassedOver
 BAD_CHECKSUM = "damaged in its archive: its checksum does not fit"
 LEFT_BY_SYSTEM = "hidden, or left by a system"
 MORE_FILES = "holds photos or paths itself; name it to have them answered"
+
+PIECE = 1 << 20
+"""Bytes that are unpacked at a time."""
 
 MOST_WORDS = 200
 """Letters of another library's message that are shown; some quote what they have read."""
@@ -55,6 +59,12 @@ def holds_more(name: str) -> bool:
     """Whether a file of this name is an archive, a shard or a table, which is read only where it is named itself."""
     stem = name.lower().removesuffix(".gz").removesuffix(".bz2").removesuffix(".xz")
     return stem.endswith(_HOLD_MORE) or ".tfrecord-" in Path(stem).name
+
+
+def check_first_bytes(first: bytes, size: int) -> None:
+    """Raises UnreadablePhoto where a photo of over `PIECE` bytes begins as none does: the rest need not be unpacked."""
+    if size > PIECE and (reason := identify(first[:FIRST_BYTES]).reason):
+        raise UnreadablePhoto(reason)
 
 
 def check_stays_inside(file: str, name: str) -> None:
