@@ -36,10 +36,8 @@ GIB = 1 << 30
 
 def zip_of_zeros(folder: Path, first: bytes = b"", members: int = 20, size: int = GIB) -> Path:
     """Members of a gibibyte each, which is some megabytes when it is packed; the packing is done once."""
-    packer, chunks = (
-        zlib.compressobj(1, zlib.DEFLATED, -15),
-        [first.ljust(1 << 20, b"\0"), *[bytes(1 << 20)] * (size // (1 << 20) - 1)],
-    )
+    packer, blank = zlib.compressobj(1, zlib.DEFLATED, -15), bytes(1 << 20)
+    chunks = [first + blank[len(first) :], *[blank] * (size // len(blank) - 1)]
     packed = b"".join(map(packer.compress, chunks)) + packer.flush()
     checksum = 0
     for chunk in chunks:

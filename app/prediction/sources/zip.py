@@ -74,7 +74,11 @@ def _read(archive: zipfile.ZipFile, item: Item, reading: Reading) -> bytes:
 
 
 def _all_of(stream: IO[bytes], size: int) -> bytes:
-    """All `size` bytes, piece by piece, as zipfile would hold them twice. Raises UnreadablePhoto if they begin as none."""
+    """All `size` bytes, piece by piece, as zipfile would hold them twice.
+
+    Raises:
+        UnreadablePhoto: it is large and begins as no photo does.
+    """
     whole = io.BytesIO(stream.read(min(size, PIECE)))
     check_first_bytes(whole.getvalue(), size)
     whole.seek(0, io.SEEK_END)
