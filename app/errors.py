@@ -67,11 +67,9 @@ def refused_by_system(error: OSError) -> RegraftError:
     return RegraftError(f"{place}{error.strerror}. Check the path, its permissions and the space on the disk.")
 
 
-_UNSEEN = {
-    code: f"\\u{code:04x}"
-    for code in (*range(0x20), *range(0x7F, 0xA0), 0x061C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A))
-}
-"""Control characters, line breaks among them, and what turns the direction of the text after it."""
+_CONTROLS = (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)  # line breaks are among them
+_TURNS = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))  # of the direction of the text
+_UNSEEN = {code: f"\\u{code:04x}" for code in (*_CONTROLS, *_TURNS)}
 
 
 def visible(text: str) -> str:

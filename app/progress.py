@@ -37,13 +37,17 @@ class _SilentTicker:
         """Ignored."""
 
 
+SILENT: Ticker = _SilentTicker()
+"""Who hears of steps and says nothing."""
+
+
 class Silent:
     """The `Progress` that says nothing."""
 
     @contextmanager
     def work(self, name: str, total: int, unit: str) -> Iterator[Ticker]:
         """Ignored."""
-        yield _SilentTicker()
+        yield SILENT
 
     def say(self, text: str) -> None:
         """Ignored."""
@@ -97,9 +101,11 @@ class _Pace:
 
     def text(self, note: str) -> str:
         """Such as "features: 64/397 images, 120/s, 0:03 left"."""
-        left = _clock((self.total - self.done) / max(self.rate, 1e-9))
-        shown = f"{self.name}: {self.done:,}/{self.total:,} {self.unit}, {_per_second(self.rate)}, {left} left  {note}"
-        return visible(shown.rstrip())
+        pace = ""
+        if self.done:
+            left = _clock((self.total - self.done) / max(self.rate, 1e-9))
+            pace = f", {_per_second(self.rate)}, {left} left"
+        return visible(f"{self.name}: {self.done:,}/{self.total:,} {self.unit}{pace}  {note}".rstrip())
 
 
 class _Lines:

@@ -92,13 +92,18 @@ def make_request(
     recipe: PathLike | Recipe,
     edits: Values,
     *,
+    default: str = "balanced",
     out: PathLike | None = None,
     resume: bool = False,
     device: str,
     data_dir: PathLike | None,
 ) -> Request:
-    """What is asked of a training."""
+    """What is asked of a training; `default` is the recipe of the verb."""
+    from regraft.recipes.asked import asked_keys
+    from regraft.recipes.recipe import Recipe
     from regraft.training.session import Request
+
+    named = recipe if isinstance(recipe, Recipe) else os.fspath(recipe)
 
     return Request(
         as_text(photos),
@@ -108,6 +113,7 @@ def make_request(
         device=device,
         data_dir=as_maybe_path(data_dir),
         command=COMMAND.get(),
+        asked=asked_keys(named, edits, default=default),
     )
 
 

@@ -13,7 +13,17 @@ from regraft.prediction.tables.table import TABLE_FORMATS
 
 Verb = TypeVar("Verb", bound=Callable[..., None])
 
-PATH = click.Path(path_type=Path)
+
+class _Path(click.Path):
+    """A path that is not empty: to `pathlib`, the empty path is the current folder, which nobody means by it."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("it must be a path; received an empty one.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+PATH = _Path(path_type=Path)
 DEVICES = "auto|cpu|gpu|tpu"
 
 

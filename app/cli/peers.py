@@ -28,7 +28,11 @@ _RECIPE_KEYS = {
 }
 """Recipe keys, and what other programs call the option for the same."""
 
-_VALUES = {"regularize.stochastic_depth": "SURVIVING_PART", "finetune.unfreeze": "TRAINED_PART", "optimizer.name": "NAME"}
+_VALUES = {
+    "regularize.stochastic_depth": "SURVIVING_PART",
+    "finetune.unfreeze": "TRAINED_PART",
+    "optimizer.name": "NAME",
+}
 """What follows the equals sign where a bare VALUE would mislead."""
 
 _OPTIONS = {

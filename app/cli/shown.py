@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from regraft.data.wording import name_some
 from regraft.errors import as_options, visible
 from regraft.progress import Shown
 
@@ -25,6 +26,13 @@ if TYPE_CHECKING:
     from regraft.prediction.predict import PredictionSummary
     from regraft.runs.ensemble_figures import AnswerFigures
     from regraft.runs.run_metrics import RunMetrics
+
+
+_UNEVEN = 1.5
+"""How many times its even share the largest class must have for the accuracy alone to mislead."""
+
+_FAR = 0.05
+"""How much lower the mean over the classes must be for that where the classes are of like size."""
 
 
 class CommandLineProgress(Shown):
@@ -85,7 +93,7 @@ def show_evaluation(evaluation: Evaluation) -> None:
 
     metrics = evaluation.metrics
     accuracy = f"{accuracy_words(metrics)} on {metrics.images:,} images {evaluation.which_images}"
-    show(_table([("accuracy", accuracy), *printed_rows(metrics.as_dict())]))
+    show(_table([("accuracy", accuracy), *_uneven_rows(metrics), *printed_rows(metrics.as_dict())]))
     _say("", f"Look at   {evaluation.folder}/report.html")
 
 
@@ -196,11 +204,29 @@ def _training_rows(metrics: RunMetrics) -> list[tuple[str, str]]:
     return [
         ("run", metrics.run),
         ("accuracy", f"{accuracy_words(metrics)} on {metrics.images:,} {metrics.reported_on} images"),
+        *_uneven_rows(metrics),
         ("stage kept", f"{metrics.stage}: {metrics.stage_reason}"),
         *(("", note) for note in metrics.notes),
         ("export", export["folder"]),
         ("", proof),
         ("seconds", phases if metrics.seconds is None else f"{metrics.seconds:.1f} ({phases})"),
+    ]
+
+
+def _uneven_rows(metrics: Metrics | RunMetrics) -> list[tuple[str, str]]:
+    """What the accuracy hides where classes are of uneven size: their mean, and what is reached without looking."""
+    judged = [entry for entry in metrics.per_class if entry.images]
+    if not judged:
+        return []
+    common = max(judged, key=lambda entry: entry.images)
+    share = common.images / sum(entry.images for entry in judged)
+    if share * len(judged) <= _UNEVEN and metrics.accuracy - metrics.balanced_accuracy < _FAR:
+        return []
+    missed = [entry.class_name for entry in judged if entry.recall == 0]
+    never = f"; never found: {name_some(missed)}" if missed else ""
+    return [
+        ("balanced", f"{100 * metrics.balanced_accuracy:.1f} %, the mean over the classes of what is found{never}"),
+        ("", f'always answering "{common.class_name}" would reach an accuracy of {100 * share:.1f} %'),
     ]
 
 

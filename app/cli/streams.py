@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import io
 import os
 import select
 import sys
@@ -29,7 +30,7 @@ def open_streams() -> None:
         _open_to_nowhere_if_closed(descriptor)
     for name, (descriptor, mode) in _DESCRIPTORS.items():
         if getattr(sys, name) is None:
-            setattr(sys, name, open(descriptor, mode, encoding="utf-8", closefd=False))
+            setattr(sys, name, io.TextIOWrapper(open(descriptor, f"{mode}b", closefd=False), "utf-8"))  # noqa: SIM115
     codecs.register_error(_ANY_NAME, _any_name)
     _let_names_through(sys.stdin, "surrogateescape")
     for stream in (sys.stdout, sys.stderr):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,8 +16,8 @@ from PIL import Image, ImageFile
 
 from regraft.data.photos import Limits, UnreadablePhoto, upright_rgb
 from regraft.data.records import Prediction
-from regraft.data.scan import name_some
-from regraft.errors import RunError, UsageError, checks_arguments
+from regraft.data.wording import name_some
+from regraft.errors import RunError, UsageError, as_keywords, checks_arguments
 from regraft.exports.export import kind_of
 from regraft.machine.untouched import OPENING_SECONDS, untouched
 from regraft.prediction.answerer import Answerer, Wanted
@@ -143,10 +144,18 @@ class Model:
 def open_model(folder: Path, *, runtime: str = "auto", precision: str | None = None, device: str = "auto") -> Model:
     """The model of the run or export in `folder`; arguments and errors are those of `regraft.load`."""
     _check_is_something(folder)
-    source = open_source(folder)
+    source = open_source(folder, _Warning())
     asked = Asked(runtime, precision, device)
-    choice = choose(source, **vars(asked), progress=Silent())
+    choice = choose(source, **vars(asked), progress=_Warning())
     return Model(folder, asked, choice, choice.open(Wanted()))
+
+
+class _Warning(Silent):
+    """What is said while a model is opened becomes a warning: `regraft.load` has nobody else to tell."""
+
+    def say(self, text: str) -> None:
+        """One warning."""
+        warnings.warn(as_keywords(text), stacklevel=2)
 
 
 def _check_is_something(folder: Path) -> None:

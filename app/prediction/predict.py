@@ -143,7 +143,7 @@ def predict(
         UsageError, RunError: the source, the inputs, `out` or the options are not as they must be.
     """
     options, progress, out, inputs = options or Options(), progress or Silent(), Path(out), names_of(inputs)
-    opened, columns = _begin(Path(source), options)
+    opened, columns = _begin(Path(source), options, progress)
     job = _job(out, columns, options)
     if check_out(out, is_file=job.is_file, resume=options.resume, force=options.force):
         progress.say(f"{out} is finished already.")
@@ -172,7 +172,7 @@ def predict_to_pipe(
     form = _as_safe_as_asked(find_table_format(options.format or "csv"), options)
     if options.resume or options.engine != "local" or not form.streams:
         raise UsageError(f"{_only_to_a_file()} need {option('out')}, a file or folder to write to.")
-    opened, columns = _begin(Path(source), options)
+    opened, columns = _begin(Path(source), options, progress)
     counts: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as folder, memory_limited(options.reading.memory):
         job = Job(Path(folder), Path(folder), form, columns, _ROWS_AT_A_TIME)
@@ -236,7 +236,7 @@ def _only_to_a_file() -> str:
     return f"{', '.join(most)} and {last}"
 
 
-def _begin(folder: Path, options: Options) -> tuple[Source, Columns]:
+def _begin(folder: Path, options: Options, progress: Progress) -> tuple[Source, Columns]:
     """The source, and the columns of what comes out."""
     if options.format is not None:
         find_table_format(options.format)
@@ -245,7 +245,7 @@ def _begin(folder: Path, options: Options) -> tuple[Source, Columns]:
         unknown_at, views, draws = option("unknown_at"), option("views"), option("draws")
         raise UsageError(f"{unknown_at} is calibrated for one look at each photo; leave {views} and {draws} out.")
     check_engine(options.engine)
-    source = open_source(folder)
+    source = open_source(folder, progress)
     columns = Columns(
         source.class_names,
         top=options.top,

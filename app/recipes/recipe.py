@@ -247,6 +247,11 @@ class Recipe(_Section):
         """After how many epochs the weights are kept."""
         return list(self.cycle_ends)[len(self.cycle_ends) - self.finetune.snapshots :]
 
+    def at(self, key: str) -> Any:
+        """The value of a dotted key, such as "finetune.epochs"."""
+        section, _, name = key.rpartition(".")
+        return getattr(getattr(self, section) if section else self, name)
+
     def to_toml(self) -> str:
         """The recipe as TOML; `Recipe.load` reads it back to an equal value."""
         return tomli_w.dumps(self.model_dump(exclude_none=True, mode="json"))
@@ -279,7 +284,7 @@ def load_recipe(name_or_path: str, edits: Mapping[str, Any] | None = None) -> Re
     Raises:
         UsageError: there is no such recipe, key or value; the message names the nearest.
     """
-    values = _read_values(name_or_path)
+    values = read_values(name_or_path)
     for key, value in (edits or {}).items():
         _set(values, key, value)
     return make_recipe(values)
@@ -311,18 +316,24 @@ def parse_edit(text: str) -> tuple[str, Any]:
 
 def all_keys() -> list[str]:
     """Every key of a recipe, dotted, in order."""
-    return list(_dotted(Recipe().model_dump()))
+    return list(dotted(Recipe().model_dump()))
 
 
-def _dotted(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+def dotted(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested values by dotted key."""
+    return dict(_dotted(values))
+
+
+def _dotted(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for key, value in values.items():
         if isinstance(value, Mapping):
             yield from _dotted(value, f"{prefix}{key}.")
         else:
-            yield f"{prefix}{key}"
+            yield f"{prefix}{key}", value
 
 
-def _read_values(name_or_path: str) -> dict[str, Any]:
+def read_values(name_or_path: str) -> dict[str, Any]:
+    """What a named recipe or a file says, nested. Raises UsageError where there is neither."""
     if name_or_path in NAMED:
         named = {section: dict(values) for section, values in NAMED[name_or_path].items()}
         return {"recipe": name_or_path, **named}

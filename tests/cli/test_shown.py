@@ -65,6 +65,52 @@ def test_the_table_of_a_training_says_how_good_on_what_why_where_and_how_long(ca
     )
 
 
+def class_of(name: str, images: int, recall: float) -> dict[str, object]:
+    return {"class_name": name, "images": images, "recall": recall}
+
+
+UNEVEN = {
+    "accuracy": 60 / 63, "balanced_accuracy": 0.5, "images": 63,
+    "per_class": [class_of("ok", 60, 1.0), class_of("defect", 3, 0.0)],
+}  # fmt: skip
+
+
+def test_uneven_classes_are_told_with_their_mean_and_what_is_reached_without_looking(capsys):
+    show_training(RunMetrics.from_dict(TRAINING | UNEVEN))
+    told = words(capsys.readouterr().out)
+    assert (
+        "balanced 50.0 %, the mean over the classes of what is found; never found: defect "
+        'always answering "ok" would reach an accuracy of 95.2 % stage kept' in told
+    )
+    truth = np.array([0] * 9 + [1])
+    metrics = measure(truth, np.array([[0.75, 0.25]] * 10), ["cat", "dog"])
+    show_evaluation(Evaluation(Path("pets"), Path("zoo"), Path("out"), "of zoo", metrics))
+    told = words(capsys.readouterr().out)
+    assert "balanced 50.0 %, the mean over the classes of what is found; never found: dog" in told
+    assert 'always answering "cat" would reach an accuracy of 90.0 %' in told
+
+
+@pytest.mark.parametrize(
+    ("classes", "accuracy", "balanced", "told"),
+    [
+        ([(30, 0.9), (30, 0.9)], 0.9, 0.9, False),
+        ([(40, 0.9), (20, 0.87)], 0.89, 0.885, False),
+        ([(46, 0.9), (14, 0.9)], 0.9, 0.9, True),
+        ([(30, 1.0), (30, 1.0), (20, 0.4)], 0.86, 0.8, True),
+        ([(30, 0.9), (0, None)], 0.9, 0.9, False),
+        ([], 0.9, 0.9, False),
+    ],
+)
+def test_classes_of_like_size_that_are_found_alike_need_no_more_than_the_accuracy(
+    classes, accuracy, balanced, told, capsys
+):
+    per_class = [class_of(f"class {place}", images, recall) for place, (images, recall) in enumerate(classes)]
+    show_training(
+        RunMetrics.from_dict(TRAINING | {"accuracy": accuracy, "balanced_accuracy": balanced, "per_class": per_class})
+    )
+    assert ("balanced" in capsys.readouterr().out) == told
+
+
 def test_a_pretraining_says_what_to_build_on(capsys):
     show_training(RunMetrics.from_dict(TRAINING | {"backbone": "saved_models/pets/backbone.weights.h5"}))
     advice = "regraft train PHOTOS --backbone tiny --weights saved_models/pets/backbone.weights.h5"
@@ -132,8 +178,14 @@ def test_names_are_text_and_neither_markup_nor_commands_to_the_terminal(name: st
     print_json({"name": name})
     CommandLineProgress().say(name)
     told = capsys.readouterr()
-    for words in (f"on 2 images of {shown}", f"{shown} 50.0 % 40.0-60.0", f"fine-tuned: {shown} {shown}",
-                  f"{shown} 1.00 50.0 %", f"best member: {shown} {shown} Look at", f"{shown} 0"):
+    for words in (
+        f"on 2 images of {shown}",
+        f"{shown} 50.0 % 40.0-60.0",
+        f"fine-tuned: {shown} {shown}",
+        f"{shown} 1.00 50.0 %",
+        f"best member: {shown} {shown} Look at",
+        f"{shown} 0",
+    ):
         assert words in " ".join(told.out.split())
     assert told.err.splitlines() == [f"{shown}, seed 0: 50.0 % in 2 s", shown]
     assert not set(told.out + told.err) & {"\u202e", "\x1b"}

@@ -159,7 +159,8 @@ def test_a_damaged_model_is_said_to_be_damaged(trained: TrainedRun, tmp_path: Pa
     (tmp_path / "run/model.keras").write_bytes(whole[: len(whole) // 2])
     answer = run_regraft("predict", tmp_path / "run", trained.photos)
     assert (answer.code, answer.stdout) == (2, "")
-    assert answer.stderr == f"regraft: {tmp_path}/run/model.keras is damaged; train again.\n"
+    complaint = "is not what the run was finished with, so it is damaged or edited; put it back or train again."
+    assert answer.stderr == f"regraft: {tmp_path}/run/model.keras {complaint}\n"
 
 
 @pytest.mark.parametrize(

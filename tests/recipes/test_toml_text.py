@@ -12,7 +12,8 @@ DEEP, LONG = "[" * 3_000, "9" * 5_000
 
 
 @pytest.mark.parametrize(
-    ("text", "value"), [("3", 3), ("[0.1, 2]", [0.1, 2]), ("sgd", "sgd"), (DEEP, DEEP), (LONG, LONG), ("a = 1", "a = 1")]
+    ("text", "value"),
+    [("3", 3), ("[0.1, 2]", [0.1, 2]), ("sgd", "sgd"), (DEEP, DEEP), (LONG, LONG), ("a = 1", "a = 1")],
 )
 def test_a_value_is_toml_or_else_the_text_itself(text: str, value: object):
     assert value_of(text) == value

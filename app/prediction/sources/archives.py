@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from regraft.data.file_format import FIRST_BYTES, identify
 from regraft.data.passed_over import is_left_by_system
 from regraft.data.photos import UnreadablePhoto
-from regraft.data.scan import is_image_name
+from regraft.data.walk import is_image_name
 from regraft.errors import UsageError
 from regraft.prediction.sources.item import Found, Item, PassedOver
 

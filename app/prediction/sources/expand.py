@@ -25,11 +25,13 @@ _NAMES_SHOWN = 2  # of files that are passed over for the same reason
 
 
 def names_of(inputs: Inputs) -> list[str]:
-    """Each input as text. Raises UsageError where one is no path."""
+    """Each input as text. Raises UsageError where one is no path, or an empty one."""
     several = [inputs] if isinstance(inputs, str | os.PathLike) else list(inputs)
     for each in several:
         if not isinstance(each, str | os.PathLike):
             raise UsageError(f"An input must be a path, as a str or os.PathLike; received {type(each).__name__}.")
+        if not os.fspath(each):
+            raise UsageError("An input must be a path; received an empty one.")
     return [os.fspath(each) for each in several]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from regraft.data.file_format import identify_file
 from regraft.data.passed_over import is_left_by_system, what_of_ours
-from regraft.data.scan import is_image_name
+from regraft.data.walk import is_image_name
 from regraft.prediction.sources.archives import LEFT_BY_SYSTEM, MORE_FILES, holds_more
 from regraft.prediction.sources.item import Found, Item, PassedOver
 from regraft.prediction.sources.kind import InputKind, Reading

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from regraft.data.scan import is_image_name
+from regraft.data.walk import is_image_name
 from regraft.errors import UsageError
 from regraft.prediction.sources.item import Item
 from regraft.prediction.sources.kind import InputKind, Reading
