@@ -197,9 +197,9 @@ def test_what_gets_no_row_is_counted_in_one_line_and_named_on_request(trained: T
     answer = run_regraft("predict", trained.folder, tmp_path / "in")
     assert answer.stderr == f"{line}1 ok, 1 unreadable\n"
     told = run_regraft("predict", trained.folder, tmp_path / "in", "--verbose").stderr
-    assert told.startswith(f"Passed over {tmp_path}/in/notes.txt: not an image (text?).\n{line}")
+    assert told.startswith(f"Left out {tmp_path}/in/notes.txt: not an image (text?).\n{line}")
     summary = predict(trained.folder, tmp_path / "in", tmp_path / "answers.csv")
-    assert summary.passed_over == {"not an image (text?)": 1}
+    assert summary.left_out == {"not an image (text?)": 1}
 
 
 def test_an_apostrophe_is_for_csv_alone_and_part_of_the_plan(trained: TrainedRun, tmp_path: Path):

@@ -10,7 +10,7 @@ from regraft.data.passed_over import is_left_by_system
 from regraft.data.photos import UnreadablePhoto
 from regraft.data.walk import is_image_name
 from regraft.errors import UsageError
-from regraft.prediction.sources.item import Found, Item, PassedOver
+from regraft.prediction.sources.item import Found, Item, LeftOut
 
 BAD_CHECKSUM = "damaged in its archive: its checksum does not fit"
 LEFT_BY_SYSTEM = "hidden, or left by a system"
@@ -34,13 +34,13 @@ def member(item: Item, name: str, first_bytes: Callable[[], bytes]) -> Iterator[
         first_bytes: reads `FIRST_BYTES` of the member. May raise anything.
     """
     if any(is_left_by_system(part) for part in PurePosixPath(name).parts):
-        yield PassedOver(item.path, LEFT_BY_SYSTEM)
+        yield LeftOut(item.path, LEFT_BY_SYSTEM)
     elif is_image_name(Path(name)):
         yield item
     elif item.kind == "broken":
-        yield PassedOver(item.path, item.reason)
+        yield LeftOut(item.path, item.reason)
     elif reason := _why_no_photo(name, first_bytes):
-        yield PassedOver(item.path, reason)
+        yield LeftOut(item.path, reason)
     else:
         yield item
 

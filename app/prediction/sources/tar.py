@@ -22,7 +22,7 @@ from regraft.prediction.sources.archives import (
     member,
     no_archive,
 )
-from regraft.prediction.sources.item import Found, Item, PassedOver
+from regraft.prediction.sources.item import Found, Item, LeftOut
 from regraft.prediction.sources.kind import InputKind, Reading, is_file_named
 
 MOST_HEADER_BYTES = 1 << 20
@@ -149,13 +149,13 @@ def _member(archive: tarfile.TarFile, block: bytes, place: int) -> tarfile.TarIn
     return found
 
 
-def _behind_the_end(archive: tarfile.TarFile, file: str) -> Iterator[PassedOver]:
+def _behind_the_end(archive: tarfile.TarFile, file: str) -> Iterator[LeftOut]:
     """Reads on, as compressed archives have their checksum there; what unpacks raises where it does not fit."""
     is_more = False
     while chunk := _stream(archive).read(PIECE):
         is_more = is_more or bool(chunk.strip(b"\0"))
     if is_more:
-        yield PassedOver(file, "more behind the end of the archive, as where several were joined; unpack it")
+        yield LeftOut(file, "more behind the end of the archive, as where several were joined; unpack it")
 
 
 def _damage(file: str, place: int, reason: str) -> Item:

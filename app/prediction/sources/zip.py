@@ -20,7 +20,7 @@ from regraft.prediction.sources.archives import (
     member,
     no_archive,
 )
-from regraft.prediction.sources.item import Found, Item, PassedOver
+from regraft.prediction.sources.item import Found, Item, LeftOut
 from regraft.prediction.sources.kind import InputKind, Reading, is_file_named
 
 _END, _END_BYTES = b"PK\5\6", 22
@@ -42,7 +42,7 @@ def _members(file: str, reading: Reading) -> Iterator[Found]:
             path = f"{file}::{entry.filename}"
             check_stays_inside(file, entry.filename)
             if not entry.filename:
-                yield PassedOver(path, "it has no name")
+                yield LeftOut(path, "it has no name")
             elif not entry.is_dir():
                 item = Item(path, file, "zip", number, entry.file_size)
                 if entry.flag_bits & 1:
