@@ -14,7 +14,7 @@ from regraft.data.records import TOP, Prediction
 from regraft.data.scan import plural
 from regraft.errors import UsageError, option
 from regraft.evidence.conformal import UNKNOWN, UnknownRule, calibrate, read_calibration
-from regraft.machine.memory import memory_limited
+from regraft.machine.memory import decoding_within
 from regraft.machine.ray_cluster import check_engine
 from regraft.machine.threads import cores
 from regraft.prediction.answerer import Answerer, Wanted, answer_batches
@@ -150,7 +150,7 @@ def predict(
         return PredictionSummary(out, 0, {}, already_finished=True)
     left_out = _left_out(options, progress)
     items = expand_inputs(inputs, stdin, options.reading, left_out)
-    with locked(job), memory_limited(options.reading.memory):
+    with locked(job), decoding_within(options.reading.memory):
         model = _plan(job, opened, items, inputs, options, progress)
         _tell(left_out, progress)
         _answer(job, model, options, progress)
@@ -174,7 +174,7 @@ def predict_to_pipe(
         raise UsageError(f"{_only_to_a_file()} need {option('out')}, a file or folder to write to.")
     opened, columns = _begin(Path(source), options, progress)
     counts: Counter[str] = Counter()
-    with tempfile.TemporaryDirectory() as folder, memory_limited(options.reading.memory):
+    with tempfile.TemporaryDirectory() as folder, decoding_within(options.reading.memory):
         job = Job(Path(folder), Path(folder), form, columns, _ROWS_AT_A_TIME)
         left_out = _left_out(options, progress)
         count = write_inputs(job, expand_inputs(inputs, stdin, options.reading, left_out))

@@ -213,8 +213,8 @@ def test_an_apostrophe_is_for_csv_alone_and_part_of_the_plan(trained: TrainedRun
     assert photo.endswith("/=a.png")
 
 
-@pytest.mark.parametrize("value", ["lots", "0", "-4G", "12M"])
+@pytest.mark.parametrize("value", ["lots", "0", "-4G", "1e999"])
 def test_an_amount_of_memory_that_is_none_is_refused(trained: TrainedRun, value: str):
     answer = run_regraft("predict", trained.folder, "a.jpg", "--max-memory", value)
-    complaint = f"--max-memory must be bytes, at least 256M, such as \"4G\"; received '{value}'."
+    complaint = f"--max-memory must be a number of bytes, such as \"4G\"; received '{value}'."
     assert (answer.code, answer.stderr) == (2, f"regraft: {complaint}\n")

@@ -12,7 +12,7 @@ from input_photos import paths_of
 
 from regraft.data.photos import Limits, UnreadablePhoto
 from regraft.errors import UsageError
-from regraft.machine.memory import memory_limited
+from regraft.machine.memory import decoding_within
 from regraft.prediction.sources.expand import LeftOutCount, expand_inputs
 from regraft.prediction.sources.reader import ItemReader
 
@@ -254,7 +254,7 @@ def test_more_behind_the_end_of_a_tar_is_counted(tmp_path: Path):
 
 def test_a_directory_that_would_fill_the_memory_is_refused(tmp_path: Path):
     file = make_archive(tmp_path, ".zip", {f"{number:09d}.jpg": b"" for number in range(1000)})
-    with memory_limited(900_000), pytest.raises(UsageError, match=r"The directory of .* would take 944 kB of memory"):
+    with decoding_within(900_000), pytest.raises(UsageError, match=r"The directory of .* would take 944 kB of memory"):
         paths_of([file])
-    with memory_limited(950_000):
+    with decoding_within(950_000):
         assert len(paths_of([file])) == 1000
