@@ -178,7 +178,7 @@ def as_names(inputs: Any) -> list[str]:
 
 def as_bytes(name: str, value: int | str | None) -> int | None:
     """A number of bytes, of "4G" too; None stays. Raises UsageError where the argument `name` is no such number."""
-    from regraft.machine.memory import LEAST_BYTES, parse_bytes
+    from regraft.machine.memory import parse_bytes
 
     if value is None:
         return None
@@ -186,9 +186,8 @@ def as_bytes(name: str, value: int | str | None) -> int | None:
         amount = parse_bytes(str(value))
     except (ValueError, OverflowError):
         amount = 0
-    if amount < LEAST_BYTES:
-        least = f"{LEAST_BYTES >> 20}M"
-        raise UsageError(f'{option(name)} must be bytes, at least {least}, such as "4G"; received {shown(value)}.')
+    if amount < 1:
+        raise UsageError(f'{option(name)} must be a number of bytes, such as "4G"; received {shown(value)}.')
     return amount
 
 

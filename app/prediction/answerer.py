@@ -82,7 +82,7 @@ class Answerer:
         try:
             return self.read(photo)
         except UnreadablePhoto as error:
-            return error
+            return _alone(error)
 
     def _prediction(self, item: Item, view: View, answers: Answers | None, place: int) -> Prediction:
         if isinstance(view, UnreadablePhoto):
@@ -158,7 +158,12 @@ def _load(reader: ItemReader, item: Item) -> bytes | UnreadablePhoto:
     try:
         return reader.read(item)
     except UnreadablePhoto as error:
-        return error
+        return _alone(error)
+
+
+def _alone(error: UnreadablePhoto) -> UnreadablePhoto:
+    """The same finding without its traceback, which keeps the photo's bytes alive for as long as it waits."""
+    return UnreadablePhoto(str(error), error.status)
 
 
 # --- makers ---
