@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from regraft.experiments.preview import Preview
     from regraft.experiments.trials import ArmResult
     from regraft.exports.export import Export
+    from regraft.machine.cache_room import CacheReport
     from regraft.prediction.predict import PredictionSummary
     from regraft.runs.ensemble_figures import AnswerFigures
     from regraft.runs.run_metrics import RunMetrics
@@ -70,6 +71,18 @@ def show_training(metrics: RunMetrics) -> None:
     _show_next(metrics.run)
     if metrics.backbone:
         _say(f"Build on  {_command('train', 'PHOTOS', '--backbone', 'tiny', '--weights', metrics.backbone)}")
+
+
+def show_cache(report: CacheReport) -> None:
+    """What is in the cache, and what was removed."""
+    table = _columns("", "files", "size", "removed", "")
+    for part in report.parts:
+        removed = f"{part.removed_files:,} ({_size(part.removed_bytes)})" if part.removed_files else ""
+        what = f"{part.what}; in use, so none removed" if part.in_use else part.what
+        _add_row(table, part.name, f"{part.files:,}", _size(part.bytes), removed, what)
+    show(table)
+    limit = "no limit" if report.limit_bytes is None else f"limit {_size(report.limit_bytes)}"
+    _say("", f"{report.folder}: {_size(report.bytes)}, {limit}")
 
 
 def show_preview(preview: Preview) -> None:
@@ -253,6 +266,14 @@ def _add_row(table: Any, *cells: str) -> None:
     from rich.text import Text
 
     table.add_row(*(Text(visible(cell)) for cell in cells))
+
+
+def _size(count: int) -> str:
+    """Bytes as `--trim` takes them, such as "1.2GB"."""
+    for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if count >= size:
+            return f"{count / size:.1f}{unit}"
+    return f"{count}B"
 
 
 def _say(*lines: str) -> None:
