@@ -78,7 +78,17 @@ def open_trained(
     try:
         model = keras.saving.load_model(run.model_file, compile=False)
     except Exception as error:  # a damaged file makes Keras, zipfile and h5py raise nearly any type
+        if "Lambda" in str(error):
+            raise RunError(
+                f"{run.model_file} has a Lambda layer, which is code of whoever made the file, and not run. Regraft "
+                "writes none; open the file with Keras if you trust it."
+            ) from error
         raise RunError(f"{run.model_file} is damaged; train again.") from error
+    if model.output_shape != (None, len(run.class_names)):
+        raise RunError(
+            f"{run.model_file} answers {model.output_shape[-1]} numbers per photo, and {run.labels_file} names "
+            f"{len(run.class_names)} classes: one of both is of another run."
+        )
     reader = ViewReader.of_recipe(run.recipe, views=look.views)
     infer = make_noisy_infer(model, opened, draws=look.draws) if look.draws else make_infer(model, opened)
     if embedding:

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from regraft.errors import RunError, option
+from regraft.errors import RunError, UsageError, option
 from regraft.machine.files import write_json, write_text
 from regraft.machine.notebook import framed
 from regraft.recipes.recipe import Recipe, load_recipe
@@ -123,8 +123,12 @@ class Run:
 
     @cached_property
     def recipe(self) -> Recipe:
-        """The recipe the run was made with."""
-        return load_recipe(str(self.recipe_file))
+        """The recipe the run was made with. Raises RunError where its file is missing or damaged."""
+        try:
+            return load_recipe(str(self.recipe_file))
+        except UsageError as error:
+            reason = error.text.removeprefix(f"{self.recipe_file} ")
+            raise RunError(f"{self.recipe_file} is missing or damaged ({reason.rstrip('.')}); train again.") from None
 
     @cached_property
     def class_names(self) -> tuple[str, ...]:
@@ -134,13 +138,28 @@ class Run:
 
     @cached_property
     def environment(self) -> dict[str, Any]:
-        """What `environment.json` says."""
-        return read_json(self.environment_file)
+        """What `environment.json` says. Raises RunError where it is missing or damaged."""
+        values = read_json(self.environment_file)
+        for key in ("verb", "source", "root", "command"):
+            if not isinstance(values.get(key, ""), str):
+                raise RunError(f"{self.environment_file} is damaged: {key} is no text; train again.")
+        return values
+
+    @property
+    def root(self) -> Path:
+        """The folder that its photos lay in. Raises RunError where the run does not know."""
+        if not (root := self.environment.get("root")):
+            raise RunError(f"{self.environment_file} does not say where the photos lay; train again.")
+        return Path(root)
 
     @cached_property
     def metrics(self) -> RunMetrics:
         """What `metrics.json` says. Raises RunError where it is missing or damaged."""
-        return RunMetrics.from_dict(read_json(self.metrics_file))
+        values = read_json(self.metrics_file)
+        try:
+            return RunMetrics.from_dict(values)
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise RunError(f"{self.metrics_file} is damaged; train again.") from error
 
     def start(self, recipe: Recipe, class_names: tuple[str, ...], environment: Mapping[str, Any]) -> None:
         """Makes the directory and writes what is known before training. Raises RunError where that cannot be."""
@@ -209,7 +228,14 @@ def resumable_run(folder: Path) -> Run:
 
 def read_json(path: Path) -> dict[str, Any]:
     """The object of a JSON file. Raises RunError where it is missing or damaged."""
-    return _read(path, json.loads)
+    return _read(path, _as_object)
+
+
+def _as_object(text: str) -> dict[str, Any]:
+    values = json.loads(text)
+    if not isinstance(values, dict):
+        raise ValueError(f"expected an object; received {type(values).__name__}")
+    return values
 
 
 def _read(path: Path, parse: Callable[[str], Any]) -> Any:
@@ -217,7 +243,7 @@ def _read(path: Path, parse: Callable[[str], Any]) -> Any:
         raise RunError(f"There is no run directory {path.parent}.")
     try:
         return parse(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise RunError(f"{path} is missing or damaged; train again.") from error
 
 
