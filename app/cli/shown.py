@@ -211,8 +211,6 @@ def _trials_table(results: Sequence[ArmResult]) -> Any:
 
 
 def _training_rows(metrics: RunMetrics) -> list[tuple[str, str]]:
-    export = metrics.export or {}
-    proof = f"agrees on {export['images']:,} photos, largest difference {export['largest_difference']:.1e}"
     phases = ", ".join(f"{name} {seconds:.1f}" for name, seconds in metrics.seconds_by_phase.items())
     return [
         ("run", metrics.run),
@@ -220,10 +218,18 @@ def _training_rows(metrics: RunMetrics) -> list[tuple[str, str]]:
         *_uneven_rows(metrics),
         ("stage kept", f"{metrics.stage}: {metrics.stage_reason}"),
         *(("", note) for note in metrics.notes),
-        ("export", export["folder"]),
-        ("", proof),
+        *_export_rows(metrics.export or {}),
         ("seconds", phases if metrics.seconds is None else f"{metrics.seconds:.1f} ({phases})"),
     ]
+
+
+def _export_rows(export: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Where the export is and how near to the trained model, as far as the file says."""
+    rows = [("export", export["folder"])] if "folder" in export else []
+    if {"images", "largest_difference"} <= set(export):
+        difference = f"largest difference {export['largest_difference']:.1e}"
+        rows.append(("", f"agrees on {export['images']:,} photos, {difference}"))
+    return rows
 
 
 def _uneven_rows(metrics: Metrics | RunMetrics) -> list[tuple[str, str]]:

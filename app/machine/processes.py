@@ -17,6 +17,7 @@ MOST_RESTARTS = 3
 PROGRAMS: dict[str, tuple[str, ...]] = {
     "regraft": ("-m", "regraft"),
     "worker": ("-m", "regraft.training.worker"),
+    "ray_keeper": ("-m", "regraft.machine.ray_keeper"),
     "time_network": ("-m", "regraft.prediction.time_network"),
     # By its path, as it must import nothing of this package.
     "prove_export": (str(_PACKAGE / "exports" / "prove_export.py"),),

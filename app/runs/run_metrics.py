@@ -58,6 +58,15 @@ class StageFigures:
 
 
 @dataclass(frozen=True)
+class _ExportFigures:
+    """What `RunMetrics.export` says for sure."""
+
+    folder: str
+    images: int
+    largest_difference: float
+
+
+@dataclass(frozen=True)
 class RunMetrics:
     """What metrics.json says. What the file lacks is empty where it is a text or a sequence, and else None.
 
@@ -119,6 +128,7 @@ class RunMetrics:
     def from_dict(cls, values: Mapping[str, Any]) -> RunMetrics:
         """The metrics in the JSON object of this or an older version. Raises ValueError where it is damaged."""
         check_field_types(cls, values)
+        check_field_types(_ExportFigures, values.get("export") or {})
         # Before there was this key, the head that was kept had always learned from them.
         known: dict[str, Any] = {"learned_from_select": values.get("stage") == "head"}
         known |= _known(cls, values)
