@@ -31,124 +31,34 @@ HEAVY = (
 )
 """Where a call goes on to work that takes seconds: it has passed every check of what was typed, and ends there."""
 
-NUMBERS = ["0", "1", "-1", "3", "0.5", "-0.0", "1e-9", "1e400", "nan", "inf", "-inf", "1_000", "0x10", "٣", "9" * 30]
-NUMBERS += [str(2**31), str(2**63), "9" * 5_000, "1.", ".5", "+1", "1e", "true", "null"]
+
+def words_in(text: str) -> list[str]:
+    return text.split()
+
+
+# fmt: off
+NUMBERS = [
+    *words_in("0 1 -1 3 0.5 -0.0 1e-9 1e400 nan inf -inf 1_000 0x10 ٣ 1. .5 +1 1e true null"),
+    "9" * 30, "9" * 5_000, str(2**31), str(2**63),
+]
 TEXTS = [
-    "",
-    " ",
-    "-",
-    "--",
-    "a",
-    "é",
-    "猫",
-    "a\u202eb",
-    "a\x1b[31mb",
-    "[/x]",
-    "[red]y",
-    ":smiley:",
-    "%s",
-    "{0}",
-    "a\nb",
+    *words_in("- -- a é 猫 [/x] [red]y :smiley: %s {0} ' a=b a: = : # , * ? [a- .. . ../x ~nobody/x /nowhere/x $HOME"),
+    "", " ", '"', "\\", "a: b", "a\nb", "a'b\"c", "a\u202eb", "a\x1b[31mb", "\x1f", "\x1e", "\u2028", "\udce9",
+    "http://x/y.jpg", "a" * 300, "a" * 5_000, "[" * 2_000, "{" * 500,
 ]
-TEXTS += [
-    "\udce9",
-    "'",
-    '"',
-    "a'b\"c",
-    "~nobody/x",
-    "a" * 300,
-    "a" * 5_000,
-    "../x",
-    "/",
-    ".",
-    "..",
-    "*",
-    "?",
-    "[a-",
-    "\\",
-]
-TEXTS += [
-    "http://x/y.jpg",
-    "$HOME",
-    "=",
-    ":",
-    "a:",
-    "a=b",
-    "a: b",
-    "\x1f",
-    "\x1e",
-    "\u2028",
-    "[" * 2_000,
-    "{" * 500,
-    "#",
-    ",",
-]
-VALUES = [
-    "[]",
-    "[0.1]",
-    "[0.1, 0.2]",
-    '["a"]',
-    "{a = 1}",
-    "1979-05-27",
-    "07:32:00",
-    "'sgd'",
-    '"adam"',
-    "[[1]]",
-    "sgd,adam",
-]
+VALUES = ["[0.1, 0.2]", "{a = 1}", *words_in("""[] [0.1] ["a"] [[1]] 1979-05-27 07:32:00 'sgd' "adam" sgd,a""")]
 WORDS = [
-    "auto",
-    "cpu",
-    "cpu:2",
-    "cpu:99",
-    "gpu",
-    "tpu",
-    "litert",
-    "onnx",
-    "openvino",
-    "saved_model",
-    "tensorflow",
-    "int8",
+    *words_in("auto cpu cpu:2 cpu:99 gpu tpu litert onnx openvino saved_model tensorflow int8 csv jsonl parquet ray"),
+    *words_in("local one flip ten mean greedy heads soup ema kept tiny mobilenet_v2 resnet50 imagenet none shipped"),
+    *words_in("20m 0s all 1GB"), *NAMED,
 ]
-WORDS += [
-    "csv",
-    "jsonl",
-    "parquet",
-    "ray",
-    "local",
-    "one",
-    "flip",
-    "ten",
-    "mean",
-    "greedy",
-    "heads",
-    "soup",
-    "ema",
-    "kept",
-]
-WORDS += ["tiny", "mobilenet_v2", "resnet50", "imagenet", "none", "shipped", "20m", "0s", "all", "1GB", *NAMED]
+OUTS = words_in("out new/out out.csv out.jsonl out.png")
 PATHS = [
-    "photos",
-    "photos/ant",
-    "photos/ant/0.png",
-    "run",
-    "litert",
-    "own.toml",
-    "nowhere",
-    "list.csv",
-    "out",
-    "new/out",
+    *words_in("photos photos/ant photos/ant/0.png photos/*/0.png run litert own.toml nowhere list.csv tfds:x"),
+    "run/recipe.toml", "litert/export.json", *OUTS,
 ]
-PATHS += ["out.csv", "out.jsonl", "out.png", "tfds:x", "run/recipe.toml", "litert/export.json", "photos/*/0.png"]
-PARTS = (
-    "recipe.toml",
-    "environment.json",
-    "metrics.json",
-    "labels.txt",
-    "images.csv",
-    "history.csv",
-    "calibration.npz",
-)
+PARTS = words_in("recipe.toml environment.json metrics.json labels.txt images.csv history.csv calibration.npz")
+# fmt: on
 
 
 class StoppedError(RegraftError):
@@ -258,7 +168,7 @@ def _with_another(value: Any, draw: random.Random) -> Any:
         place = draw.randrange(len(value))
         return [*value[:place], _with_another(value[place], draw), *value[place + 1 :]]
     return draw.choice(
-        [None, True, -1, 0, 1e300, 10**30, "", "é", "a\u202eb", "/", [], {}, [[]], {"a": {}}, "9" * 5_000]
+        [None, True, -1, 0, 1e300, 10**30, "", "é", "a\u202eb", "/x", [], {}, [[]], {"a": {}}, "9" * 5_000]
     )
 
 
@@ -296,7 +206,7 @@ def _option(param: click.Parameter, draw: random.Random) -> list[str]:
     if getattr(param, "is_flag", False):
         return [name]
     if param.name == "out":
-        return [name, draw.choice([*PATHS[8:13], draw.choice(TEXTS).lstrip("/") or "out"])]
+        return [name, draw.choice([*OUTS, draw.choice(TEXTS).lstrip("/") or "out"])]
     if param.name == "edits":
         return [name, _edit(draw)]
     if param.name == "varied":
