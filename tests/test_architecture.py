@@ -33,7 +33,6 @@ TESTED_ELSEWHERE = {
     "regraft.inference.trained": "prediction/test_predict::test_a_damaged_model_is_said_to_be_damaged",
     "regraft.exports.litert": "exports/test_exporting::test_formats_and_precisions_are_proven_and_predict",
     "regraft.exports.onnx": "exports/test_exporting::test_formats_and_precisions_are_proven_and_predict",
-    "regraft.exports.openvino": "exports/test_exporting::test_formats_and_precisions_are_proven_and_predict",
     "regraft.exports.prove_export": "exports/test_saved_model::test_the_proof_imports_tensorflow_and_not_regraft",
     "regraft.exports.signatures": "exports/test_saved_model::test_the_signatures_are_those",
     "regraft.exports.table": "exports/test_format",

@@ -8,7 +8,6 @@ smallest on average, Sadinle, Lei & Wasserman 2019, "Least ambiguous set-valued 
 from __future__ import annotations
 
 import math
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from regraft.errors import RunError, UsageError, option
+from regraft.machine.arrays import read_arrays
 from regraft.machine.files import atomic_file
 
 UNKNOWN = "unknown"
@@ -81,7 +81,9 @@ def write_calibration(path: Path, probabilities: np.ndarray, truth: np.ndarray) 
 def read_calibration(path: Path) -> np.ndarray:
     """What `write_calibration` kept. Raises RunError where the file is missing or damaged."""
     try:
-        with path.open("rb") as file, np.load(file) as arrays:
-            return arrays["own"]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        own = read_arrays(path)["own"]
+        if own.ndim != 1 or own.dtype.kind != "f" or not ((own >= 0) & (own <= 1)).all():
+            raise ValueError("expected a probability for each photo")
+        return own
+    except (ValueError, KeyError) as error:
         raise RunError(f"{path} is missing or damaged, which {option('unknown_at')} needs; train again.") from error
