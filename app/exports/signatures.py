@@ -100,7 +100,7 @@ def views_of_readable(
     """The views [N, *shape] of encoded photos (string [N]), zeros where one cannot be decoded; and which can, bool [N].
 
     A decoder that fails ends the whole request. All that catches it in a graph is a dataset that leaves out what fails;
-    it costs one to two milliseconds a request. A last element that cannot fail keeps it from ending empty.
+    it costs one to two milliseconds per request. A last element that cannot fail keeps it from ending empty.
     """
     count = tf.shape(image_bytes, out_type=tf.int64)[0]
     photos = tf.data.Dataset.from_tensor_slices((tf.range(count), image_bytes))
