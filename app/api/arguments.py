@@ -92,13 +92,18 @@ def make_request(
     recipe: PathLike | Recipe,
     edits: Values,
     *,
+    default: str = "balanced",
     out: PathLike | None = None,
     resume: bool = False,
     device: str,
     data_dir: PathLike | None,
 ) -> Request:
-    """What is asked of a training."""
+    """What is asked of a training; `default` is the recipe of the verb."""
+    from regraft.recipes.asked import asked_keys
+    from regraft.recipes.recipe import Recipe
     from regraft.training.session import Request
+
+    named = recipe if isinstance(recipe, Recipe) else os.fspath(recipe)
 
     return Request(
         as_text(photos),
@@ -108,6 +113,7 @@ def make_request(
         device=device,
         data_dir=as_maybe_path(data_dir),
         command=COMMAND.get(),
+        asked=asked_keys(named, edits, default=default),
     )
 
 
@@ -168,6 +174,22 @@ def as_names(inputs: Any) -> list[str]:
                 f"inputs[{place}] must be a path; received {shown(value)}. model.predict answers pictures and arrays."
             )
     return [os.fspath(value) for value in listed]
+
+
+def as_bytes(name: str, value: int | str | None) -> int | None:
+    """A number of bytes, of "4G" too; None stays. Raises UsageError where the argument `name` is no such number."""
+    from regraft.machine.memory import LEAST_BYTES, parse_bytes
+
+    if value is None:
+        return None
+    try:
+        amount = parse_bytes(str(value))
+    except (ValueError, OverflowError):
+        amount = 0
+    if amount < LEAST_BYTES:
+        least = f"{LEAST_BYTES >> 20}M"
+        raise UsageError(f'{option(name)} must be bytes, at least {least}, such as "4G"; received {shown(value)}.')
+    return amount
 
 
 def folder_of(source: Any) -> Path:

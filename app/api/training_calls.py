@@ -116,7 +116,9 @@ def pretrain(
         from regraft.training.train import pretrain_photos
 
         edits = edits_of(set, seed=seed, val_fraction=val_fraction, image_size=image_size, epochs=epochs)
-        request = make_request(photos, recipe, edits, out=out, resume=resume, device=device, data_dir=data_dir)
+        request = make_request(
+            photos, recipe, edits, default="pretrain", out=out, resume=resume, device=device, data_dir=data_dir
+        )
         return pretrain_photos(request, as_progress(progress))
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import io
+import contextlib
+import os
 import shlex
+import signal
 import sys
 from typing import Any
 
@@ -11,7 +13,10 @@ import click
 
 from regraft import __version__
 from regraft.cli import model_verbs, other_verbs, photo_verbs, training_verbs
-from regraft.errors import RegraftError, UsageError, as_options, did_you_mean, refused_by_system
+from regraft.cli.peers import advice_on
+from regraft.cli.streams import open_streams, reader_may_go
+from regraft.errors import RegraftError, UsageError, as_options, did_you_mean, refused_by_system, visible
+from regraft.machine.signals import Stopped, listening, stop_behind
 
 
 class _Verbs(click.Group):
@@ -25,6 +30,21 @@ class _Verbs(click.Group):
             hint = did_you_mean(args[0], self.commands) or " See regraft --help."
             raise UsageError(f'There is no verb "{args[0]}".{hint}')
         return super().resolve_command(ctx, args)
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        with reader_may_go():  # --help and --version print here
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            with reader_may_go():
+                return super().invoke(ctx)
+        except KeyboardInterrupt as stop:
+            raise _InterruptedError from stop  # click writes an empty line for those it knows
+
+
+class _InterruptedError(Exception):
+    """What click is shown in the place of the interrupt that is its cause."""
 
 
 @click.group(
@@ -55,23 +75,39 @@ for _verb in (
 
 
 def main() -> None:
-    """Runs the command line: exit code 0, 1 for an internal failure, 2 for a mistake in one line on stderr."""
-    for stream in (sys.stdin, sys.stdout):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="surrogateescape")  # file names that are not UTF-8 come out as they are
+    """Runs the command line: exit code 0, 1 for an internal failure, 2 for a mistake in one line on stderr.
+
+    141 is that of a command whose reader has gone, as in `regraft backbones | head -1`. A signal ends it in one line
+    that says how to go on, with 128 and its number: 130 for Ctrl-C, 143 for SIGTERM.
+    """
+    with listening():
+        try:
+            _run()
+        except BaseException as error:
+            if stop := stop_behind(error):
+                _leave(stop)
+            raise
+
+
+def _run() -> None:
+    open_streams()
     _remember_command()
     try:
-        regraft.main(standalone_mode=False, prog_name="regraft")
+        code = regraft.main(standalone_mode=False, prog_name="regraft")
+        if isinstance(code, int) and code:  # of click's `Exit`
+            sys.exit(code)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
         sys.exit(2)
+    except click.NoSuchOption as error:
+        _fail(advice_on(error), error.exit_code)
     except click.UsageError as error:
         hint = f" See {error.ctx.command_path} --help." if error.ctx else ""
         _fail(error.format_message() + hint, error.exit_code)
     except click.ClickException as error:
         _fail(error.format_message(), error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
-        _fail("interrupted; an unfinished run goes on with --resume --out RUN.", 130)
+    except _InterruptedError:
+        raise
     except Exception as error:
         _fail_or_raise(error)
 
@@ -83,6 +119,19 @@ def _remember_command() -> None:
     COMMAND.set(("regraft", *map(shlex.quote, sys.argv[1:])))
 
 
+def _leave(stop: KeyboardInterrupt) -> None:
+    """Says how to go on. After a real signal the process ends here: what libraries do at its end may take long."""
+    number = stop.number if isinstance(stop, Stopped) else signal.SIGINT
+    word = "interrupted" if number == signal.SIGINT else f"stopped by {signal.Signals(number).name}"
+    advice = [f"; {note}" for note in getattr(stop, "__notes__", [])[-1:]]
+    try:
+        _fail("".join([word, *advice, "."]), 128 + number)
+    finally:
+        if isinstance(stop, Stopped):
+            sys.stderr.flush()
+            os._exit(128 + number)
+
+
 def _fail_or_raise(error: Exception) -> None:
     if isinstance(error, RegraftError):
         _fail(as_options(error.text), error.exit_code)
@@ -92,5 +141,6 @@ def _fail_or_raise(error: Exception) -> None:
 
 
 def _fail(message: str, code: int) -> None:
-    click.echo(f"regraft: {' '.join(message.split())}", err=True)
+    with contextlib.suppress(OSError):  # whoever reads stderr may have gone
+        print(f"regraft: {visible(' '.join(message.split()))}", file=sys.stderr)
     sys.exit(code)

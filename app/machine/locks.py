@@ -37,6 +37,9 @@ def exclusive(path: Path, busy: Exception) -> Iterator[None]:
         path: an existing file or folder. Nothing is written to it.
         busy: what is raised where another process, or another call of this one, is inside.
     """
+    if fcntl is None:
+        yield
+        return
     handle = os.open(path, os.O_RDONLY)
     try:
         if not take(handle):
@@ -56,6 +59,18 @@ def held_if_free(path: Path) -> Iterator[bool]:
         return
     try:
         yield _is_lockable(handle)
+    finally:
+        os.close(handle)
+
+
+def is_held(path: Path) -> bool:
+    """Whether another process holds a file or folder. False where none can know."""
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        return not take(handle)
     finally:
         os.close(handle)
 

@@ -135,7 +135,7 @@ def test_unfinished_and_damaged_runs_are_named(trained: TrainedRun, tmp_path: Pa
     (tmp_path / "cut/recipe.toml").write_text(trained.folder.joinpath("recipe.toml").read_text())
     (tmp_path / "cut/environment.json").write_text('{"verb": "train", "source": "photos"}')
     message = refusal(trained.folder, tmp_path / "cut", "--out", tmp_path / "out")
-    assert message.startswith(f"{tmp_path / 'cut'} is a run that did not finish; continue it with regraft train photos")
+    assert message.startswith(f"{tmp_path / 'cut'} is a run that did not finish; continue it: regraft train photos")
 
 
 def test_whatever_decides_a_view_has_to_be_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -21,7 +21,7 @@ from trained_runs import TrainedRun
 from regraft.data.photos import read_upright_rgb
 from regraft.errors import ExportError, RunError
 from regraft.exports.export import Export, ProofResult, read_export
-from regraft.exports.proof import Proof
+from regraft.exports.proof import Bound, Proof
 from regraft.exports.saved_model import Expected, compare, export_proven, tolerance_for
 from regraft.inference.trained import open_trained
 from regraft.inference.views import softmax
@@ -276,7 +276,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path, monkeypatch: pyt
 
 def test_agreement_is_counted_and_the_largest_difference_found():
     served = EXPECTED + np.array([[0, -0.25], [0.125, 0]], np.float32)
-    found = compare(EXPECTED, served, ["ant", "bee"], ("ant", "bee"), tolerance=0.25)
+    found = compare(EXPECTED, served, ["ant", "bee"], ("ant", "bee"), Bound(0.25))
     assert found == ProofResult(images=2, largest_difference=0.25, same_label=2, tolerance=0.25)
 
 

@@ -1,5 +1,6 @@
 """What is checked and opened before a training starts, and what a resumed one must find as it was."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,13 +9,15 @@ import pytest
 from drawn_photos import PhotoFolder
 from trained_runs import TrainedRun
 
+import regraft.models
 from regraft.errors import RegraftError, RunError, UsageError
 from regraft.machine.devices import open_device
 from regraft.models.backbones import BACKBONES, Pretrained
-from regraft.recipes.recipe import Recipe, load_recipe
+from regraft.recipes.recipe import Recipe, edit_recipe, load_recipe
 from regraft.training.session import Request, Stopwatch, build_model, open_session, resolve
 
 TINY = load_recipe("balanced", {"model.backbone": "tiny"})
+OTHERWISE = "Leave it out, or train anew with another out."
 
 
 def test_a_stopwatch_adds_the_seconds_of_a_phase_up_in_the_order_of_first_use(monkeypatch: pytest.MonkeyPatch):
@@ -103,6 +106,39 @@ def test_resuming_takes_the_recipe_of_the_run(request_for: Request):
     other = TINY.model_copy(update={"seed": 7})
     with open_session(replace(request_for, recipe=other, resume=True)) as session:
         assert session.recipe.seed == 0
+
+
+@pytest.mark.parametrize(
+    "asked", [{}, {"seed": 0, "finetune.epochs": 8, "data.image_size": 32}, {"recipe": "balanced"}]
+)
+def test_resuming_takes_what_is_asked_for_again(request_for: Request, asked):
+    interrupt(request_for)
+    interrupt(replace(request_for, resume=True, asked=asked))
+
+
+def test_resuming_takes_the_same_weights_by_another_path(request_for: Request, tmp_path: Path, monkeypatch):
+    weights = tmp_path / "own.weights.h5"
+    shutil.copy(Path(str(regraft.models.__file__)).with_name("pretrained") / "tiny.weights.h5", weights)
+    interrupt(replace(request_for, recipe=edit_recipe(TINY, {"model.weights": str(weights)})))
+    monkeypatch.chdir(tmp_path)
+    interrupt(replace(request_for, resume=True, asked={"model.weights": "own.weights.h5"}))
+
+
+@pytest.mark.parametrize(
+    ("asked", "reason"),
+    [
+        ({"seed": 7}, f", in which seed is 0; received 7. {OTHERWISE}"),
+        ({"recipe": "quick"}, f", in which recipe is balanced; received quick. {OTHERWISE}"),
+        ({"augment.mixup": 0.5}, f", in which augment.mixup is 0.0; received 0.5. {OTHERWISE}"),
+        ({"model.weights": "none"}, f", in which model.weights is shipped; received none. {OTHERWISE}"),
+        ({"model.backbone": "tinny"}, ': There is no backbone "tinny". Did you mean "tiny"?'),
+    ],
+)
+def test_resuming_refuses_another_recipe_than_the_run_began_with(request_for: Request, asked, reason: str):
+    interrupt(request_for)
+    assert refusal(replace(request_for, resume=True, asked=asked)) == (
+        f"{request_for.out} goes on with its own recipe{reason}"
+    )
 
 
 def test_resuming_refuses_photos_that_have_changed(request_for: Request):
