@@ -56,12 +56,12 @@ class _Server(tf.Module):
     @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
     def serve_bytes(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         """Encoded photos (JPEG with any EXIF orientation, PNG, GIF, BMP, WebP), string [N]; a broken one fails all."""
-        return self._answer(lambda encoded: self._view(decode_upright(encoded)), image_bytes)
+        return self._answer(self._view_of_bytes, image_bytes)
 
     @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
     def serve_each(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         """The same, where a broken photo costs its own row alone, and says so in "status"."""
-        views, is_read = views_of_readable(image_bytes, self._view, self._view_spec.shape.as_list())
+        views, is_read = views_of_readable(image_bytes, self._view_of_bytes, self._view_spec.shape.as_list())
         answer = self._answer_views(views)
         return {
             "status": tf.where(is_read, "ok", "unreadable"),
@@ -80,6 +80,9 @@ class _Server(tf.Module):
     def serve_labels(self) -> dict[str, tf.Tensor]:
         """The class names, string [C], in the order of the scores."""
         return {"labels": self._labels}
+
+    def _view_of_bytes(self, encoded: tf.Tensor) -> tf.Tensor:
+        return self._view(decode_upright(encoded))
 
     def _answer(self, view: Callable[[tf.Tensor], tf.Tensor], inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         return self._answer_views(tf.map_fn(view, inputs, fn_output_signature=self._view_spec))
@@ -104,9 +107,7 @@ def views_of_readable(
     """
     count = tf.shape(image_bytes, out_type=tf.int64)[0]
     photos = tf.data.Dataset.from_tensor_slices((tf.range(count), image_bytes))
-    views = photos.map(
-        lambda index, encoded: (index, view(decode_upright(encoded))), num_parallel_calls=_DECODED_AT_ONCE
-    )
+    views = photos.map(lambda index, encoded: (index, view(encoded)), num_parallel_calls=_DECODED_AT_ONCE)
     last = tf.data.Dataset.from_tensors((count, tf.zeros(shape)))
     answered = views.ignore_errors().concatenate(last).batch(count + 1).with_options(_as_written())
     index, found = tf.data.experimental.get_single_element(answered)
