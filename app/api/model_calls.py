@@ -106,7 +106,8 @@ def predict(
         top: how many labels a row names.
         all_probabilities: adds a column for each class.
         embeddings: adds the features that the head answers by.
-        unknown_at: answers "unknown" so that at most this part of the answers is wrong.
+        unknown_at: answers "unknown" where the classes leave doubt, so that at most this part of the answers to photos
+            like those it reports on is wrong; it does not see that a picture shows none of them.
         uncertainty: adds entropy, and how far the members of an ensemble disagree.
         views: "one", "flip", "five", "ten" or "scales": how many views of a photo are averaged.
         draws: of the regularizers' noise, averaged.
