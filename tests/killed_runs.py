@@ -9,6 +9,7 @@ export is written without TensorFlow and not proven: that is what tests of expor
 from __future__ import annotations
 
 import csv
+import functools
 import importlib
 import io
 import json
@@ -58,7 +59,7 @@ def kill(verb: str, folder: str, most: int, ends: int = 0, seed: int = 0) -> dic
     place = base / "work"
     photos = _draw_photos(base / "photos")
     for step in prepare:
-        _must(run_killed(lambda: step(base, photos), base))
+        _must(run_killed(functools.partial(step, base, photos), base))
     place.mkdir()
     whole = run_killed(lambda: work(base, photos, False), place)
     _must(whole)
