@@ -36,7 +36,7 @@ def processes_of(session: int) -> list[str]:
 
 
 def stop(words: list[object], folder: Path, moment: Moment, number: int, *, times: int = 1) -> tuple[int, str]:
-    """The exit code and the last line of a command that is sent a signal at a moment; what is left is looked at, too."""
+    """The exit code and the last line of a command that is sent a signal at a moment, once nothing is left of it."""
     temporary = folder / "tmp"
     temporary.mkdir()
     environment = {**os.environ, "TMPDIR": str(temporary), "REGRAFT_CACHE": str(folder / "cache")}
