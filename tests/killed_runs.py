@@ -1,7 +1,7 @@
 """Verbs that write runs, killed at their file operations and gone on with; see `killing` for how.
 
     call_in_new_process("killed_runs:kill", verb="train", folder=str(tmp_path), most=60)
-    python tests/killed_runs.py train compare --most 60      # unless told otherwise, all verbs at all of their operations
+    python tests/killed_runs.py train compare --most 60      # of all verbs, at all of their operations, unless told
 
 A process that has imported TensorFlow and run nothing forks for every call, so that none waits for the import. The
 export is written without TensorFlow and not proven: that is what tests of exports kill.
