@@ -359,6 +359,48 @@ RUNS = (
         "folder",
         ("tests/machine/test_files.py",),
     ),
+    Mutant(
+        "averaged weights are left aside where the last epoch was before the kill",
+        "app/training/finetune.py",
+        "trainer.optimizer.finalize_variable_values(model.trainable_variables)",
+        "pass",
+        ("tests/training/test_finetune.py::test_a_run_killed_after_its_last_epoch_ends_with_the_averaged_weights_too",),
+    ),
+    Mutant(
+        "labels are not smoothed",
+        "app/training/finetune.py",
+        "label_smoothing=recipe.finetune.label_smoothing",
+        "label_smoothing=0.0",
+        ("tests/training/test_finetune.py::test_labels_are_smoothed_as_the_recipe_says",),
+    ),
+    Mutant(
+        "every run draws from the global generators with one seed",
+        "app/training/session.py",
+        "keras.utils.set_random_seed(recipe.seed)",
+        "keras.utils.set_random_seed(0)",
+        ("tests/training/test_session.py::test_what_layers_draw_from_the_global_generators_follows_the_seed",),
+    ),
+    Mutant(
+        "code in a model is run",
+        "app/inference/trained.py",
+        "safe_mode=True",
+        "safe_mode=False",
+        ("tests/inference/test_trained.py",),
+    ),
+    Mutant(
+        "a damaged file of a run is not noticed",
+        "app/runs/digests.py",
+        "digest_file(path) != kept[name]",
+        "not kept[name]",
+        ("tests/runs/test_digests.py",),
+    ),
+    Mutant(
+        "a second signal interrupts the cleaning up after the first",
+        "app/machine/signals.py",
+        "    if not isinstance(stop_behind(sys.exception()), Stopped):\n",
+        "    if True:\n",
+        ("tests/machine/test_signals.py",),
+    ),
 )
 
 MUTANTS = (*AUGMENTATION, *NETWORKS, *EVIDENCE, *RUNS)

@@ -224,7 +224,7 @@ class Run:
         remove_listed(self.folder, [path.name for path in files])
 
     def tidy(self) -> None:
-        """Removes what a killed process was writing in the run and beside it; checkpoints, too, of a finished one."""
+        """Removes what a killed process was writing in the run and beside it; of a finished run, also checkpoints."""
         for folder in (self.folder.parent, self.folder, self.checkpoints, self.snapshots, self.export_folder):
             sweep(folder)
         if self.is_finished and not self.lacks_export:
