@@ -48,7 +48,7 @@ def killed_everywhere(run: str, format: str, force: bool, can_exchange: bool, lo
     with tempfile.TemporaryDirectory() as name:
         before = Path(name, "before")
         copy_what_matters(Run(Path(run)), before / "run")
-        export(before, "litert")  # another one, which is to stay
+        export(before, _other(format))  # which is to stay
         if force:
             export(before, format)
             change_model(before)
@@ -136,7 +136,7 @@ def change_model(folder: Path) -> None:
 def pretend(format: str, *, can_exchange: bool) -> None:
     """Puts pretenders in the place of what needs TensorFlow, processes or a fast disk, until this process ends."""
     patch("os.fsync", lambda handle: None).start()  # of a child that is killed, it is noted
-    for name in {format, "litert"} - {"saved_model"}:
+    for name in {format, _other(format)} - {"saved_model"}:
         module = importlib.import_module(f"regraft.exports.{name}")
         patch.object(module, "FORMAT", replace(find_format(name), write=write_network)).start()
     sys.modules["regraft.models.classifier"] = SimpleNamespace(  # type: ignore[assignment]
@@ -160,6 +160,10 @@ def pretend(format: str, *, can_exchange: bool) -> None:
         patch.object(module, "proof_records", lambda run, photos, progress, role="report": RECORDS).start()
     if not can_exchange:
         patch.object(drafts, "exchange", lambda one, other: False).start()
+
+
+def _other(format: str) -> str:
+    return "onnx" if format == "litert" else "litert"
 
 
 class PretendedProof:
