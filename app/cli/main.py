@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shlex
+import signal
 import sys
 from typing import Any
 
@@ -14,6 +16,7 @@ from regraft.cli import model_verbs, other_verbs, photo_verbs, training_verbs
 from regraft.cli.peers import advice_on
 from regraft.cli.streams import open_streams, reader_may_go
 from regraft.errors import RegraftError, UsageError, as_options, did_you_mean, refused_by_system, visible
+from regraft.machine.signals import Stopped, listening, stop_behind
 
 
 class _Verbs(click.Group):
@@ -33,8 +36,15 @@ class _Verbs(click.Group):
             return super().make_context(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:
-        with reader_may_go():
-            return super().invoke(ctx)
+        try:
+            with reader_may_go():
+                return super().invoke(ctx)
+        except KeyboardInterrupt as stop:
+            raise _InterruptedError from stop  # click writes an empty line for those it knows
+
+
+class _InterruptedError(Exception):
+    """What click is shown in the place of the interrupt that is its cause."""
 
 
 @click.group(
@@ -67,8 +77,19 @@ for _verb in (
 def main() -> None:
     """Runs the command line: exit code 0, 1 for an internal failure, 2 for a mistake in one line on stderr.
 
-    141 is that of a command whose reader has gone, as in `regraft backbones | head -1`.
+    141 is that of a command whose reader has gone, as in `regraft backbones | head -1`. A signal ends it in one line
+    that says how to go on, with 128 and its number: 130 for Ctrl-C, 143 for SIGTERM.
     """
+    with listening():
+        try:
+            _run()
+        except BaseException as error:
+            if stop := stop_behind(error):
+                _leave(stop)
+            raise
+
+
+def _run() -> None:
     open_streams()
     _remember_command()
     try:
@@ -85,8 +106,8 @@ def main() -> None:
         _fail(error.format_message() + hint, error.exit_code)
     except click.ClickException as error:
         _fail(error.format_message(), error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
-        _fail("interrupted; an unfinished run goes on with --resume --out RUN.", 130)
+    except _InterruptedError:
+        raise
     except Exception as error:
         _fail_or_raise(error)
 
@@ -96,6 +117,19 @@ def _remember_command() -> None:
     from regraft.api.arguments import COMMAND
 
     COMMAND.set(("regraft", *map(shlex.quote, sys.argv[1:])))
+
+
+def _leave(stop: KeyboardInterrupt) -> None:
+    """Says how to go on. After a real signal the process ends here: what libraries do at its end may take long."""
+    number = stop.number if isinstance(stop, Stopped) else signal.SIGINT
+    word = "interrupted" if number == signal.SIGINT else f"stopped by {signal.Signals(number).name}"
+    advice = [f"; {note}" for note in getattr(stop, "__notes__", [])[-1:]]
+    try:
+        _fail("".join([word, *advice, "."]), 128 + number)
+    finally:
+        if isinstance(stop, Stopped):
+            sys.stderr.flush()
+            os._exit(128 + number)
 
 
 def _fail_or_raise(error: Exception) -> None:

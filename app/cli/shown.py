@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from regraft.data.scan import name_some
+from regraft.data.wording import name_some
 from regraft.errors import as_options, visible
 from regraft.progress import Shown
 

@@ -10,7 +10,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from regraft.data.records import SPLITS, ImageFolder, Record
-from regraft.data.scan import plural
+from regraft.data.wording import plural
 from regraft.errors import FolderError, UsageError
 
 NEAR_BITS = 15
@@ -102,24 +102,40 @@ def hold_out(records: Sequence[Record], fraction: float, *, seed: int) -> tuple[
 def group_duplicates(records: Sequence[Record]) -> np.ndarray:
     """int64 [N]: the group of each record, numbered as they first appear; duplicates share one.
 
-    Exact duplicates have equal fingerprints; near ones are within `NEAR_BITS` of each other and have
+    Exact duplicates have equal fingerprints or `pixels`; near ones are within `NEAR_BITS` of each other and have
     `DETAIL_BITS`. In huge sets of look-alikes each photo is compared with 1,024 others at most.
     """
-    pairs = np.concatenate([_exact_pairs(records), _near_pairs(records)])
+    pairs = np.concatenate(
+        [
+            _equal_to_first([record.fingerprint for record in records]),
+            _equal_to_first([record.pixels or record.fingerprint for record in records]),
+            _near_pairs(records),
+        ]
+    )
     links = coo_array((np.ones(len(pairs), np.int8), pairs.T), shape=(len(records), len(records)))
     return connected_components(links, directed=False)[1].astype(np.int64)
 
 
-def _exact_pairs(records: Sequence[Record]) -> np.ndarray:
-    _, first, inverse = np.unique([record.fingerprint for record in records], return_index=True, return_inverse=True)
-    return np.stack([np.arange(len(records)), first[inverse]], axis=1)
+def are_detailed(records: Sequence[Record]) -> np.ndarray:
+    """Whether the appearance of each record, bool [N], has `DETAIL_BITS`, so that it tells photos apart."""
+    return _detail(np.unpackbits(_appearances(records), axis=1)) >= DETAIL_BITS
+
+
+def _equal_to_first(keys: Sequence[str]) -> np.ndarray:
+    """int64 [N, 2]: each place, and the first one with the same key."""
+    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
+    return np.stack([np.arange(len(keys)), first[inverse]], axis=1)
+
+
+def _appearances(records: Sequence[Record]) -> np.ndarray:
+    return np.frombuffer(b"".join(record.appearance for record in records), np.uint8).reshape(-1, 32)
 
 
 def _near_pairs(records: Sequence[Record]) -> np.ndarray:
     """int64 [P, 2]: by the pigeonhole principle, 16 bands of 16 bits find all pairs within 15 bits."""
-    hashes = np.frombuffer(b"".join(record.appearance for record in records), np.uint8).reshape(-1, 32)
+    hashes = _appearances(records)
     bits = np.unpackbits(hashes, axis=1)
-    detailed = np.flatnonzero(_detail(bits.reshape(-1, 16, 16)) >= DETAIL_BITS)
+    detailed = np.flatnonzero(_detail(bits) >= DETAIL_BITS)
     # Neighbouring bits agree too often (skies, tables): a band of far-away bits collides less by chance.
     bands = np.packbits(bits[np.ix_(detailed, _SCATTERED)], axis=1).view(np.uint16)
     pairs = [np.empty((0, 2), np.int64)]
@@ -132,6 +148,8 @@ def _near_pairs(records: Sequence[Record]) -> np.ndarray:
 
 
 def _detail(bits: np.ndarray) -> np.ndarray:
+    """How often bits [N, 256] change down or across their 16x16 grid, whichever is less."""
+    bits = bits.reshape(-1, 16, 16)
     down = (bits[:, 1:] != bits[:, :-1]).sum(axis=(1, 2))
     across = (bits[:, :, 1:] != bits[:, :, :-1]).sum(axis=(1, 2))
     return np.minimum(down, across)
@@ -243,7 +261,7 @@ def _role_notes(
 
 def _images(records: Sequence[Record], folder: ImageFolder) -> str:
     split = records[0].split
-    whence = f"of {split}" if split in ("val", "test") else f"held out of {split or folder.root.name}"
+    whence = f"of {split}" if split in ("val", "test") else f"held out of {split or folder.name}"
     return f"{plural(len(records), 'image')} {whence}"
 
 

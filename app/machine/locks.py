@@ -37,6 +37,9 @@ def exclusive(path: Path, busy: Exception) -> Iterator[None]:
         path: an existing file or folder. Nothing is written to it.
         busy: what is raised where another process, or another call of this one, is inside.
     """
+    if fcntl is None:
+        yield
+        return
     handle = os.open(path, os.O_RDONLY)
     try:
         if not take(handle):

@@ -13,10 +13,11 @@ from pathlib import Path
 DEFAULT_SHARE = 0.5
 """Of the memory that is there, what may be held by photos on their way to the network."""
 
-_LEAST_BYTES = 256 << 20  # enough for a photo of any camera, however little is left
+LEAST_BYTES = 256 << 20  # enough for a photo of any camera, however little is left
 _MEMINFO = Path("/proc/meminfo")
 _CGROUP = Path("/proc/self/cgroup")
 _CGROUP_ROOT = Path("/sys/fs/cgroup")
+_limit: int | None = None  # of `memory_limited`
 _UNITS = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
 _SIZE = re.compile(r"(\d{1,15}(?:\.\d+)?) ?([KMGT]?)(?:I?B)?")
 
@@ -92,23 +93,48 @@ class MemoryBudget:
             raise OverBudget(f"{show_bytes(amount)}, the limit is {show_bytes(self.total)}")
 
 
-@cache
+@contextmanager
+def memory_limited(limit: int | None) -> Iterator[None]:
+    """Has the budgets of this process be those of `limit` bytes for as long as the block lasts, in all its threads.
+
+    None leaves them as they are.
+    """
+    global _limit
+    before = _limit
+    _limit = before if limit is None else limit
+    try:
+        yield
+    finally:
+        _limit = before
+
+
 def decoding_budget(limit: int | None = None) -> MemoryBudget:
-    """The budget of this process for decoding, of `limit` bytes; None is `DEFAULT_SHARE` of what was there at first.
+    """The budget of this process for decoding, of `limit` bytes.
+
+    None is what `memory_limited` says, else `DEFAULT_SHARE` of what was there at first.
 
     The same limit is the same budget, whoever asks. Decoding takes from it once for each photo, and waits for nothing
     while it holds.
     """
-    return MemoryBudget(_default_limit() if limit is None else limit)
+    return _decoding_budget(_limit if limit is None else limit)
 
 
-@cache
 def reading_budget(limit: int | None = None) -> MemoryBudget:
     """The budget of this process for encoded photos that are read ahead, of a quarter of `decoding_budget`.
 
     It is one of its own, so that bytes that wait to be decoded never keep a photo from being decoded.
     """
-    return MemoryBudget(decoding_budget(limit).total // 4)
+    return _reading_budget(decoding_budget(limit).total)
+
+
+@cache
+def _decoding_budget(limit: int | None) -> MemoryBudget:
+    return MemoryBudget(_default_limit() if limit is None else limit)
+
+
+@cache
+def _reading_budget(total: int) -> MemoryBudget:
+    return MemoryBudget(total // 4)
 
 
 def available_bytes() -> int:
@@ -137,7 +163,7 @@ def show_bytes(amount: int) -> str:
 
 
 def _default_limit() -> int:
-    return max(int(available_bytes() * DEFAULT_SHARE), _LEAST_BYTES)
+    return max(int(available_bytes() * DEFAULT_SHARE), LEAST_BYTES)
 
 
 def _free_memory() -> int | None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from regraft.errors import RegraftError, RunError, UsageError, option
+from regraft.machine import signals
 from regraft.machine.processes import MOST_RESTARTS
 from regraft.machine.threads import cores
 
@@ -44,8 +45,9 @@ def ray_cluster(ray: Any, jobs: int) -> Iterator[None]:
     options: dict[str, Any] = {"log_to_driver": False, "runtime_env": {"env_vars": threads}}
     if "RAY_ADDRESS" not in os.environ:
         options |= {"num_cpus": jobs, "include_dashboard": False}
-    ray.init(**options)
     try:
+        with signals.kept():  # Ray takes SIGTERM for itself
+            ray.init(**options)
         yield
     finally:
         ray.shutdown()

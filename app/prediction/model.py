@@ -14,15 +14,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image, ImageFile
 
-from regraft.data.photos import Limits, UnreadablePhoto, read_bytes, upright_rgb
+from regraft.data.photos import Limits, UnreadablePhoto, upright_rgb
 from regraft.data.records import Prediction
-from regraft.data.scan import name_some
+from regraft.data.wording import name_some
 from regraft.errors import RunError, UsageError, as_keywords, checks_arguments
 from regraft.exports.export import kind_of
 from regraft.machine.untouched import OPENING_SECONDS, untouched
 from regraft.prediction.answerer import Answerer, Wanted
 from regraft.prediction.model_choice import Asked, ModelChoice, choose, open_source
 from regraft.prediction.sources.item import Item
+from regraft.prediction.sources.reader import read_file
 from regraft.progress import Silent
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ class Model:
         """The predictions, in order; each batch is read by the thread that answers it."""
 
         def answer(batch: Sequence[_Given]) -> list[Prediction]:
-            return answerer.answer([(Item(each.name), _read(each.photo)) for each in batch])
+            return answerer.answer((Item(each.name), _read(each.photo)) for each in batch)
 
         size = answerer.batch_size
         batches = [given[start : start + size] for start in range(0, len(given), size)]
@@ -216,7 +217,7 @@ def _read(photo: Any) -> bytes | np.ndarray | UnreadablePhoto:
     """Its encoded bytes, its pixels uint8 [H, W, 3], or why there are none."""
     try:
         if isinstance(photo, str | os.PathLike):
-            return read_bytes(Path(os.fsdecode(photo)), max_bytes=Limits().bytes)
+            return read_file(os.fsdecode(photo), os.fsdecode(photo), Limits().bytes)
         if isinstance(photo, ImageFile.ImageFile):
             with _decoding:
                 return upright_rgb(photo)

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from regraft.errors import RunError, UsageError, option
 from regraft.exports.export import (
@@ -291,7 +292,7 @@ def _measure(
 def _time(choice: ModelChoice) -> float:
     """Views per second, from memory; 0 where it does not run here."""
     order = json.dumps({**vars(choice), "seconds": _SECONDS})
-    options = {"input": order, "capture_output": True, "text": True, "timeout": 300, "check": True}
+    options: dict[str, Any] = {"input": order, "capture_output": True, "text": True, "timeout": 300, "check": True}
     try:
         done = processes.run("time_network", environment={"TF_CPP_MIN_LOG_LEVEL": "3"}, **options)
         return float(done.stdout.strip().splitlines()[-1])

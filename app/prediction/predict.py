@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from regraft.data.records import TOP, Prediction
+from regraft.data.scan import plural
 from regraft.errors import UsageError, option
 from regraft.evidence.conformal import UNKNOWN, UnknownRule, calibrate, read_calibration
+from regraft.machine.memory import memory_limited
 from regraft.machine.ray_cluster import check_engine
 from regraft.machine.threads import cores
 from regraft.prediction.answerer import Answerer, Wanted, answer_batches
@@ -37,11 +39,12 @@ from regraft.prediction.job import (
 )
 from regraft.prediction.model_choice import TOLERANCE, ModelChoice, Source, choose, open_source
 from regraft.prediction.over_ray import answer_over_ray
-from regraft.prediction.sources.expand import Inputs, expand_inputs, names_of
+from regraft.prediction.sources.expand import Inputs, PassedOverCount, expand_inputs, names_of
 from regraft.prediction.sources.item import Item
 from regraft.prediction.sources.kind import Reading
 from regraft.prediction.sources.reader import ItemReader
 from regraft.prediction.tables.columns import Columns
+from regraft.prediction.tables.format import TableFormat
 from regraft.prediction.tables.table import TABLE_FORMATS, find_table_format, format_of, is_table_name
 from regraft.progress import Progress, Silent, Ticker
 
@@ -56,6 +59,8 @@ class Options:
         format: of the tables in a folder, or on a pipe: a key of `TABLE_FORMATS`; None is that of the suffix, or csv.
         resume: go on with a job that was begun.
         force: begin anew, whatever is there.
+        spreadsheet_safe: CSV cells that a spreadsheet would run begin with an apostrophe.
+        verbose: name each file that is passed over.
         shard_rows: inputs a shard; a kill costs at most that many.
         engine: "local", or "ray": over a cluster whose machines see the inputs and the model.
         jobs: workers of a local Ray; 0 is one per core.
@@ -73,6 +78,8 @@ class Options:
     format: str | None = None
     resume: bool = False
     force: bool = False
+    spreadsheet_safe: bool = False
+    verbose: bool = False
     shard_rows: int = SHARD_ROWS
     engine: str = "local"
     jobs: int = 0
@@ -87,16 +94,30 @@ class PredictionSummary:
         rows: how many there are; 0 where the job was finished already and nothing was done.
         counts: how many rows have each status.
         already_finished: whether what was to be resumed was finished already.
+        passed_over: how many files below folders and in archives got no row, by reason; nothing where a job went on,
+            whose inputs were listed before.
     """
 
     out: Path | None
     rows: int
     counts: Mapping[str, int]
     already_finished: bool = False
+    passed_over: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def all_failed(self) -> bool:
+        """Whether there are rows and none has an answer."""
+        return bool(self.counts) and not self.counts.get("ok")
+
+    @property
+    def some_failed(self) -> bool:
+        """Whether a row has no answer."""
+        return any(count for status, count in self.counts.items() if status != "ok")
 
     def as_dict(self) -> dict[str, Any]:
         """All of it as JSON values."""
-        return {**vars(self), "out": None if self.out is None else str(self.out), "counts": dict(self.counts)}
+        counts, passed_over = dict(self.counts), dict(self.passed_over)
+        return {**vars(self), "out": self.out and str(self.out), "counts": counts, "passed_over": passed_over}
 
 
 def predict(
@@ -127,11 +148,14 @@ def predict(
     if check_out(out, is_file=job.is_file, resume=options.resume, force=options.force):
         progress.say(f"{out} is finished already.")
         return PredictionSummary(out, 0, {}, already_finished=True)
-    with locked(job):
-        model = _plan(job, opened, inputs, stdin, options, progress)
+    passed_over = _passed_over(options, progress)
+    items = expand_inputs(inputs, stdin, options.reading, passed_over)
+    with locked(job), memory_limited(options.reading.memory):
+        model = _plan(job, opened, items, inputs, options, progress)
+        _tell(passed_over, progress)
         _answer(job, model, options, progress)
         counts = finish(job)
-    return PredictionSummary(out, sum(counts.values()), counts)
+    return PredictionSummary(out, sum(counts.values()), counts, passed_over=passed_over.counts)
 
 
 def predict_to_pipe(
@@ -145,14 +169,16 @@ def predict_to_pipe(
 ) -> PredictionSummary:
     """As `predict`, but gives the table to `write`, piece by piece; this cannot be resumed."""
     options, progress = options or Options(), progress or Silent()
-    form = find_table_format(options.format or "csv")
+    form = _as_safe_as_asked(find_table_format(options.format or "csv"), options)
     if options.resume or options.engine != "local" or not form.streams:
         raise UsageError(f"{_only_to_a_file()} need {option('out')}, a file or folder to write to.")
     opened, columns = _begin(Path(source), options, progress)
     counts: Counter[str] = Counter()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, memory_limited(options.reading.memory):
         job = Job(Path(folder), Path(folder), form, columns, _ROWS_AT_A_TIME)
-        count = write_inputs(job, expand_inputs(inputs, stdin, options.reading))
+        passed_over = _passed_over(options, progress)
+        count = write_inputs(job, expand_inputs(inputs, stdin, options.reading, passed_over))
+        _tell(passed_over, progress)
         answerer = _choose(opened, options, count, progress).open(options.wanted)
         header = form.encode(columns, [])
         write(header)
@@ -160,7 +186,7 @@ def predict_to_pipe(
             for _, predictions in answer_shards(answerer, job, shards_of(job), options, ticker):
                 counts.update(prediction.status for prediction in predictions)
                 write(encode(job, predictions)[len(header) :])
-    return PredictionSummary(None, counts.total(), dict(counts))
+    return PredictionSummary(None, counts.total(), dict(counts), passed_over=passed_over.counts)
 
 
 def answer_shards(
@@ -238,13 +264,32 @@ def _job(out: Path, columns: Columns, options: Options) -> Job:
         form = format_of(out)
         if options.format and form is not find_table_format(options.format):
             raise UsageError(f"{option('format', options.format)} does not go with {out}; leave one of both out.")
-    return Job(out, job_folder(out, is_file=is_file), form, columns, options.shard_rows)
+    return Job(out, job_folder(out, is_file=is_file), _as_safe_as_asked(form, options), columns, options.shard_rows)
+
+
+def _as_safe_as_asked(form: TableFormat, options: Options) -> TableFormat:
+    if not options.spreadsheet_safe:
+        return form
+    if form.spreadsheet_safe is None:
+        safe = option("spreadsheet_safe", True)
+        raise UsageError(f"{safe} is for CSV alone: spreadsheets run nothing of a {form.suffix} file. Leave it out.")
+    return form.spreadsheet_safe
+
+
+def _passed_over(options: Options, progress: Progress) -> PassedOverCount:
+    return PassedOverCount(progress.say if options.verbose else None)
+
+
+def _tell(passed_over: PassedOverCount, progress: Progress) -> None:
+    """One line for all files that get no row."""
+    if passed_over.counts:
+        progress.say(f"No row for {plural(passed_over.counts.total(), 'file')}: {passed_over}.")
 
 
 def _plan(
-    job: Job, source: Source, inputs: Sequence[str], stdin: Iterable[str], options: Options, progress: Progress
+    job: Job, source: Source, items: Iterable[Item], inputs: Sequence[str], options: Options, progress: Progress
 ) -> ModelChoice:
-    """What was planned when the job was begun, or a new plan."""
+    """What was planned when the job was begun, or a new plan for the `items` of the `inputs`."""
     asked = _asked(job, source, inputs, options)
     if is_job(job.folder) and not options.force:
         plan = read_plan(job.folder)
@@ -253,7 +298,7 @@ def _plan(
         check_same(plan, {**asked, "digest": model.digest()}, job.out)
         return model
     try:
-        count = write_inputs(job, expand_inputs(inputs, stdin, options.reading))
+        count = write_inputs(job, items)
         model = _choose(source, options, count, progress)
     except BaseException:
         if not is_job(job.folder):
@@ -272,7 +317,8 @@ def _asked(job: Job, source: Source, inputs: Sequence[str], options: Options) ->
         "unknown_at": options.unknown_at,
         "format": job.format.suffix,
         "shard_rows": job.shard_rows,
-        "reading": asdict(options.reading),
+        "reading": {**asdict(options.reading), "memory": None},  # another amount may go on
+        "spreadsheet_safe": options.spreadsheet_safe,
         "wanted": asdict(options.wanted),
         "runtime": options.runtime,
         "precision": options.precision,

@@ -89,7 +89,7 @@ def test_metrics_say_which_stage_how_good_within_what_and_how_long(trained: Trai
     correct = np.trace(np.array(metrics["confusion"]))
     assert (metrics["images"], metrics["accuracy"]) == (12, correct / 12)
     assert metrics["reported_on"] == "val"
-    phases = ["scan", "start", "features", "head", "fine-tune", "judge", "save", "export", "report"]
+    phases = ["scan", "start", "features", "head", "fine-tune", "judge", "save", "report", "export"]
     assert list(metrics["seconds_by_phase"]) == phases
     assert all(seconds >= 0 for seconds in metrics["seconds_by_phase"].values())
     rounding = 0.0005 * (len(phases) + 1)
@@ -127,8 +127,8 @@ def test_broken_files_are_named_and_training_goes_on_without_them(trained: Train
     set_aside = trained.metrics["set_aside"]
     assert [row["path"] for row in set_aside] == [str(trained.photos / "cat" / name) for name in broken]
     assert all(row["reason"] for row in set_aside)
-    assert trained.answer.stderr.startswith("Cannot read 6 files, which training leaves out: cat/bomb.gif (")
-    assert all(f"cat/{name} (" in trained.answer.stderr for name in broken)
+    assert trained.answer.stderr.startswith(f"60 photos in {trained.photos}; left out: 6 files that cannot be read (")
+    assert all(f"cat/{name}: " in trained.answer.stderr for name in broken)
     assert trained.answer.stderr.count("\n") == 1
 
 
@@ -298,7 +298,7 @@ def test_a_run_leaves_what_its_purpose_needs(
     full = Request(str(photo_folder({"ant": 6, "bee": 6})), recipe, out=tmp_path / "run")
     request = full if purpose == "full" else getattr(full, purpose)(recipe, tmp_path / "run")
     run = train_photos(request)
-    always = {"recipe.toml", "environment.json", "labels.txt", "images.csv", "metrics.json"}
+    always = {"recipe.toml", "environment.json", "labels.txt", "images.csv", "files.json", "metrics.json"}
     assert {path.name for path in run.folder.iterdir()} - {"confusion_matrix.png"} == always | left
     assert [row.role for row in read_roster(run.roster_file)].count("select") == select
     assert (run.metrics.stage, run.metrics.learned_from_select) == ("head", False)
