@@ -10,8 +10,9 @@ import keras
 import numpy as np
 import pytest
 from command_line import run_regraft
-from drawn_photos import PhotoFolder
-from trained_runs import TrainedRun
+from drawn_photos import PhotoFolder, draw_photo
+from PIL import Image
+from trained_runs import FAST, TrainedRun
 
 from regraft.data.records import Record
 from regraft.errors import ExportError, RunError
@@ -148,6 +149,22 @@ def test_answering_without_tensorflow_does_not_import_it(litert: Path, trained: 
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
     assert (tmp_path / "out.csv").read_text().count("\n") == 2
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_photos_with_hardly_any_contrast_are_trained_on_and_exported(tmp_path: Path):
+    for class_index, name in enumerate(("healthy", "ill")):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for number in range(30):
+            grey = np.asarray(draw_photo(class_index, seed=number, size=(48, 48), classes=2).convert("L"))
+            Image.fromarray((7 + (grey > 100)).astype(np.uint8)).save(tmp_path / "photos" / name / f"{number}.png")
+    run = tmp_path / "run"
+    answer = run_regraft("train", tmp_path / "photos", *FAST, "--image-size", 32, "--out", run, "--json")
+    assert answer.code == 0, answer.stderr
+    assert answer.values["export"]["largest_difference"] <= answer.values["export"]["tolerance"] < 2e-2
+    answer = run_regraft("export", run, "--format", "litert")
+    assert answer.code == 0, answer.stderr
 
 
 @pytest.mark.slow
