@@ -124,6 +124,16 @@ def test_force_replaces_an_export_and_no_folder_of_others(litert: Path, trained:
 
 
 @pytest.mark.parametrize("form", ["litert", "saved_model"])
+@pytest.mark.parametrize("words", [(), ("--force",)])
+def test_a_file_is_not_replaced_by_an_export(form: str, words: tuple[str, ...], trained: TrainedRun, tmp_path: Path):
+    (tmp_path / "file").write_text("precious")
+    answer = run_regraft("export", trained.folder, "--format", form, "--out", tmp_path / "file", *words)
+    assert answer.code == 2
+    assert answer.stderr.startswith(f"regraft: {tmp_path}/file ")
+    assert (tmp_path / "file").read_text() == "precious"
+
+
+@pytest.mark.parametrize("form", ["litert", "saved_model"])
 def test_an_empty_path_is_not_the_current_folder(
     form: str, trained: TrainedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
