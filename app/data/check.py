@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from regraft.data.photos import looks_like_photo
+from regraft.data.pixel_notes import pixel_notes
 from regraft.data.records import ImageFolder, Record
+from regraft.data.rendering import Rendering
 from regraft.data.roles import group_duplicates
 from regraft.data.scan import (
     imbalance,
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
 READY, WARNED, NOT_TRAINABLE = "ready", "ready, with warnings", "not trainable"
 
-_FOREIGN_SUFFIXES = frozenset({".heic", ".heif", ".jxl", ".jp2", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".psd"})
+_FOREIGN_SUFFIXES = frozenset({".jp2", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".psd"})
 _COLORS = {"error": "red", "warning": "yellow", "note": "dim"}
 _VERDICT_COLORS = {READY: "green", WARNED: "yellow", NOT_TRAINABLE: "red"}
 
@@ -78,6 +80,7 @@ class CheckReport:
         not_images: files that are not named like an image that can be read.
         misnamed: those of them that are images all the same.
         loose: images outside the class folders.
+        noted: what is odd about photos that are read all the same, such as a missing end mark, by path.
     """
 
     root: str
@@ -100,6 +103,7 @@ class CheckReport:
     not_images: Paths
     misnamed: Paths
     loose: Paths
+    noted: dict[str, str] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """The attributes as JSON types, under their own names."""
@@ -142,6 +146,7 @@ def build_report(folder: ImageFolder) -> CheckReport:
         not_images=_shown(folder.not_images, root),
         misnamed=findings.misnamed,
         loose=_shown(folder.loose, root),
+        noted={show_path(record.path, root): record.note for record in records if record.note},
     )
 
 
@@ -223,7 +228,7 @@ def _verdict(problems: Iterable[Problem]) -> str:
 def _problems(folder: ImageFolder, findings: _Findings) -> tuple[Problem, ...]:
     errors = [Problem("error", text) for text in training_obstacles(folder)]
     warnings = [*_duplicate_warnings(findings), *training_warnings(folder), *_name_warnings(folder, findings)]
-    notes = _notes(folder, findings)
+    notes = [*_notes(folder, findings), *pixel_notes(folder, Rendering())]
     return (
         *errors,
         *(Problem("warning", text) for text in warnings),

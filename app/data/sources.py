@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from regraft.data.photos import UnreadablePhoto, tensorflow_reads, transcode_to_png
+from regraft.data.photos import DECODING, UnreadablePhoto, tensorflow_reads, transcode_to_png
 from regraft.data.records import ImageFolder, Record
+from regraft.data.rendering import Rendering
 from regraft.data.scan import scan_folder
 from regraft.errors import FolderError
 from regraft.machine.cache import cache_folder
@@ -18,7 +19,9 @@ from regraft.progress import Progress
 TFDS_PREFIX = "tfds:"
 
 
-def load_source(source: str, *, data_dir: Path | None, progress: Progress) -> ImageFolder:
+def load_source(
+    source: str, *, data_dir: Path | None, progress: Progress, max_pixels: int | None = None
+) -> ImageFolder:
     """Scans `source`: the path of a folder, or `tfds:NAME[:VERSION]`, which is first written out as one.
 
     Raises:
@@ -30,12 +33,12 @@ def load_source(source: str, *, data_dir: Path | None, progress: Progress) -> Im
         root = write_out(source.removeprefix(TFDS_PREFIX), data_dir=data_dir, progress=progress)
     else:
         root = Path(source)
-    return scan_remembered(root, progress)
+    return scan_remembered(root, progress, max_pixels=max_pixels)
 
 
-def scan_remembered(root: Path, progress: Progress) -> ImageFolder:
+def scan_remembered(root: Path, progress: Progress, *, max_pixels: int | None = None) -> ImageFolder:
     """`scan_folder`, with the cache's memory of photos that earlier scans have decoded."""
-    return scan_folder(root, progress=progress, cache=cache_folder() / "scans.sqlite")
+    return scan_folder(root, progress=progress, cache=cache_folder() / "scans.sqlite", max_pixels=max_pixels)
 
 
 def data_fingerprint(folder: ImageFolder) -> str:
@@ -60,19 +63,20 @@ def is_plain_jpeg(record: Record) -> bool:
     return tensorflow_reads(record) and record.format != "PNG" and record.orientation == 1
 
 
-def tensorflow_path(record: Record) -> Path:
+def tensorflow_path(record: Record, rendering: Rendering | None = None, *, max_pixels: int | None = None) -> Path:
     """A file TensorFlow decodes to the upright photo: the original, or a lossless copy kept in the cache.
 
     Raises:
         FolderError: the photo became unreadable since it was scanned, or the cache cannot be written.
     """
-    if tensorflow_reads(record):
+    if tensorflow_reads(record, rendering):
         return record.path
-    copy = cache_folder() / "transcoded" / f"{record.fingerprint}.png"
+    seen = (rendering or Rendering()).token
+    copy = cache_folder() / "transcoded" / f"{DECODING}_{seen}" / f"{record.fingerprint}.png"
     if not copy.is_file():
         try:
             copy.parent.mkdir(parents=True, exist_ok=True)
-            transcode_to_png(record.path, copy)
+            transcode_to_png(record.path, copy, rendering=rendering, max_pixels=max_pixels)
         except UnreadablePhoto as error:
             raise FolderError(f"{record.path} became unreadable: {error}.") from error
         except OSError as error:

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from regraft.data.rendering import AS_EARLIER, Range, Rendering
 from regraft.errors import RunError, UsageError
 from regraft.exports.table import FORMATS
 from regraft.machine.files import write_text
 from regraft.runs.run import Run
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +65,7 @@ class Export:
         embedding: how many numbers it gives beside the probabilities; 0 for none.
         model: digest of the trained model it was made of, by `digest_model`; "" in SavedModels of an earlier
             version.
+        background, range: see `regraft.data.rendering.Rendering`; version 1 did not say them.
         proof: what came out when it was compared with the trained model; `NOT_PROVEN` while it is written.
     """
 
@@ -76,6 +78,13 @@ class Export:
     embedding: int
     model: str
     proof: ProofResult = NOT_PROVEN
+    background: str = AS_EARLIER.background
+    range: Range = AS_EARLIER.range
+
+    @property
+    def rendering(self) -> Rendering:
+        """How values of files become 8-bit colours."""
+        return Rendering(self.background, self.range)
 
     @property
     def name(self) -> str:
@@ -152,6 +161,8 @@ def read_export(folder: Path) -> Export:
                 "upgrade Regraft, or export the run again with this one."
             )
         values["labels"] = tuple(values["labels"])
+        if isinstance(values.get("range"), list):
+            values["range"] = tuple(values["range"])
         values["proof"] = ProofResult(**values["proof"]) if values["proof"] else NOT_PROVEN
         export = Export(folder, **values)
         labels = (_extra(folder) / "labels.txt").read_text("utf-8")

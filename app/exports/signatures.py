@@ -15,17 +15,19 @@ import tensorflow as tf
 
 from regraft.augment.decode import decode_upright
 from regraft.augment.view import make_view
+from regraft.data.rendering import background_rgb
+from regraft.inference.views import ViewReader
 from regraft.models.classifier import answering_model
 
 
 class _Server(tf.Module):
     """What is exported: the model with decoding, resizing, softmax and labels around it."""
 
-    def __init__(
-        self, model: keras.Model, class_names: Sequence[str], *, image_size: int, crop_fraction: float
-    ) -> None:
+    def __init__(self, model: keras.Model, class_names: Sequence[str], reader: ViewReader) -> None:
         super().__init__()
-        self._view = make_view(image_size, crop_fraction)
+        image_size = reader.image_size
+        self._background = background_rgb(reader.background)
+        self._view = make_view(image_size, reader.crop_fraction)
         self._view_spec = tf.TensorSpec([image_size, image_size, 3], tf.float32)
         self._labels = tf.constant(list(class_names))
         # Only its variables are kept: the model as an attribute would be traced layer by layer for nothing.
@@ -52,8 +54,8 @@ class _Server(tf.Module):
 
     @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
     def serve_bytes(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Encoded photos (JPEG with any EXIF orientation, PNG, GIF, BMP, WebP), string [N]."""
-        return self._answer(lambda encoded: self._view(decode_upright(encoded)), image_bytes)
+        """Encoded photos (JPEG, PNG and WebP with any EXIF orientation, GIF, BMP), string [N]."""
+        return self._answer(lambda encoded: self._view(decode_upright(encoded, self._background)), image_bytes)
 
     @tf.function(autograph=False, input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8, name="images")])
     def serve_images(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -75,9 +77,7 @@ class _Server(tf.Module):
         }
 
 
-def write_saved_model(
-    model: keras.Model, class_names: Sequence[str], folder: Path, *, image_size: int, crop_fraction: float
-) -> None:
+def write_saved_model(model: keras.Model, class_names: Sequence[str], folder: Path, *, reader: ViewReader) -> None:
     """Writes the SavedModel of `model` to the new `folder`.
 
     Signatures: `serving_default` takes `image_bytes` (string [N]), `serving_images` takes `images` (uint8
@@ -85,7 +85,7 @@ def write_saved_model(
     `classes` (string [N, C]). `labels` takes nothing and answers `labels` (string [C]), which also lie beside the
     model in assets.extra/labels.txt.
     """
-    server = _Server(model, class_names, image_size=image_size, crop_fraction=crop_fraction)
+    server = _Server(model, class_names, reader)
     signatures = {
         "serving_default": server.serve_bytes,
         "serving_images": server.serve_images,

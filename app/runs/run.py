@@ -11,11 +11,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from regraft.data.rendering import AS_EARLIER
 from regraft.errors import RunError, option
 from regraft.machine.files import write_json, write_text
 from regraft.machine.notebook import framed
 from regraft.recipes.recipe import Recipe, load_recipe
 from regraft.runs.run_metrics import RunMetrics
+
+_EARLIER = {"background": AS_EARLIER.background, "range": AS_EARLIER.range}
+"""Choices that runs of an earlier version made without saying so."""
 
 
 @dataclass(frozen=True)
@@ -122,8 +126,10 @@ class Run:
 
     @cached_property
     def recipe(self) -> Recipe:
-        """The recipe the run was made with."""
-        return load_recipe(str(self.recipe_file))
+        """The recipe the run was made with; what it does not say, as those before there was a choice, is as then."""
+        recipe = load_recipe(str(self.recipe_file))
+        unsaid = {key: value for key, value in _EARLIER.items() if key not in recipe.data.model_fields_set}
+        return recipe.model_copy(update={"data": recipe.data.model_copy(update=unsaid)})
 
     @cached_property
     def class_names(self) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from regraft.data.sources import labels_of, tensorflow_path
+from regraft.data.sources import labels_of
 from regraft.evidence.conformal import write_calibration
 from regraft.evidence.metrics import Metrics, measure
 from regraft.evidence.report import ReportData, ReportSection, StageRow, write_judgement
@@ -147,14 +147,13 @@ def _notes(session: Session, choice: Choice) -> list[str]:
 
 
 def _export(session: Session, probabilities: np.ndarray) -> dict[str, Any]:
-    paths = [tensorflow_path(record) for record in session.roles.report]
+    paths = [session.reader.tensorflow_path(record) for record in session.roles.report]
     with session.proof or Proof() as proof:
         export = export_proven(
             session.model,
             session.folder.class_names,
             session.run.export_folder,
-            image_size=session.reader.image_size,
-            crop_fraction=session.recipe.data.crop_fraction,
+            reader=session.reader,
             model_digest=digest_model(session.run),
             expected=Expected(paths, probabilities, tolerance_for(session.model, session.device)),
             proof=proof,

@@ -10,9 +10,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from regraft.data.pixel_notes import pixel_notes
 from regraft.data.records import ImageFolder, Record
+from regraft.data.rendering import Rendering, range_of
 from regraft.data.roles import Roles, plan_roles
-from regraft.data.scan import require_trainable
+from regraft.data.scan import deep_spreads, require_trainable
 from regraft.data.sources import TFDS_PREFIX, data_fingerprint, load_source
 from regraft.errors import RunError, UsageError, option
 from regraft.exports.proof import Proof
@@ -145,7 +147,11 @@ def open_session(request: Request, progress: Progress | None = None) -> Iterator
     # Reading a dataset starts TensorFlow, after which devices stay as they are.
     opened = open_device(request.device) if request.source.startswith(TFDS_PREFIX) else None
     with watch.phase("scan"):
-        folder = _load_photos(request, progress)
+        folder = _load_photos(request, recipe.data.max_pixels, progress)
+        if not request.resume:
+            recipe = with_range(recipe, folder)
+            for note in pixel_notes(folder, Rendering(recipe.data.background, recipe.data.range)):
+                progress.say(note)
         roles = _plan(folder, recipe, needs_selection=purpose.holds_selection or (trains_long and purpose.has_head))
         fingerprint = data_fingerprint(folder)
     with ExitStack() as stack:
@@ -169,8 +175,19 @@ def open_session(request: Request, progress: Progress | None = None) -> Iterator
         yield Session(run, recipe, folder, roles, spared, device, model, reader, progress, watch, proof)
 
 
-def _load_photos(request: Request, progress: Progress) -> ImageFolder:
-    folder = load_source(request.source, data_dir=request.data_dir, progress=progress)
+def with_range(recipe: Recipe, folder: ImageFolder) -> Recipe:
+    """`recipe` with the values that are black and white in all deep pictures of `folder`, as its training photos say.
+
+    Where there are none, or the recipe says it itself, it stays as it is.
+    """
+    found = range_of(deep_spreads(folder))
+    if recipe.data.range != "auto" or found is None:
+        return recipe
+    return recipe.model_copy(update={"data": recipe.data.model_copy(update={"range": found})})
+
+
+def _load_photos(request: Request, max_pixels: int, progress: Progress) -> ImageFolder:
+    folder = load_source(request.source, data_dir=request.data_dir, max_pixels=max_pixels, progress=progress)
     for warning in require_trainable(folder):
         progress.say(warning)
     return folder

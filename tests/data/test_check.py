@@ -87,21 +87,22 @@ def test_files_that_are_not_used_are_named(photo_folder):
     (root / "cat" / "bad.jpg").write_bytes(b"")
     (root / "cat" / "notes.txt").write_text("x")
     (root / "cat" / "phone.heic").write_bytes(b"x")
+    (root / "cat" / "raw.dng").write_bytes(b"x")
     (root / "cat" / ".hidden").write_text("x")
     copy(root / "dog" / "000.jpg", root / "dog" / "photo")
     draw_photo(0, seed=99).save(root / "cover.png")
     report = report_on(root)
-    assert report.unreadable == {"cat/bad.jpg": "empty file"}
-    assert report.not_images == ("cat/notes.txt", "cat/phone.heic", "dog/photo")
+    assert report.unreadable == {"cat/bad.jpg": "empty file", "cat/phone.heic": "not an image (text?)"}
+    assert report.not_images == ("cat/notes.txt", "cat/raw.dng", "dog/photo")
     assert report.misnamed == ("dog/photo",)
     assert report.loose == ("cover.png",)
     assert report.hidden == ("cat/.hidden",)
     texts = " ".join(problem.text for problem in report.problems if problem.gravity == "warning")
     for advice in (
-        "Cannot read 1 file, which training leaves out: cat/bad.jpg (empty file).",
+        "Cannot read 2 files, which training leaves out: cat/bad.jpg (empty file), cat/phone.heic (not an",
         "1 image outside the class folders (cover.png): move into a class folder.",
         "1 image not named like one (dog/photo): rename",
-        "1 file in a format that is not read (cat/phone.heic): save as JPEG.",
+        "1 file in a format that is not read (cat/raw.dng): save as JPEG.",
     ):
         assert advice in texts
 
@@ -138,7 +139,7 @@ def test_the_json_form_holds_plain_types_under_the_documented_keys(photo_folder)
     assert list(answer) == [
         *("root", "verdict", "problems", "images", "counts", "imbalance", "formats", "orientations"),
         *("width", "height", "unreadable", "exact_duplicates", "near_duplicates", "across_splits"),
-        *("across_classes", "empty_folders", "hidden", "not_images", "misnamed", "loose"),
+        *("across_classes", "empty_folders", "hidden", "not_images", "misnamed", "loose", "noted"),
     ]
     assert answer["problems"][0]["gravity"] == "warning"
     assert answer["width"] == {"min": 64, "median": 64, "max": 64}

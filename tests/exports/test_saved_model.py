@@ -24,7 +24,7 @@ from regraft.exports.export import Export, ProofResult, read_export
 from regraft.exports.proof import Proof
 from regraft.exports.saved_model import Expected, compare, export_proven, tolerance_for
 from regraft.inference.trained import open_trained
-from regraft.inference.views import softmax
+from regraft.inference.views import ViewReader, softmax
 from regraft.machine import processes
 from regraft.machine.devices import open_device
 from regraft.models.backbones import build_backbone
@@ -191,8 +191,7 @@ def export(target: Path, scores: np.ndarray, labels: list[str]) -> Export:
         small_model(),
         ("ant", "bee"),
         target,
-        image_size=8,
-        crop_fraction=1.0,
+        reader=ViewReader(8, 1.0),
         model_digest="of a model",
         expected=Expected([Path("a.jpg"), Path("b.jpg")], EXPECTED),
         proof=StubProof(scores, labels),
