@@ -7,12 +7,14 @@ import inspect
 import os
 import reprlib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from regraft.api.argument_types import check_types, shown
 from regraft.errors import RunError, UsageError, checks_arguments, option, refused_by_system
+from regraft.machine.memory import decoding_within, parse_bytes
 from regraft.progress import Progress, Shown, Silent
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ COMMAND: ContextVar[tuple[str, ...]] = ContextVar("command", default=())
 _KEYS = {
     "seed": "seed",
     "val_fraction": "data.val_fraction",
+    "max_pixels": "data.max_pixels",
     "image_size": "data.image_size",
     "epochs": "finetune.epochs",
     "backbone": "model.backbone",
@@ -178,6 +181,17 @@ def folder_of(source: Any) -> Path:
     if not isinstance(source, str | os.PathLike):  # one of several, which no annotation has checked
         raise UsageError(f"{option('source')} must be a path; received {shown(source)}.")
     return Path(source)
+
+
+def decoding_in(max_memory: str | int | None) -> AbstractContextManager[None]:
+    """A block within which photos are decoded in so much memory, such as "4G". Raises UsageError for no such size."""
+    try:
+        limit = parse_bytes(str(max_memory)) if max_memory is not None else None
+    except ValueError:
+        limit = 0
+    if limit == 0:
+        raise UsageError(f'{option("max_memory")} must be a size such as "4G" or "512M"; received {max_memory!r}.')
+    return decoding_within(limit)
 
 
 def as_maybe_path(value: PathLike | None) -> Path | None:

@@ -13,6 +13,7 @@ from regraft.api.arguments import (
     as_names,
     as_progress,
     as_text,
+    decoding_in,
     finished_run,
     folder_of,
     public,
@@ -83,6 +84,7 @@ def predict(
     feature: str = "image/encoded",
     max_pixels: int = 178_956_970,
     max_bytes: int = 1 << 30,
+    max_memory: str | int | None = None,
     shrink: bool = True,
     device: str = "auto",
     stdin: Iterable[str] = (),
@@ -117,6 +119,8 @@ def predict(
         column, root, null, feature: how tables, lists and shards are read, see
             `regraft.prediction.sources.kind.Reading`.
         max_pixels, max_bytes: a larger photo has the status "too_large".
+        max_memory: that photos are decoded in, in bytes or such as "4G"; by default half of what is free. One that
+            takes more has the status "too_large".
         shrink: whether photos that are much too large are shrunk while they are decoded.
         device: anything but "auto" and "cpu" needs TensorFlow.
         stdin: the lines that "-" stands for.
@@ -145,7 +149,7 @@ def predict(
         shard_rows=shard_rows, engine=engine, jobs=jobs,
     )  # fmt: skip
     names = as_names(inputs)
-    with untouched("predict"):
+    with untouched("predict"), decoding_in(max_memory):
         if write:
             return predict_to_pipe(folder_of(model), names, write, options, stdin=stdin, progress=as_progress(progress))
         if out is None:

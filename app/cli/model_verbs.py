@@ -102,6 +102,7 @@ def predict(
     feature: str,
     max_pixels: int,
     max_bytes: int,
+    max_memory: str | None,
     no_shrink: bool,
     device: str,
 ) -> None:
@@ -120,8 +121,8 @@ def predict(
         unknown_at=unknown_at, uncertainty=uncertainty, views=views, draws=draws, resume=resume, force=force,
         format=format, shard_rows=shard_rows, runtime=runtime, precision=precision, tolerance=tolerance, engine=engine,
         jobs=jobs, column=column, root=root, null=null, feature=feature, max_pixels=max_pixels, max_bytes=max_bytes,
-        shrink=not no_shrink, device=device, stdin=sys.stdin, write=_write_bytes if out is None else None,
-        progress=CommandLineProgress(),
+        max_memory=max_memory, shrink=not no_shrink, device=device, stdin=sys.stdin,
+        write=_write_bytes if out is None else None, progress=CommandLineProgress(),
     )  # fmt: skip
     show_prediction(summary)
 
