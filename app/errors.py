@@ -36,6 +36,7 @@ __all__ = [
     "did_you_mean",
     "option",
     "refused_by_system",
+    "visible",
 ]
 
 Parameters = ParamSpec("Parameters")
@@ -64,6 +65,19 @@ def refused_by_system(error: OSError) -> RegraftError:
     """What the file system refused, in one line: a place, a reason, what to do."""
     place = f"{error.filename}: " if error.filename else ""
     return RegraftError(f"{place}{error.strerror}. Check the path, its permissions and the space on the disk.")
+
+
+_CONTROLS = (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)  # line breaks are among them
+_TURNS = (0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))  # of the direction of the text
+_UNSEEN = {code: f"\\u{code:04x}" for code in (*_CONTROLS, *_TURNS)}
+
+
+def visible(text: str) -> str:
+    """`text` on one line for people to read: what a terminal would obey instead of show is written as \\u202e.
+
+    A JSON object on one line stays the same object.
+    """
+    return text.translate(_UNSEEN)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol
 
-from regraft.errors import as_keywords
+from regraft.errors import as_keywords, visible
 
 _SECONDS_BETWEEN_LINES = 10.0
 _SECONDS_BETWEEN_UPDATES = 0.2
@@ -37,13 +37,17 @@ class _SilentTicker:
         """Ignored."""
 
 
+SILENT: Ticker = _SilentTicker()
+"""Who hears of steps and says nothing."""
+
+
 class Silent:
     """The `Progress` that says nothing."""
 
     @contextmanager
     def work(self, name: str, total: int, unit: str) -> Iterator[Ticker]:
         """Ignored."""
-        yield _SilentTicker()
+        yield SILENT
 
     def say(self, text: str) -> None:
         """Ignored."""
@@ -66,7 +70,7 @@ class Shown:
 
     def say(self, text: str) -> None:
         """One line on stderr."""
-        print(self.words(text), file=sys.stderr)
+        print(visible(self.words(text)), file=sys.stderr)
 
     def words(self, text: str) -> str:
         """`text` as it is written here: with arguments as Python writes them."""
@@ -97,9 +101,11 @@ class _Pace:
 
     def text(self, note: str) -> str:
         """Such as "features: 64/397 images, 120/s, 0:03 left"."""
-        left = _clock((self.total - self.done) / max(self.rate, 1e-9))
-        shown = f"{self.name}: {self.done:,}/{self.total:,} {self.unit}, {_per_second(self.rate)}, {left} left  {note}"
-        return shown.rstrip()
+        pace = ""
+        if self.done:
+            left = _clock((self.total - self.done) / max(self.rate, 1e-9))
+            pace = f", {_per_second(self.rate)}, {left} left"
+        return visible(f"{self.name}: {self.done:,}/{self.total:,} {self.unit}{pace}  {note}".rstrip())
 
 
 class _Lines:
@@ -118,7 +124,7 @@ class _TerminalBar:
 
     def advance(self, count: int = 1, note: str = "") -> None:
         self._pace.count(count, every=0.0)
-        words = f"{self.unit}, {_per_second(self._pace.rate)}  {note}"
+        words = visible(f"{self.unit}, {_per_second(self._pace.rate)}  {note}")
         self.progress.update(self.task, advance=count, note=words)
 
 
@@ -129,14 +135,14 @@ def _terminal_bar(name: str, total: int, unit: str) -> Iterator[Ticker]:
     from rich.progress import Progress as RichProgress
 
     columns = (
-        TextColumn("{task.description:<10}"),
+        TextColumn("{task.description:<10}", markup=False),
         BarColumn(bar_width=30),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
         TimeRemainingColumn(),
     )
     with RichProgress(*columns, console=Console(stderr=True), transient=True) as progress:
-        yield _TerminalBar(progress, progress.add_task(name, total=total, note=unit), unit)
+        yield _TerminalBar(progress, progress.add_task(visible(name), total=total, note=visible(unit)), unit)
 
 
 class _NotebookBar:
@@ -172,7 +178,7 @@ def _notebook_bar(name: str, total: int, unit: str) -> Iterator[Ticker]:
 
 
 def _bar_html(pace: _Pace, note: str) -> str:
-    words = html.escape(pace.text(note)) if pace.done else html.escape(pace.name)
+    words = html.escape(pace.text(note)) if pace.done else html.escape(visible(pace.name))
     return f'<progress value="{pace.done}" max="{pace.total}"></progress> <code>{words}</code>'
 
 

@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageCms
 
+from regraft.data.duplicates import group_duplicates
 from regraft.data.photos import read_upright_rgb
 from regraft.data.records import Record
-from regraft.data.roles import group_duplicates
 from regraft.data.scan import scan_folder
 from regraft.data.sources import labels_of
 from regraft.machine.devices import open_device

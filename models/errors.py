@@ -7,6 +7,7 @@ It stands here, below everything, so that one `except RegraftError` catches what
 from __future__ import annotations
 
 import re
+import shlex
 from typing import Any, Self
 
 _MARK = "\x1f"  # around an argument's name; no message has a control character of its own
@@ -17,7 +18,8 @@ _MARKED = re.compile(f"{_MARK}(\\w+)(?:=([^{_MARK}{_OR}]*)(?:{_OR}([^{_MARK}]*))
 def option(name: str, value: Any = None, *, python: str = "") -> str:
     """The argument `name` in a message, with a value if there is one, which each front end writes in its own way.
 
-    In Python it reads `device` or `kind="ema"`, on the command line `--device` or `--kind ema`; True is a bare flag.
+    In Python it reads `device` or `kind="ema"`, on the command line `--device` or `--kind ema`, quoted where a shell
+    needs it; True is a bare flag.
     `python` is the value as Python spells it, where that is another spelling.
     """
     if value is None:
@@ -42,7 +44,9 @@ def _keyword(match: re.Match[str]) -> str:
     if python:
         return f"{name}={python}"
     is_plain = value in ("True", "False") or re.fullmatch(r"-?[\d.]+(e-?\d+)?", value)
-    return f"{name}={value}" if is_plain else f'{name}="{value}"'
+    if is_plain:
+        return f"{name}={value}"
+    return f'{name}="{value}"' if not set(value) & set('"\\') else f"{name}={value!r}"
 
 
 def _flag(match: re.Match[str]) -> str:
@@ -50,7 +54,7 @@ def _flag(match: re.Match[str]) -> str:
     flag = name.replace("_", "-")
     if value == "False":
         return f"--no-{flag}"
-    return f"--{flag}" if value in (None, "True") else f"--{flag} {value}"
+    return f"--{flag}" if value in (None, "True") else f"--{flag} {shlex.quote(value)}"
 
 
 class RegraftError(Exception):

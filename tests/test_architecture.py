@@ -18,9 +18,10 @@ TESTED_ELSEWHERE = {
     "regraft.cli.model_verbs": "cli/test_main::test_every_help_ends_with_a_command_that_works",
     "regraft.cli.options": "cli/test_main::test_options_win_over_set_and_set_over_the_recipe",
     "regraft.cli.other_verbs": "cli/test_main::test_backbones_lists_them_all",
-    "regraft.cli.photo_verbs": "cli/test_main::test_check_answers_a_person_and_a_program",
     "regraft.cli.training_verbs": "cli/test_main::test_options_win_over_set_and_set_over_the_recipe",
     "regraft.data.scan_cache": "data/test_scan::test_the_cache_notices_a_changed_file",
+    "regraft.data.walk": "data/test_scan::test_a_folder_that_cannot_be_entered_is_one_row_and_no_class",
+    "regraft.prediction.sources.text": "prediction/sources/test_lists::test_a_text_file_of_paths_is_a_list",
     "regraft.machine.versions": "training/test_train::test_the_record_says_how_to_repeat_the_run",
     "regraft.runs.class_metrics": "runs/test_run_metrics::test_classes_and_confusion",
     "regraft.runs.checkpoints": "training/test_finetune::test_only_the_last_checkpoint_is_kept",
@@ -30,16 +31,12 @@ TESTED_ELSEWHERE = {
     "regraft.evidence.report.markup": "evidence/report/test_page::test_report_escapes_everything",
     "regraft.experiments.trials": "experiments/test_compare::test_the_figures_are_those_of_the_runs",
     "regraft.inference.trained": "prediction/test_predict::test_a_damaged_model_is_said_to_be_damaged",
-    "regraft.exports.card": "exports/test_exporting::test_the_card_says_how_good_and_its_example_runs",
     "regraft.exports.litert": "exports/test_exporting::test_formats_and_precisions_are_proven_and_predict",
     "regraft.exports.onnx": "exports/test_exporting::test_formats_and_precisions_are_proven_and_predict",
-    "regraft.exports.openvino": "exports/test_exporting::test_formats_and_precisions_are_proven_and_predict",
     "regraft.exports.prove_export": "exports/test_saved_model::test_the_proof_imports_tensorflow_and_not_regraft",
     "regraft.exports.signatures": "exports/test_saved_model::test_the_signatures_are_those",
     "regraft.exports.table": "exports/test_format",
-    "regraft.prediction.answerer": "prediction/test_model",
     "regraft.prediction.sources.kind": "prediction/sources/test_expand::test_a_file_is_taken_as_it_is",
-    "regraft.prediction.sources.reader": "prediction/sources/test_archives",
     "regraft.prediction.sources.table": "prediction/sources/test_expand::test_a_file_is_taken_as_it_is",
     "regraft.prediction.sources.tar": "prediction/sources/test_archives::test_links_in_a_tar_and_damaged_members",
     "regraft.prediction.sources.zip": "prediction/sources/test_archives::test_links_in_a_tar_and_damaged_members",
@@ -91,6 +88,7 @@ _AN_ARGUMENT_FOR_EACH_OPTION = (
 )
 LARGE_FOR_A_REASON = {
     **dict.fromkeys(_AN_ARGUMENT_FOR_EACH_OPTION, "an argument for each option, each explained where it is public"),
+    "regraft.training.head.choose_l2": "the problem, what is compared, how folds are drawn, and who is told",
     "regraft.models.optimizers.make_optimizer": "a keyword for each key of the recipe's [optimizer]",
 }
 """What is beyond the measure of `house.too_large`, and why."""

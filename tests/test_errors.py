@@ -1,11 +1,12 @@
 """One tree of errors, whose messages name arguments as each front end writes them."""
 
+import json
 import pickle
 
 import pytest
 
 from regraft import errors
-from regraft.errors import ExportError, RegraftError, RunError, UsageError, as_options, option
+from regraft.errors import ExportError, RegraftError, RunError, UsageError, as_options, option, visible
 
 
 def test_every_error_is_a_regraft_error_with_the_exit_code_of_its_kind():
@@ -27,13 +28,27 @@ def test_every_error_is_a_regraft_error_with_the_exit_code_of_its_kind():
         (option("unknown_at", 0.05), "unknown_at=0.05", "--unknown-at 0.05"),
         (option("force", True), "force=True", "--force"),
         (option("rival", False), "rival=False", "--no-rival"),
-        (option("out", "a b/c=d"), 'out="a b/c=d"', "--out a b/c=d"),
+        (option("out", "a b/c=d"), 'out="a b/c=d"', "--out 'a b/c=d'"),
+        (option("out", 'a"b'), "out='a\"b'", "--out 'a\"b'"),
     ],
 )
 def test_an_argument_is_written_as_each_front_end_does(marked, in_python, on_the_command_line):
     error = UsageError(f"{marked} must fit.")
     assert str(error) == f"{in_python} must fit."
     assert as_options(error.text) == f"{on_the_command_line} must fit."
+
+
+def test_what_a_terminal_would_obey_is_written_out():
+    assert visible("a\nb\tc\x1b[2J\x7f\x9b\u202egpj.exe\u2066\u2028") == (
+        "a\\u000ab\\u0009c\\u001b[2J\\u007f\\u009b\\u202egpj.exe\\u2066\\u2028"
+    )
+    assert visible("née – 猫 👩‍🔬 [/x] ±") == "née – 猫 👩‍🔬 [/x] ±"
+    assert visible("caf\udce9") == "caf\udce9"  # a byte of a file name, which is written as it is
+
+
+def test_json_that_is_made_visible_says_the_same():
+    values = {"a\u202eb\x9b": ["\n\x07", "\\u202e"]}
+    assert json.loads(visible(json.dumps(values, ensure_ascii=False))) == values
 
 
 def test_text_of_users_is_left_alone():

@@ -46,6 +46,13 @@ def test_work_away_from_a_terminal_is_a_line_every_ten_seconds_with_rate_and_tim
     ]
 
 
+def test_before_the_first_unit_is_done_there_is_no_rate_but_a_sign_of_life(clock: Clock, capsys):
+    with Shown().work("head", 36, "solutions") as ticker:
+        clock.now += 20
+        ticker.advance(0, "iteration 7")
+    assert capsys.readouterr().err == "head: 0/36 solutions  iteration 7\n"
+
+
 def test_slow_work_has_a_rate_that_is_not_zero(clock: Clock, capsys):
     with Shown().work("features", 100, "images") as ticker:
         clock.now += 20

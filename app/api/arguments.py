@@ -7,14 +7,12 @@ import inspect
 import os
 import reprlib
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from regraft.api.argument_types import check_types, shown
 from regraft.errors import RunError, UsageError, checks_arguments, option, refused_by_system
-from regraft.machine.memory import decoding_within, parse_bytes
 from regraft.progress import Progress, Shown, Silent
 
 if TYPE_CHECKING:
@@ -95,13 +93,18 @@ def make_request(
     recipe: PathLike | Recipe,
     edits: Values,
     *,
+    default: str = "balanced",
     out: PathLike | None = None,
     resume: bool = False,
     device: str,
     data_dir: PathLike | None,
 ) -> Request:
-    """What is asked of a training."""
+    """What is asked of a training; `default` is the recipe of the verb."""
+    from regraft.recipes.asked import asked_keys
+    from regraft.recipes.recipe import Recipe
     from regraft.training.session import Request
+
+    named = recipe if isinstance(recipe, Recipe) else os.fspath(recipe)
 
     return Request(
         as_text(photos),
@@ -111,6 +114,7 @@ def make_request(
         device=device,
         data_dir=as_maybe_path(data_dir),
         command=COMMAND.get(),
+        asked=asked_keys(named, edits, default=default),
     )
 
 
@@ -173,6 +177,21 @@ def as_names(inputs: Any) -> list[str]:
     return [os.fspath(value) for value in listed]
 
 
+def as_bytes(name: str, value: int | str | None) -> int | None:
+    """A number of bytes, of "4G" too; None stays. Raises UsageError where the argument `name` is no such number."""
+    from regraft.machine.memory import parse_bytes
+
+    if value is None:
+        return None
+    try:
+        amount = parse_bytes(str(value))
+    except (ValueError, OverflowError):
+        amount = 0
+    if amount < 1:
+        raise UsageError(f'{option(name)} must be a number of bytes, such as "4G"; received {shown(value)}.')
+    return amount
+
+
 def folder_of(source: Any) -> Path:
     """The folder of a path, a `Run`, a `Model` or an `Export`."""
     folder = getattr(source, "folder", None)
@@ -181,17 +200,6 @@ def folder_of(source: Any) -> Path:
     if not isinstance(source, str | os.PathLike):  # one of several, which no annotation has checked
         raise UsageError(f"{option('source')} must be a path; received {shown(source)}.")
     return Path(source)
-
-
-def decoding_in(max_memory: str | int | None) -> AbstractContextManager[None]:
-    """A block within which photos are decoded in so much memory, such as "4G". Raises UsageError for no such size."""
-    try:
-        limit = parse_bytes(str(max_memory)) if max_memory is not None else None
-    except ValueError:
-        limit = 0
-    if limit == 0:
-        raise UsageError(f'{option("max_memory")} must be a size such as "4G" or "512M"; received {max_memory!r}.')
-    return decoding_within(limit)
 
 
 def as_maybe_path(value: PathLike | None) -> Path | None:

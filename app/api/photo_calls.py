@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from regraft.api.argument_types import check_range
-from regraft.api.arguments import PathLike, Values, as_progress, decoding_in, edits_of, make_recipe, public
+from regraft.api.arguments import PathLike, Values, as_bytes, as_progress, edits_of, make_recipe, public
 from regraft.data.unreadable import MAX_PIXELS, MOST_PIXELS
 from regraft.errors import UsageError, option
+from regraft.machine.memory import decoding_within
 from regraft.machine.untouched import untouched
 from regraft.progress import Progress
 
@@ -41,8 +42,9 @@ def check(
     from regraft.data.sources import scan_remembered
 
     check_range(1, MOST_PIXELS, max_pixels=max_pixels)
-    with decoding_in(max_memory):
-        return build_report(scan_remembered(Path(photos), as_progress(progress), max_pixels=max_pixels))
+    with decoding_within(as_bytes("max_memory", max_memory)):
+        folder = scan_remembered(Path(photos), as_progress(progress), account=False, max_pixels=max_pixels)
+        return build_report(folder)
 
 
 @public

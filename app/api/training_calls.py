@@ -10,10 +10,10 @@ from regraft.api.arguments import (
     PathLike,
     Values,
     are_runs,
+    as_bytes,
     as_list,
     as_maybe_path,
     as_progress,
-    decoding_in,
     edits_of,
     folder_of,
     make_request,
@@ -21,6 +21,7 @@ from regraft.api.arguments import (
     start_tensorflow_for,
 )
 from regraft.errors import UsageError, option
+from regraft.machine.memory import decoding_within
 from regraft.machine.untouched import untouched
 from regraft.progress import Progress
 
@@ -78,7 +79,7 @@ def train(
         RegraftError: something does not fit, a photo became unreadable, the disk is full, the export is not what the
             model is.
     """
-    with untouched("train"), decoding_in(max_memory):
+    with untouched("train"), decoding_within(as_bytes("max_memory", max_memory)):
         from regraft.training.train import train_photos
 
         edits = edits_of(
@@ -121,7 +122,9 @@ def pretrain(
         from regraft.training.train import pretrain_photos
 
         edits = edits_of(set, seed=seed, val_fraction=val_fraction, image_size=image_size, epochs=epochs)
-        request = make_request(photos, recipe, edits, out=out, resume=resume, device=device, data_dir=data_dir)
+        request = make_request(
+            photos, recipe, edits, default="pretrain", out=out, resume=resume, device=device, data_dir=data_dir
+        )
         return pretrain_photos(request, as_progress(progress))
 
 

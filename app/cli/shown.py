@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -9,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from regraft.errors import as_options
+from regraft.data.wording import name_some
+from regraft.errors import as_options, visible
 from regraft.progress import Shown
 
 if TYPE_CHECKING:
@@ -21,9 +23,17 @@ if TYPE_CHECKING:
     from regraft.experiments.preview import Preview
     from regraft.experiments.trials import ArmResult
     from regraft.exports.export import Export
+    from regraft.machine.cache_room import CacheReport
     from regraft.prediction.predict import PredictionSummary
     from regraft.runs.ensemble_figures import AnswerFigures
     from regraft.runs.run_metrics import RunMetrics
+
+
+_UNEVEN = 1.5
+"""How many times its even share the largest class must have for the accuracy alone to mislead."""
+
+_FAR = 0.05
+"""How much lower the mean over the classes must be for that where the classes are of like size."""
 
 
 class CommandLineProgress(Shown):
@@ -38,7 +48,7 @@ def print_json(values: Mapping[str, Any]) -> None:
     """One JSON object on stdout."""
     from regraft.machine.files import to_json
 
-    click.echo(to_json(values))
+    click.echo(visible(to_json(values)))
 
 
 def show_check(report: CheckReport) -> None:
@@ -60,22 +70,34 @@ def show_training(metrics: RunMetrics) -> None:
     show(_table(_training_rows(metrics)))
     _show_next(metrics.run)
     if metrics.backbone:
-        print(f"Build on  regraft train PHOTOS --backbone tiny --weights {metrics.backbone}")
+        _say(f"Build on  {_command('train', 'PHOTOS', '--backbone', 'tiny', '--weights', metrics.backbone)}")
+
+
+def show_cache(report: CacheReport) -> None:
+    """What is in the cache, and what was removed."""
+    table = _columns("", "files", "size", "removed", "")
+    for part in report.parts:
+        removed = f"{part.removed_files:,} ({_size(part.removed_bytes)})" if part.removed_files else ""
+        what = f"{part.what}; in use, so none removed" if part.in_use else part.what
+        _add_row(table, part.name, f"{part.files:,}", _size(part.bytes), removed, what)
+    show(table)
+    limit = "no limit" if report.limit_bytes is None else f"limit {_size(report.limit_bytes)}"
+    _say("", f"{report.folder}: {_size(report.bytes)}, {limit}")
 
 
 def show_preview(preview: Preview) -> None:
     """Where a sheet of augmented photos is, and what is on it."""
-    print(f"{preview.sheet}: {len(preview.photos)} photos, {preview.policy}.")
+    _say(f"{preview.sheet}: {len(preview.photos)} photos, {preview.policy}.")
 
 
 def show_rate(found: RateSuggestion) -> None:
     """The learning rate that a range test suggests, if it does."""
     picture = f"{found.folder}/learning_rate_range.png"
     if found.suggestion is None:
-        print(f"No suggestion: {found.reason}. See {picture}.")
+        _say(f"No suggestion: {found.reason}. See {picture}.")
         return
-    print(f"Try --set optimizer.learning_rate={found.suggestion:.2g}: {found.reason}.")
-    print(f"Look at {picture} first.")
+    _say(f"Try --set optimizer.learning_rate={found.suggestion:.2g}: {found.reason}.")
+    _say(f"Look at {picture} first.")
 
 
 def show_evaluation(evaluation: Evaluation) -> None:
@@ -84,19 +106,19 @@ def show_evaluation(evaluation: Evaluation) -> None:
 
     metrics = evaluation.metrics
     accuracy = f"{accuracy_words(metrics)} on {metrics.images:,} images {evaluation.which_images}"
-    show(_table([("accuracy", accuracy), *printed_rows(metrics.as_dict())]))
-    print(f"\nLook at   {evaluation.folder}/report.html")
+    show(_table([("accuracy", accuracy), *_uneven_rows(metrics), *printed_rows(metrics.as_dict())]))
+    _say("", f"Look at   {evaluation.folder}/report.html")
 
 
 def show_export(export: Export) -> None:
     """Where an export is, and how near to the trained model."""
     proof = export.proof
     words = f"agrees with the trained model on {proof.same_label:,} of {proof.images:,} photos"
-    print(f"{export.folder}: {words} (largest difference {proof.largest_difference:.1e}).")
+    _say(f"{export.folder}: {words} (largest difference {proof.largest_difference:.1e}).")
     if proof.accuracy is not None and proof.accuracy_trained is not None and proof.bytes is not None:
         own, trained = 100 * proof.accuracy, 100 * proof.accuracy_trained
-        print(f"{proof.bytes / 1e6:.1f} MB; accuracy {own:.1f} %, of the trained model {trained:.1f} %.")
-        print(f"Use it    regraft predict {export.folder} PHOTOS")
+        _say(f"{proof.bytes / 1e6:.1f} MB; accuracy {own:.1f} %, of the trained model {trained:.1f} %.")
+        _say(f"Use it    {_command('predict', export.folder, 'PHOTOS')}")
 
 
 def show_prediction(summary: PredictionSummary) -> None:
@@ -104,7 +126,7 @@ def show_prediction(summary: PredictionSummary) -> None:
     if not summary.already_finished:
         where = f" in {summary.out}" if summary.out else ""
         counts = ", ".join(f"{count:,} {status}" for status, count in summary.counts.items())
-        click.echo(f"{counts}{where}", err=True)
+        click.echo(visible(f"{counts}{where}"), err=True)
 
 
 @contextmanager
@@ -124,7 +146,8 @@ def show_comparison(comparison: Comparison) -> None:
     """The table of a comparison, its notes, and where its files are."""
     table = _columns("arm", "accuracy", "range", "log loss", "seconds", "against the first")
     for arm in comparison.arms:
-        table.add_row(
+        _add_row(
+            table,
             arm.arm,
             f"{100 * arm.accuracy:.1f} %",
             f"{100 * arm.accuracy_low:.1f}-{100 * arm.accuracy_high:.1f}",
@@ -133,9 +156,9 @@ def show_comparison(comparison: Comparison) -> None:
             arm.against_first.verdict if arm.against_first else "",
         )
     show(table)
-    print("", *comparison.notes, sep="\n")
-    print(f"\nLook at   {', '.join(f'{comparison.folder}/{name}' for name in comparison.pictures)}")
-    print(f"As text   {comparison.folder}/summary.md")
+    _say("", *comparison.notes)
+    _say("", f"Look at   {', '.join(f'{comparison.folder}/{name}' for name in comparison.pictures)}")
+    _say(f"As text   {comparison.folder}/summary.md")
 
 
 def show_ensemble(metrics: RunMetrics) -> None:
@@ -144,14 +167,14 @@ def show_ensemble(metrics: RunMetrics) -> None:
     assert found is not None  # the run is one of `ensemble`
     table = _columns("", "share", "accuracy", "log loss", "calibration error")
     for row in found.member_rows:
-        table.add_row(row.name, f"{row.share:.2f}", *_figures(row))
+        _add_row(table, row.name, f"{row.share:.2f}", *_figures(row))
     if found.same_budget:
-        table.add_row("single model of the same budget", "", *_figures(found.same_budget))
-    table.add_row("ensemble", "", *_figures(found.figures))
+        _add_row(table, "single model of the same budget", "", *_figures(found.same_budget))
+    _add_row(table, "ensemble", "", *_figures(found.figures))
     show(table)
     for name, gain in found.gains.items():
-        print(f"Against the {name}: {gain.words}")
-    print(f"\n{found.verdict}")
+        _say(f"Against the {name}: {gain.words}")
+    _say("", found.verdict)
     _show_next(metrics.run)
 
 
@@ -162,7 +185,8 @@ def accuracy_words(metrics: Metrics | RunMetrics) -> str:
 
 
 def _show_next(run: str) -> None:
-    print(f"\nLook at   {run}/report.html\nUse it    regraft predict {run} PHOTOS --out answers.csv")
+    use = _command("predict", run, "PHOTOS", "--out", "answers.csv")
+    _say("", f"Look at   {run}/report.html", f"Use it    {use}")
 
 
 def _figures(row: AnswerFigures) -> list[str]:
@@ -174,7 +198,7 @@ def _say_last_trial(results: Sequence[ArmResult]) -> None:
     trial = result.trials[-1]
     taken = "" if trial.metrics.seconds is None else f" in {trial.metrics.seconds:.0f} s"
     text = f"{result.arm.name}, seed {trial.seed}: {100 * trial.accuracy:.1f} %{taken}"
-    print(text, file=sys.stderr, flush=True)
+    print(visible(text), file=sys.stderr, flush=True)
 
 
 def _trials_table(results: Sequence[ArmResult]) -> Any:
@@ -182,21 +206,46 @@ def _trials_table(results: Sequence[ArmResult]) -> Any:
     for result in results:
         accuracies = [100 * trial.accuracy for trial in result.trials]
         cells = [f"{value:.1f}" for value in accuracies] + [""] * (len(results[0].trials) - len(accuracies))
-        table.add_row(result.arm.name, *cells, f"{sum(accuracies) / len(accuracies):.1f}" if accuracies else "")
+        _add_row(table, result.arm.name, *cells, f"{sum(accuracies) / len(accuracies):.1f}" if accuracies else "")
     return table
 
 
 def _training_rows(metrics: RunMetrics) -> list[tuple[str, str]]:
-    export = metrics.export or {}
-    proof = f"agrees on {export['images']:,} photos, largest difference {export['largest_difference']:.1e}"
     phases = ", ".join(f"{name} {seconds:.1f}" for name, seconds in metrics.seconds_by_phase.items())
     return [
         ("run", metrics.run),
         ("accuracy", f"{accuracy_words(metrics)} on {metrics.images:,} {metrics.reported_on} images"),
+        *_uneven_rows(metrics),
         ("stage kept", f"{metrics.stage}: {metrics.stage_reason}"),
         *(("", note) for note in metrics.notes),
-        ("export", f"{export['folder']}\n{proof}"),
+        *_export_rows(metrics.export or {}),
         ("seconds", phases if metrics.seconds is None else f"{metrics.seconds:.1f} ({phases})"),
+    ]
+
+
+def _export_rows(export: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Where the export is and how near to the trained model, as far as the file says."""
+    rows = [("export", export["folder"])] if "folder" in export else []
+    if {"images", "largest_difference"} <= set(export):
+        difference = f"largest difference {export['largest_difference']:.1e}"
+        rows.append(("", f"agrees on {export['images']:,} photos, {difference}"))
+    return rows
+
+
+def _uneven_rows(metrics: Metrics | RunMetrics) -> list[tuple[str, str]]:
+    """What the accuracy hides where classes are of uneven size: their mean, and what is reached without looking."""
+    judged = [entry for entry in metrics.per_class if entry.images]
+    if not judged:
+        return []
+    common = max(judged, key=lambda entry: entry.images)
+    share = common.images / sum(entry.images for entry in judged)
+    if share * len(judged) <= _UNEVEN and metrics.accuracy - metrics.balanced_accuracy < _FAR:
+        return []
+    missed = [entry.class_name for entry in judged if entry.recall == 0]
+    never = f"; never found: {name_some(missed)}" if missed else ""
+    return [
+        ("balanced", f"{100 * metrics.balanced_accuracy:.1f} %, the mean over the classes of what is found{never}"),
+        ("", f'always answering "{common.class_name}" would reach an accuracy of {100 * share:.1f} %'),
     ]
 
 
@@ -214,5 +263,31 @@ def _table(rows: Sequence[tuple[str, str]]) -> Any:
 
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     for name, value in rows:
-        table.add_row(Text(name, style="bold"), Text(value))
+        table.add_row(Text(name, style="bold"), Text(visible(value)))
     return table
+
+
+def _add_row(table: Any, *cells: str) -> None:
+    """Cells as they are: names are text, no markup."""
+    from rich.text import Text
+
+    table.add_row(*(Text(visible(cell)) for cell in cells))
+
+
+def _size(count: int) -> str:
+    """Bytes as `--trim` takes them, such as "1.2GB"."""
+    for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if count >= size:
+            return f"{count / size:.1f}{unit}"
+    return f"{count}B"
+
+
+def _say(*lines: str) -> None:
+    """Lines on stdout."""
+    for line in lines:
+        print(visible(line))
+
+
+def _command(verb: str, *words: object) -> str:
+    """A command line that can be copied into a shell."""
+    return shlex.join(["regraft", verb, *map(str, words)])

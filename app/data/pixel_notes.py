@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from regraft.data.records import ImageFolder, Record
 from regraft.data.rendering import NO_BACKGROUND, Rendering, range_of
-from regraft.data.scan import deep_spreads, name_some, plural, show_path
+from regraft.data.scan import deep_spreads
+from regraft.data.wording import name_some, plural, show_path
 
 
 def pixel_notes(folder: ImageFolder, rendering: Rendering) -> list[str]:

@@ -31,6 +31,8 @@ class Record:
         lowest: the lowest value of deep grey (16 or 32 bits) whose file does not say its range; None for others.
         highest: the highest of such values.
         note: what is odd about the file, which is read all the same, such as a missing end mark; "" for most.
+        pixels: digest of the upright pixels, hexadecimal, of a photo that looks as plain as another one of its size;
+            "" for all others. Equal for the same picture in different bytes.
     """
 
     path: Path
@@ -48,11 +50,12 @@ class Record:
     lowest: float | None = None
     highest: float | None = None
     note: str = ""
+    pixels: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class SetAside:
-    """A file that was found and not used, and why ("cannot read: image file is truncated")."""
+    """A file or folder that was found and not used, and why ("cannot read: image file is truncated")."""
 
     path: Path
     reason: str
@@ -60,27 +63,38 @@ class SetAside:
 
 @dataclass(frozen=True, slots=True)
 class ImageFolder:
-    """What a scan found.
+    """What a scan found. Every file below `root` is a record, or is named (or lies below what is named) elsewhere.
 
     Attributes:
         root: the folder that was scanned.
         class_names: one name per class, sorted, in the order of `Record.class_index`.
         records: every readable image, sorted by path.
-        unreadable: image files that cannot be decoded, with the reason.
-        not_images: files whose names do not end like an image's.
+        unreadable: images that cannot be decoded and folders that cannot be entered, with the reason.
+        not_images: files that are no images by name or content, with what they are.
         empty_folders: class folders without a readable image.
-        hidden: hidden files and folders, which are passed over.
+        hidden: files and folders that are hidden or left by a system, which are passed over.
         loose: images outside the class folders, which belong to no class.
+        ours: folders that Regraft has written, which are passed over, with what they are.
+        links: links back to a folder that is read where it lies.
+        alike: class folders of one class whose names are different writings of one name.
     """
 
     root: Path
     class_names: tuple[str, ...]
     records: tuple[Record, ...]
     unreadable: tuple[SetAside, ...] = ()
-    not_images: tuple[Path, ...] = ()
+    not_images: tuple[SetAside, ...] = ()
     empty_folders: tuple[Path, ...] = ()
     hidden: tuple[Path, ...] = ()
     loose: tuple[Path, ...] = ()
+    ours: tuple[SetAside, ...] = ()
+    links: tuple[Path, ...] = ()
+    alike: tuple[tuple[Path, ...], ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The folder's own name, also where `root` is "." or ends in ".."."""
+        return self.root.name if self.root.name not in ("", "..") else self.root.resolve().name or str(self.root)
 
     def split(self, name: str) -> tuple[Record, ...]:
         """The records of one split, in path order."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -28,6 +27,7 @@ from regraft.models.optimizer_table import OPTIMIZERS
 from regraft.models.regularizers import REGULARIZERS
 from regraft.models.schedule_table import SCHEDULES, check_schedule
 from regraft.recipes.ranges import fields_of
+from regraft.recipes.toml_text import brief, read_toml, value_of
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Rate = Annotated[float, Field(ge=0, lt=1)]
@@ -262,6 +262,11 @@ class Recipe(_Section):
         """After how many epochs the weights are kept."""
         return list(self.cycle_ends)[len(self.cycle_ends) - self.finetune.snapshots :]
 
+    def at(self, key: str) -> Any:
+        """The value of a dotted key, such as "finetune.epochs"."""
+        section, _, name = key.rpartition(".")
+        return getattr(getattr(self, section) if section else self, name)
+
     def to_toml(self) -> str:
         """The recipe as TOML; `Recipe.load` reads it back to an equal value."""
         return tomli_w.dumps(self.model_dump(exclude_none=True, mode="json"))
@@ -294,7 +299,7 @@ def load_recipe(name_or_path: str, edits: Mapping[str, Any] | None = None) -> Re
     Raises:
         UsageError: there is no such recipe, key or value; the message names the nearest.
     """
-    values = _read_values(name_or_path)
+    values = read_values(name_or_path)
     for key, value in (edits or {}).items():
         _set(values, key, value)
     return make_recipe(values)
@@ -320,27 +325,30 @@ def parse_edit(text: str) -> tuple[str, Any]:
     """("finetune.epochs", 3) from "finetune.epochs=3". The value is TOML, or else a plain string."""
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
-        raise UsageError(f'{option("set")} expects section.key=value; received "{text}".')
-    try:
-        return key.strip(), tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        return key.strip(), value.strip()
+        raise UsageError(f'{option("set")} expects section.key=value; received "{brief(text)}".')
+    return key.strip(), value_of(value)
 
 
 def all_keys() -> list[str]:
     """Every key of a recipe, dotted, in order."""
-    return list(_dotted(Recipe().model_dump()))
+    return list(dotted(Recipe().model_dump()))
 
 
-def _dotted(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+def dotted(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested values by dotted key."""
+    return dict(_dotted(values))
+
+
+def _dotted(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for key, value in values.items():
         if isinstance(value, Mapping):
             yield from _dotted(value, f"{prefix}{key}.")
         else:
-            yield f"{prefix}{key}"
+            yield f"{prefix}{key}", value
 
 
-def _read_values(name_or_path: str) -> dict[str, Any]:
+def read_values(name_or_path: str) -> dict[str, Any]:
+    """What a named recipe or a file says, nested. Raises UsageError where there is neither."""
     if name_or_path in NAMED:
         named = {section: dict(values) for section, values in NAMED[name_or_path].items()}
         return {"recipe": name_or_path, **named}
@@ -350,12 +358,7 @@ def _read_values(name_or_path: str) -> dict[str, Any]:
             f'There is no recipe "{name_or_path}" (there are {", ".join(NAMED)}, or a .toml file).'
             + did_you_mean(name_or_path, NAMED)
         )
-    try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise UsageError(f"There is no recipe file {path}.") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UsageError(f"{path} cannot be read as TOML: {error}.") from None
+    return read_toml(path)
 
 
 def _set(values: dict[str, Any], key: str, value: Any) -> None:
@@ -368,6 +371,7 @@ def _set(values: dict[str, Any], key: str, value: Any) -> None:
 
 
 def _unknown_key(key: str) -> str:
+    key = brief(key)
     if inside := next((known for known in all_keys() if known.startswith(f"{key}.")), ""):
         return f'"{key}" is a section of a recipe; name one of its keys, such as "{inside}".'
     section, _, name = key.rpartition(".")
@@ -391,5 +395,5 @@ def _explain(error: ValidationError) -> str:
     if first["type"] == "extra_forbidden":
         return _unknown_key(key)
     reason = first["msg"].removeprefix("Value error, ")
-    received = "" if isinstance(first["input"], dict) else f'; received "{" ".join(str(first["input"]).split())}"'
+    received = "" if isinstance(first["input"], dict) else f'; received "{brief(first["input"])}"'
     return f"{key}: {reason[0].lower()}{reason[1:]}{received}." if key else f"{reason}."

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from regraft.models.optimizer_table import OPTIMIZERS
 from regraft.models.optimizers import make_optimizer
+from regraft.progress import SILENT, Ticker
 from regraft.training.solver import Solver
 
 
@@ -20,6 +21,7 @@ def descend(
     class_count: int,
     l2: float,
     solver: Solver,
+    ticker: Ticker = SILENT,
 ) -> tuple[np.ndarray, int]:
     """Weights float64 [C + 1, classes] after the solver's epochs from zero, the bias last, and the number of steps.
 
@@ -31,6 +33,7 @@ def descend(
         labels: int [N].
         class_count, l2: as for `solve_head`.
         solver: a first-order one, named in `OPTIMIZERS`.
+        ticker: hears of every epoch, with no unit done.
     """
     size = min(solver.batch_size, len(x))
     steps = math.ceil(len(x) / size)
@@ -52,8 +55,9 @@ def descend(
         stepper.apply([gradient])
 
     random = np.random.default_rng(solver.seed)
-    for _ in range(solver.epochs):
+    for epoch in range(1, solver.epochs + 1):
         order = np.resize(random.permutation(len(x)), steps * size).astype(np.int32)
         for chosen in order.reshape(steps, size):
             step(tf.constant(chosen))
+        ticker.advance(0, f"epoch {epoch}")
     return np.asarray(weights.value, np.float64), solver.epochs * steps

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from regraft.data.roles import group_duplicates
+from regraft.data.duplicates import group_duplicates
 from regraft.data.sources import labels_of
 from regraft.inference.features import FeatureCache, extract_features, features_made_by
 from regraft.inference.views import make_infer
 from regraft.machine.cache import cache_folder
 from regraft.models.classifier import feature_extractor, set_head
+from regraft.progress import SILENT, Ticker
 from regraft.training.head import Head, choose_l2, solve_head
 from regraft.training.judge import Candidate
 from regraft.training.session import Session
@@ -28,13 +30,14 @@ def graft(session: Session) -> Candidate:
     with session.watch.phase("features"):
         features = features_of(session)
     fit, select, report = np.split(features, np.cumsum([len(roles.fit), len(roles.select)]))
-    with session.watch.phase("head"):
-        l2, l2_losses = _choose_l2(session, fit)
-        head = solve(session, fit, labels_of(roles.fit), l2)
+    with session.watch.phase("head"), _solutions(session) as ticker:
+        l2, l2_losses = _choose_l2(session, fit, ticker)
+        head = solve(session, fit, labels_of(roles.fit), l2, ticker)
         stage = judge_stage("head", head.logits(select), labels_of(roles.select), temperature=1.0)
         # The head that is kept learns from the photos that were held back only for the choice, too.
-        spared = session.spared
-        kept = solve(session, np.concatenate([fit, select]), labels_of(roles.fit + spared), l2) if spared else head
+        spared, kept = session.spared, head
+        if spared:
+            kept = solve(session, np.concatenate([fit, select]), labels_of(roles.fit + spared), l2, ticker)
     weights = _weights_with(session.model, kept)
     if session.recipe.model.weights != "none":  # training leaves nothing of the features of fresh weights
         set_head(session.model, head.kernel, head.bias)
@@ -50,7 +53,14 @@ def graft(session: Session) -> Candidate:
     return Candidate(stage, weights, kept.logits(report), seconds, facts)
 
 
-def _choose_l2(session: Session, features: np.ndarray) -> tuple[float, dict[float, float]]:
+def _solutions(session: Session) -> AbstractContextManager[Ticker]:
+    """Progress over every solution of the head: each strength in each fold, and those that are kept."""
+    choices = session.recipe.head
+    compared = len(choices.l2) * choices.folds if len(choices.l2) > 1 else 0
+    return session.progress.work("head", compared + 1 + bool(session.spared), "solutions")
+
+
+def _choose_l2(session: Session, features: np.ndarray, ticker: Ticker) -> tuple[float, dict[float, float]]:
     records, choices = session.roles.fit, session.recipe.head
     return choose_l2(
         features,
@@ -61,6 +71,7 @@ def _choose_l2(session: Session, features: np.ndarray) -> tuple[float, dict[floa
         folds=choices.folds,
         seed=session.recipe.seed,
         max_iterations=choices.max_iterations,
+        ticker=ticker,
     )
 
 
@@ -83,9 +94,11 @@ def features_of(session: Session) -> np.ndarray:
     return extract_features(records, infer, session.reader, cache, session.progress)
 
 
-def solve(session: Session, features: np.ndarray, labels: np.ndarray, l2: float) -> Head:
-    """The head that the recipe asks for, on features [N, C] of images with labels int [N]."""
+def solve(session: Session, features: np.ndarray, labels: np.ndarray, l2: float, ticker: Ticker = SILENT) -> Head:
+    """The head that the recipe asks for, on features [N, C] of images with labels int [N]; one step of `ticker`."""
     choices = session.recipe.head
     settings = choices.model_dump(exclude={"solver", "l2", "folds"})
     solver = Solver(choices.solver, **settings, seed=session.recipe.seed)
-    return solve_head(features, labels, class_count=session.class_count, l2=l2, solver=solver)
+    head = solve_head(features, labels, class_count=session.class_count, l2=l2, solver=solver, ticker=ticker)
+    ticker.advance()
+    return head

@@ -7,6 +7,7 @@ get near this point; the second-order method that would be wrong for the whole n
 
 from __future__ import annotations
 
+import itertools
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -20,6 +21,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from regraft.evidence.losses import losses_of
 from regraft.models.optimizer_table import OPTIMIZERS
+from regraft.progress import SILENT, Ticker
 from regraft.training.solver import Solver
 
 LBFGS = Solver()
@@ -61,6 +63,7 @@ def solve_head(
     class_count: int,
     l2: float,
     solver: Solver = LBFGS,
+    ticker: Ticker = SILENT,
 ) -> Head:
     """The head that minimizes mean cross-entropy + l2 / 2 * ||kernel||² on centred features of unit mean square.
 
@@ -72,6 +75,7 @@ def solve_head(
             for every backbone; the returned kernel takes plain features. (One number a feature, that is to
             standardize, would blow up features that hardly vary.)
         solver: how.
+        ticker: hears of every iteration, with no unit done, so that who watches sees that it goes on.
     """
     started = time.perf_counter()
     scaling = _Scaling.of(features)
@@ -79,12 +83,12 @@ def solve_head(
     if solver.name in OPTIMIZERS:
         from regraft.training.first_order import descend
 
-        weights, iterations = descend(x, labels, class_count=class_count, l2=l2, solver=solver)
+        weights, iterations = descend(x, labels, class_count=class_count, l2=l2, solver=solver, ticker=ticker)
     else:
         start = np.zeros((x.shape[1] + 1, class_count))
         problem = _Problem(x, labels, l2, start.shape)
         solve = _by_lbfgs if solver.name == "lbfgs" else _by_newton
-        weights, iterations = solve(problem, start, solver.max_iterations)
+        weights, iterations = solve(problem, start, solver.max_iterations, ticker)
     seconds = time.perf_counter() - started
     objective, gradient = _Problem(x, labels, l2, weights.shape).loss_and_gradient(weights.ravel())
     kernel = weights[:-1] / scaling.scale
@@ -106,6 +110,7 @@ def choose_l2(
     folds: int,
     seed: int,
     max_iterations: int = 500,
+    ticker: Ticker = SILENT,
 ) -> tuple[float, dict[float, float]]:
     """The strength with the smallest cross-validated loss, and that loss for every candidate.
 
@@ -117,6 +122,7 @@ def choose_l2(
         folds: at most as many as the rarest class that can be divided has groups; where none can be, the middle
             candidate is taken.
         seed: of the folds.
+        ticker: hears of every iteration, and of one unit per strength and fold.
     """
     folds = min(folds, _smallest_class(labels, groups))
     ordered = sorted(candidates)
@@ -125,7 +131,7 @@ def choose_l2(
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     losses = np.zeros(len(ordered))
     for kept, held in _folds(splitter, labels, groups):
-        path = _regularization_path(features[kept], labels[kept], ordered, class_count, max_iterations)
+        path = _regularization_path(features[kept], labels[kept], ordered, class_count, max_iterations, ticker)
         losses += [losses_of(logits_of(features[held]), labels[held]).sum() for logits_of in path]
     losses /= len(labels)
     table = dict(zip(ordered, losses.tolist(), strict=True))
@@ -149,7 +155,12 @@ class _Scaling:
 
 
 def _regularization_path(
-    features: np.ndarray, labels: np.ndarray, strengths: Sequence[float], class_count: int, max_iterations: int
+    features: np.ndarray,
+    labels: np.ndarray,
+    strengths: Sequence[float],
+    class_count: int,
+    max_iterations: int,
+    ticker: Ticker,
 ) -> Sequence[Callable[[np.ndarray], np.ndarray]]:
     """For each strength, in order, a function from features to logits, solved closely enough to compare losses.
 
@@ -162,7 +173,8 @@ def _regularization_path(
     path: list[Callable[[np.ndarray], np.ndarray]] = []
     for l2 in sorted(strengths, reverse=True):
         problem = _Problem(x, labels, l2, weights.shape)
-        weights, _ = _by_lbfgs(problem, weights, max_iterations, gtol=1e-3, ftol=1e-5)
+        weights, _ = _by_lbfgs(problem, weights, max_iterations, ticker, gtol=1e-3, ftol=1e-5)
+        ticker.advance()
         path.append(partial(_logits, scaling=scaling, weights=weights.astype(np.float32)))
     return path[::-1]
 
@@ -214,15 +226,22 @@ class _Problem:
 
 
 def _by_lbfgs(
-    problem: _Problem, start: np.ndarray, max_iterations: int, *, gtol: float = 1e-5, ftol: float = 1e-9
+    problem: _Problem, start: np.ndarray, max_iterations: int, ticker: Ticker, *, gtol: float = 1e-5, ftol: float = 1e-9
 ) -> tuple[np.ndarray, int]:
     """The weights at the minimum, and the iterations they took."""
     options = {"maxiter": max_iterations, "gtol": gtol, "ftol": ftol, "maxcor": 10}
-    solution = minimize(problem.loss_and_gradient, start.ravel(), jac=True, method="L-BFGS-B", options=options)
+    solution = minimize(
+        problem.loss_and_gradient,
+        start.ravel(),
+        jac=True,
+        method="L-BFGS-B",
+        options=options,
+        callback=_iterations_to(ticker),
+    )
     return solution.x.reshape(start.shape), int(solution.nit)
 
 
-def _by_newton(problem: _Problem, start: np.ndarray, max_iterations: int) -> tuple[np.ndarray, int]:
+def _by_newton(problem: _Problem, start: np.ndarray, max_iterations: int, ticker: Ticker) -> tuple[np.ndarray, int]:
     """As `_by_lbfgs`, by Newton steps in a trust region, each found by conjugate gradients."""
     solution = minimize(
         problem.loss_and_gradient,
@@ -231,8 +250,15 @@ def _by_newton(problem: _Problem, start: np.ndarray, max_iterations: int) -> tup
         hessp=problem.hessian_times,
         method="trust-ncg",
         options={"maxiter": max_iterations, "gtol": 1e-5},
+        callback=_iterations_to(ticker),
     )
     return solution.x.reshape(start.shape), int(solution.nit)
+
+
+def _iterations_to(ticker: Ticker) -> Callable[[np.ndarray], None]:
+    """What SciPy calls after each iteration."""
+    count = itertools.count(1)
+    return lambda xk: ticker.advance(0, f"iteration {next(count)}")
 
 
 def _smallest_class(labels: np.ndarray, groups: np.ndarray) -> int:

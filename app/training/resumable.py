@@ -16,7 +16,7 @@ def resumable(session: Session) -> Iterator[None]:
     """Begins with the roster, and turns a full disk or a photo that changed into one line that says how to go on."""
     import tensorflow as tf
 
-    again = f"and continue with {option('resume', True)} {option('out', session.run.folder)}."
+    again = f"and continue: {option('resume', True)} {option('out', session.run.folder)}"
     try:
         write_roster(session.run.roster_file, session.roles, session.folder.class_names)
         yield

@@ -63,7 +63,8 @@ def choose_stage(stages: Sequence[Stage]) -> tuple[Stage, str]:
         return best, f"without selection photos nothing says whether {stages[-1].name} is better"
     for challenger in stages[1:]:
         _, error = gain_of(challenger.select_losses, best.select_losses)
-        verdict = f"loss {best.select_loss:.3f} against {challenger.select_loss:.3f} ± {error:.3f}"
+        losses = f"loss {challenger.select_loss:.3f}, {best.name} {best.select_loss:.3f}"
+        verdict = f"{losses}, standard error of the difference {error:.3f}"
         counts = f"on the {len(best.select_losses)} selection photos"
         if is_clearly_better(challenger.select_losses, best.select_losses):
             best, reason = challenger, f"{challenger.name} is better {counts} ({verdict})"

@@ -67,7 +67,7 @@ def test_what_it_does_not_read_becomes_a_lossless_copy_in_the_cache(tmp_path: Pa
     path = tmp_path / "a.tif"
     draw_photo(0, seed=1, size=(40, 30)).save(path)
     copy = tensorflow_path(record_of(path, format="TIFF"))
-    assert copy == own_cache / "transcoded/2_white_auto" / f"{'f' * 32}.png"
+    assert copy == own_cache / "transcoded" / f"{'f' * 32}.2_white_auto.png"
     np.testing.assert_array_equal(np.asarray(Image.open(copy)), read_upright_rgb(path))
     path.unlink()
     assert tensorflow_path(record_of(path, format="TIFF")) == copy  # made once
@@ -96,5 +96,5 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path, own_cache: Path
     draw_photo(0, seed=1).save(path)
     with pytest.raises(FolderError) as caught:
         tensorflow_path(record_of(path, format="TIFF"))
-    folder = own_cache / "transcoded/2_white_auto"
+    folder = own_cache / "transcoded"
     assert str(caught.value) == f"The cache {folder} cannot be written: {os.strerror(20)}."

@@ -97,7 +97,7 @@ def test_a_comparison_goes_on_where_it_stopped(mixed_photos: Path, tmp_path: Pat
     answer = run_regraft(*words)
     assert answer.code == 2
     assert answer.stderr.splitlines()[-1] == (
-        f"regraft: 4, seed 1: a.jpg became unreadable. Then go on with --resume --out {tmp_path / 'out'}."
+        f"regraft: 4, seed 1: a.jpg became unreadable. Then go on: --resume --out {tmp_path / 'out'}"
     )
     assert run_regraft(*words).stderr.splitlines()[-1].startswith(f"regraft: {tmp_path / 'out'} exists already")
     assert run_regraft(*words, "--resume", "--json").code == 0

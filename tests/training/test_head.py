@@ -100,6 +100,32 @@ def test_a_class_without_an_image_is_never_the_answer():
     assert not (head.logits(features).argmax(axis=1) == CLASSES).any()
 
 
+class Watcher:
+    """Counts what it hears."""
+
+    def __init__(self) -> None:
+        self.done, self.notes = 0, []
+
+    def advance(self, count: int = 1, note: str = "") -> None:
+        self.done += count
+        self.notes += [note] if note else []
+
+
+@pytest.mark.parametrize("solver", ["lbfgs", "newton-cg", "adam"])
+def test_who_watches_hears_of_every_iteration_while_a_head_is_solved(solver: str):
+    watcher = Watcher()
+    head = solve_head(*problem(), class_count=CLASSES, l2=0.1, solver=Solver(solver, epochs=3), ticker=watcher)
+    word, count = ("epoch", 3) if solver == "adam" else ("iteration", head.iterations)
+    assert (watcher.done, watcher.notes) == (0, [f"{word} {number}" for number in range(1, count + 1)])
+
+
+def test_who_watches_hears_of_every_strength_in_every_fold():
+    watcher = Watcher()
+    choose(*problem(), candidates=(0.1, 1.0), folds=3, ticker=watcher)
+    assert watcher.done == 2 * 3
+    assert watcher.notes.count("iteration 1") == 2 * 3
+
+
 def choose(features: np.ndarray, labels: np.ndarray, **options) -> tuple[float, dict[float, float]]:
     given = {"candidates": (10.0, 0.01, 0.3), "groups": np.arange(len(labels)), "folds": 3, "seed": 0}
     return choose_l2(features, labels, class_count=CLASSES, **(given | options))

@@ -1,20 +1,25 @@
 """What is checked and opened before a training starts, and what a resumed one must find as it was."""
 
+import random
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from drawn_photos import PhotoFolder
 from trained_runs import TrainedRun
 
+import regraft.models
 from regraft.errors import RegraftError, RunError, UsageError
 from regraft.machine.devices import open_device
 from regraft.models.backbones import BACKBONES, Pretrained
-from regraft.recipes.recipe import Recipe, load_recipe
+from regraft.recipes.recipe import Recipe, edit_recipe, load_recipe
 from regraft.training.session import Request, Stopwatch, build_model, open_session, resolve
 
 TINY = load_recipe("balanced", {"model.backbone": "tiny"})
+OTHERWISE = "Leave it out, or train anew with another out."
 
 
 def test_a_stopwatch_adds_the_seconds_of_a_phase_up_in_the_order_of_first_use(monkeypatch: pytest.MonkeyPatch):
@@ -42,6 +47,31 @@ def test_what_is_left_out_is_what_the_backbone_wants(edits, image_size, weights,
     recipe = resolve(load_recipe("balanced", {"model.backbone": "tiny", **edits}))
     assert (recipe.data.image_size, recipe.model.weights) == (image_size, weights)
     assert recipe.finetune.batch_norm == batch_norm
+
+
+def test_what_layers_draw_from_the_global_generators_follows_the_seed(monkeypatch: pytest.MonkeyPatch):
+    """Layers of keras.applications, which are given no seed of their own, draw theirs from there."""
+    drawn: list[float] = []
+
+    def load(*_: object, **__: object) -> keras.Model:
+        drawn.extend([random.random(), float(np.random.random()), float(keras.random.uniform(()))])
+        return keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Conv2D(4, 3)])
+
+    monkeypatch.setattr("regraft.models.weights.load_backbone", load)
+    for seed in (1, 1, 2):
+        build_model(resolve(load_recipe("quick", {"model.backbone": "tiny", "seed": seed})), 2, open_device("cpu"))
+    first, again, other = drawn[:3], drawn[3:6], drawn[6:]
+    assert first == again
+    assert not set(first) & set(other)
+
+
+def test_fresh_weights_follow_the_seed():
+    first, again, other = (
+        build_model(resolve(load_recipe("quick", {"model.backbone": "tiny", "model.weights": "none", "seed": seed})), 2,
+                    open_device("cpu"))[1]
+        for seed in (1, 1, 2)
+    )  # fmt: skip
+    assert first == again != other
 
 
 def test_a_weights_file_is_kept_by_its_absolute_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -103,6 +133,39 @@ def test_resuming_takes_the_recipe_of_the_run(request_for: Request):
     other = TINY.model_copy(update={"seed": 7})
     with open_session(replace(request_for, recipe=other, resume=True)) as session:
         assert session.recipe.seed == 0
+
+
+@pytest.mark.parametrize(
+    "asked", [{}, {"seed": 0, "finetune.epochs": 8, "data.image_size": 32}, {"recipe": "balanced"}]
+)
+def test_resuming_takes_what_is_asked_for_again(request_for: Request, asked):
+    interrupt(request_for)
+    interrupt(replace(request_for, resume=True, asked=asked))
+
+
+def test_resuming_takes_the_same_weights_by_another_path(request_for: Request, tmp_path: Path, monkeypatch):
+    weights = tmp_path / "own.weights.h5"
+    shutil.copy(Path(str(regraft.models.__file__)).with_name("pretrained") / "tiny.weights.h5", weights)
+    interrupt(replace(request_for, recipe=edit_recipe(TINY, {"model.weights": str(weights)})))
+    monkeypatch.chdir(tmp_path)
+    interrupt(replace(request_for, resume=True, asked={"model.weights": "own.weights.h5"}))
+
+
+@pytest.mark.parametrize(
+    ("asked", "reason"),
+    [
+        ({"seed": 7}, f", in which seed is 0; received 7. {OTHERWISE}"),
+        ({"recipe": "quick"}, f", in which recipe is balanced; received quick. {OTHERWISE}"),
+        ({"augment.mixup": 0.5}, f", in which augment.mixup is 0.0; received 0.5. {OTHERWISE}"),
+        ({"model.weights": "none"}, f", in which model.weights is shipped; received none. {OTHERWISE}"),
+        ({"model.backbone": "tinny"}, ': There is no backbone "tinny". Did you mean "tiny"?'),
+    ],
+)
+def test_resuming_refuses_another_recipe_than_the_run_began_with(request_for: Request, asked, reason: str):
+    interrupt(request_for)
+    assert refusal(replace(request_for, resume=True, asked=asked)) == (
+        f"{request_for.out} goes on with its own recipe{reason}"
+    )
 
 
 def test_resuming_refuses_photos_that_have_changed(request_for: Request):
