@@ -79,15 +79,13 @@ _DIGESTS: dict[str, _Check] = {
     "files": ("names of files with their digests", _are_files),
     "digest": ("a digest", lambda value: isinstance(value, str)),
 }
-_RENDERING: dict[str, _Check] = {
+_MAY: dict[str, _Check] = {
     "background": ('a colour, or "none"', _fits(check_background)),
     "range": ("a range of values", _fits(check_range)),
 }
-_EXPECTED: dict[int, dict[str, _Check]] = {
-    1: _VALUES,
-    2: _VALUES | _DIGESTS,
-    3: _VALUES | _DIGESTS | _RENDERING,
-}
+"""What those of before there was a choice do not say."""
+
+_EXPECTED: dict[int, dict[str, _Check]] = {1: _VALUES, 2: _VALUES | _DIGESTS}
 """By the version of the format."""
 
 
@@ -99,13 +97,13 @@ def check_values(values: Mapping[str, Any]) -> None:
     version = values["format_version"]
     if not _is_whole(version, 1) or version not in _EXPECTED:
         raise ValueError("format_version must be a number of a version")
-    expected = _EXPECTED[version]
+    expected, known = _EXPECTED[version], _EXPECTED[version] | _MAY
     for name in (*expected, *values.keys() - {"format_version"}):
-        if name not in expected:
+        if name not in known:
             raise ValueError(f"{name[:40]!r} is no key of it")
         if name not in values:
             raise ValueError(f"{name} is missing")
-        words, fits = expected[name]
+        words, fits = known[name]
         if not fits(values[name]):
             raise ValueError(f"{name} must be {words}")
     if "digest" in expected and digest_values(values) != values["digest"]:

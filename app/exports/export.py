@@ -15,11 +15,11 @@ from regraft.exports.description import check_values, digest_values
 from regraft.exports.table import FORMATS
 from regraft.machine.files import digest_file, write_json, write_text
 from regraft.progress import Progress, Silent
+from regraft.runs.digests import MODEL, kept_digest
 from regraft.runs.run import Run
 
-FORMAT_VERSION = 3
-"""Of `export.json`. Since 2, it has the digests of all files by which an export answers, and of itself; since 3, it
-says `background` and `range`."""
+FORMAT_VERSION = 2
+"""Of `export.json`. Since 2, it has the digests of all files by which an export answers, and of itself."""
 
 RATES = "runtimes.json"
 """The file in an export, or in the folder of a run's exports, that says how fast it is on which machine."""
@@ -75,7 +75,7 @@ class Export:
         embedding: how many numbers it gives beside the probabilities; 0 for none.
         model: digest of the trained model it was made of, by `digest_model`; "" in SavedModels of an earlier
             version.
-        background, range: see `regraft.data.rendering.Rendering`; versions 1 and 2 did not say them.
+        background, range: see `regraft.data.rendering.Rendering`; version 1 did not say them.
         proof: what came out when it was compared with the trained model; `NOT_PROVEN` while it is written.
         files: the digest of each file by which it answers, by its name in `folder`; None in exports of an earlier
             version, which have none.
@@ -261,7 +261,7 @@ def _check_is_of(run: Run, export: Export) -> None:
             f"{export.folder} has mixed label sets: it answers {', '.join(export.labels)}, the run "
             f"{', '.join(run.class_names)}; export the run again or remove it."
         )
-    if export.model and export.model != digest_model(run):
+    if export.model and export.model != (kept_digest(run.folder, MODEL) or digest_model(run)):
         raise RunError(f"{export.folder} was made of another model than {run.model_file}; export the run again.")
 
 

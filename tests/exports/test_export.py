@@ -62,11 +62,11 @@ def test_an_export_says_all_that_is_needed_to_use_it(litert: Path, trained: Trai
 
 
 def test_an_export_of_a_newer_version_is_refused(copy: Path):
-    edit(copy, format_version=4, something="new")
+    edit(copy, format_version=3, something="new")
     answer = run_regraft("predict", copy, "x.jpg")
     assert (answer.code, answer.stdout) == (2, "")
     assert answer.stderr == (
-        f"regraft: {copy} was exported by a newer Regraft (format 4; this one reads up to 3): "
+        f"regraft: {copy} was exported by a newer Regraft (format 3; this one reads up to 2): "
         "upgrade Regraft, or export the run again with this one.\n"
     )
 
