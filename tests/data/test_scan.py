@@ -236,10 +236,10 @@ def test_what_vanishes_during_the_scan_is_set_aside(photo_folder, monkeypatch):
             path.rename(path.with_name("gone"))
         return scandir(path)
 
-    def inspect_what_went(path):
+    def inspect_what_went(path, **limits):
         if path.name == "001.jpg":
             path.unlink()
-        return inspect(path)
+        return inspect(path, **limits)
 
     monkeypatch.setattr(os, "scandir", list_what_goes)
     monkeypatch.setattr(regraft.data.scan, "inspect_photo", inspect_what_went)
