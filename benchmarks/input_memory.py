@@ -27,6 +27,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 MEMBER = 1 << 28
 
@@ -53,6 +54,12 @@ def zip_of_zeros(folder: Path, first: bytes = b"", members: int = 8, size: int =
         archive.start_dir, archive.fp, archive._didModify = stream.tell(), stream, True
         archive.close()
     return file
+
+
+def a_photo() -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (64, 64), "teal").save(file, "JPEG")
+    return file.getvalue()
 
 
 def tar_of_a_name(folder: Path, kind: bytes, size: int = 1_200_000_000) -> Path:
@@ -117,7 +124,7 @@ def large_files(folder: Path, count: int = 8) -> Path:
 
 CASES: dict[str, Callable[[Path], Path]] = {
     "zip: 8 members of 256 MiB": zip_of_zeros,
-    "zip: 8 members of 256 MiB that begin as JPEG": lambda folder: zip_of_zeros(folder, b"\xff\xd8\xff\xe0"),
+    "zip: 8 photos, each with 256 MiB of zeros behind it": lambda folder: zip_of_zeros(folder, a_photo()),
     "tar: a GNU name of 1.2 GB": lambda folder: tar_of_a_name(folder, tarfile.GNUTYPE_LONGNAME),
     "tar: a pax header of 1.2 GB": lambda folder: tar_of_a_name(folder, tarfile.XHDTYPE),
     "tar: a map of 2.1 million holes": tar_of_holes,
