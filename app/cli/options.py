@@ -123,7 +123,12 @@ ANSWERS = all_of(
     click.option("--top", type=click.IntRange(1), default=5, show_default=True, help="How many labels a row names."),
     click.option("--all-probabilities", is_flag=True, help="Add a column for each class."),
     click.option("--embeddings", is_flag=True, help="Add the features that the head answers by."),
-    click.option("--unknown-at", type=float, metavar="RATE", help='Answer "unknown" so that at most RATE is wrong.'),
+    click.option(
+        "--unknown-at",
+        type=float,
+        metavar="RATE",
+        help='In doubt between classes answer "unknown", so that at most RATE is wrong on photos like its own.',
+    ),
     click.option("--spreadsheet-safe", is_flag=True, help="Put an apostrophe before CSV cells that spreadsheets run."),
     click.option("--uncertainty", is_flag=True, help="Add entropy, and how far the members of an ensemble disagree."),
 )

@@ -13,7 +13,7 @@ from regraft.data.photos import UnreadablePhoto, tensorflow_reads, transcode_to_
 from regraft.data.records import ImageFolder, Record
 from regraft.data.scan import scan_folder
 from regraft.errors import FolderError
-from regraft.machine.cache import cache_folder
+from regraft.machine.cache import cache_folder, hold, touch
 from regraft.progress import Progress
 
 TFDS_PREFIX = "tfds:"
@@ -82,12 +82,15 @@ def tensorflow_path(record: Record) -> Path:
     if tensorflow_reads(record):
         return record.path
     copy = cache_folder() / "transcoded" / f"{record.fingerprint}.png"
-    if not copy.is_file():
-        try:
-            copy.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        hold(copy.parent)  # it is read as long as a training goes on
+        if copy.is_file():
+            touch(copy)
+        else:
             transcode_to_png(record.path, copy)
-        except UnreadablePhoto as error:
-            raise FolderError(f"{record.path} became unreadable: {error}.") from error
-        except OSError as error:
-            raise FolderError(f"The cache {copy.parent} cannot be written: {error.strerror}.") from error
+    except UnreadablePhoto as error:
+        raise FolderError(f"{record.path} became unreadable: {error}.") from error
+    except OSError as error:
+        raise FolderError(f"The cache {copy.parent} cannot be written: {error.strerror}.") from error
     return copy

@@ -208,7 +208,7 @@ def hold(run: Run, stack: ExitStack, sources: str | list[str]) -> None:
     """
     stack.enter_context(run.held())
     verb = run.environment.get("verb", "train")
-    stack.enter_context(saying_how_to_go_on(f"go on with {command_to_resume(verb, sources, run.folder)}"))
+    stack.enter_context(saying_how_to_go_on(f"go on: {command_to_resume(verb, sources, run.folder)}"))
 
 
 def plan_training(folder: ImageFolder, recipe: Recipe, progress: Progress, *, needs_selection: bool = True) -> Roles:

@@ -153,6 +153,31 @@ def test_a_place_that_takes_no_file_is_refused(trained: TrainedRun, tmp_path: Pa
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
 
 
+def test_a_model_with_code_in_it_is_said_to_be_that_and_not_damaged(trained: TrainedRun, tmp_path: Path):
+    import keras
+
+    shutil.copytree(trained.folder, tmp_path / "run", ignore=shutil.ignore_patterns("saved_model"))
+    code = keras.Sequential([keras.Input((2,)), keras.layers.Lambda(lambda x: x)])
+    code.save(tmp_path / "run/model.keras")
+    answer = run_regraft("evaluate", tmp_path / "run")
+    assert (answer.code, answer.stdout) == (2, "")
+    assert answer.stderr == (
+        f"regraft: {tmp_path}/run/model.keras has a Lambda layer, which is code of whoever made the file, and not run. "
+        "Regraft writes none; open the file with Keras if you trust it.\n"
+    )
+
+
+def test_labels_of_another_run_are_refused(trained: TrainedRun, tmp_path: Path):
+    shutil.copytree(trained.folder, tmp_path / "run", ignore=shutil.ignore_patterns("saved_model"))
+    (tmp_path / "run/labels.txt").write_text("bee\ncat\n")
+    answer = run_regraft("evaluate", tmp_path / "run")
+    assert (answer.code, answer.stdout) == (2, "")
+    assert answer.stderr == (
+        f"regraft: {tmp_path}/run/model.keras answers 3 numbers per photo, and {tmp_path}/run/labels.txt names 2 "
+        "classes: one of both is of another run.\n"
+    )
+
+
 def test_a_damaged_model_is_said_to_be_damaged(trained: TrainedRun, tmp_path: Path):
     shutil.copytree(trained.folder, tmp_path / "run", ignore=shutil.ignore_patterns("saved_model"))
     whole = (tmp_path / "run/model.keras").read_bytes()
