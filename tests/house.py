@@ -26,7 +26,10 @@ STRANGERS = (("prediction", "training"),)
 
 VERBS = frozenset(["train", "predict", "evaluate", "export", "compare", "ensemble", "check", "load", "serve", "review"])
 
-SCRIPTS = ("regraft.exports.prove_export", "regraft.training.worker", "regraft.prediction.time_network")
+SCRIPTS = (
+    *("regraft.exports.prove_export", "regraft.training.worker", "regraft.prediction.time_network"),
+    "regraft.machine.lifeline",
+)
 """What runs in a process of its own."""
 
 MAY_SPEAK = ("regraft.cli", "regraft.progress", *SCRIPTS)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import os
 import shlex
+import signal
 import sys
+import threading
 from typing import Any
 
 import click
@@ -14,6 +18,10 @@ from regraft.cli import model_verbs, other_verbs, photo_verbs, training_verbs
 from regraft.cli.peers import advice_on
 from regraft.cli.streams import open_streams, reader_may_go
 from regraft.errors import RegraftError, UsageError, as_options, did_you_mean, refused_by_system, visible
+from regraft.machine.quiet import swallowed
+from regraft.machine.signals import Stopped, listening, stop_behind
+
+_SECONDS_FOR_LIBRARIES = 5.0
 
 
 class _Verbs(click.Group):
@@ -33,8 +41,15 @@ class _Verbs(click.Group):
             return super().make_context(*args, **kwargs)
 
     def invoke(self, ctx: click.Context) -> Any:
-        with reader_may_go():
-            return super().invoke(ctx)
+        try:
+            with reader_may_go():
+                return super().invoke(ctx)
+        except KeyboardInterrupt as stop:
+            raise _InterruptedError from stop  # click writes an empty line for those it knows
+
+
+class _InterruptedError(Exception):
+    """What click is shown in the place of the interrupt that is its cause."""
 
 
 @click.group(
@@ -68,8 +83,19 @@ for _verb in (
 def main() -> None:
     """Runs the command line: exit code 0, 1 for an internal failure, 2 for a mistake in one line on stderr.
 
-    141 is that of a command whose reader has gone, as in `regraft backbones | head -1`.
+    141 is that of a command whose reader has gone, as in `regraft backbones | head -1`. A signal ends it in one line
+    that says how to go on, with 128 and its number: 130 for Ctrl-C, 143 for SIGTERM.
     """
+    with listening():
+        try:
+            _run()
+        except BaseException as error:
+            if stop := stop_behind(error):
+                _leave(stop)
+            raise
+
+
+def _run() -> None:
     open_streams()
     _remember_command()
     try:
@@ -86,8 +112,8 @@ def main() -> None:
         _fail(error.format_message() + hint, error.exit_code)
     except click.ClickException as error:
         _fail(error.format_message(), error.exit_code)
-    except (KeyboardInterrupt, click.Abort):
-        _fail("interrupted; an unfinished run goes on with --resume --out RUN.", 130)
+    except _InterruptedError:
+        raise
     except Exception as error:
         _fail_or_raise(error)
 
@@ -97,6 +123,28 @@ def _remember_command() -> None:
     from regraft.api.arguments import COMMAND
 
     COMMAND.set(("regraft", *map(shlex.quote, sys.argv[1:])))
+
+
+def _leave(stop: KeyboardInterrupt) -> None:
+    """Says how to go on, and ends the process; after a real signal without waiting for threads that still work."""
+    number = stop.number if isinstance(stop, Stopped) else signal.SIGINT
+    word = "interrupted" if number == signal.SIGINT else f"stopped by {signal.Signals(number).name}"
+    notes = getattr(stop, "__notes__", [])
+    try:
+        _fail(f"{word}; {notes[-1]}" if notes else f"{word}.", 128 + number)
+    finally:
+        if isinstance(stop, Stopped):
+            _end_at_once(128 + number)
+
+
+def _end_at_once(code: int) -> None:
+    """Ends the process after what libraries have to remove at its end, for which they get seconds."""
+    end = threading.Timer(_SECONDS_FOR_LIBRARIES, os._exit, (code,))
+    end.daemon = True
+    end.start()
+    with contextlib.suppress(BaseException), swallowed():  # they may have been interrupted while they were imported
+        atexit._run_exitfuncs()
+    os._exit(code)
 
 
 def _fail_or_raise(error: Exception) -> None:

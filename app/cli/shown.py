@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from regraft.data.wording import name_some
 from regraft.errors import as_options, visible
 from regraft.progress import Shown
 
@@ -233,8 +234,6 @@ def _export_rows(export: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _uneven_rows(metrics: Metrics | RunMetrics) -> list[tuple[str, str]]:
     """What the accuracy hides where classes are of uneven size: their mean, and what is reached without looking."""
-    from regraft.data.scan import name_some
-
     judged = [entry for entry in metrics.per_class if entry.images]
     if not judged:
         return []

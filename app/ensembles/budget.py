@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import re
-import shutil
 import time
 from dataclasses import dataclass, replace
 
 from regraft.ensembles.combined import combine_and_finish
 from regraft.ensembles.kinds import KINDS, function_of
 from regraft.ensembles.pilot import Pilot, run_pilot
-from regraft.ensembles.plan import Plan, check_combination
+from regraft.ensembles.plan import Plan, check_began_from, check_combination
 from regraft.errors import UsageError, option
 from regraft.machine.files import write_json
 from regraft.progress import Progress, Silent
 from regraft.recipes.recipe import edit_recipe
 from regraft.runs.run import Run, read_json
+from regraft.training.finish import finish_export
 from regraft.training.graft import graft
 from regraft.training.purpose import ENSEMBLE
 from regraft.training.resumable import resumable
@@ -99,11 +99,15 @@ def ensemble_within(plan: Plan, budget: str, progress: Progress | None = None) -
     """
     deadline = time.monotonic() + parse_budget(budget)
     _check(plan)
+    if plan.request.resume and plan.request.out:
+        check_began_from(plan.request.out, None)
     progress = progress or Silent()
     with (
         open_session(replace(plan.request, purpose=ENSEMBLE), progress) as session,
         resumable(session),
     ):
+        if session.run.is_finished:
+            return finish_export(session)
         choice, l2 = _choice_of(session, deadline, budget, resume=plan.request.resume)
         progress.say(f"{option('budget', budget)}: {choice.kind}, as {choice.reason}.")
         recipe = edit_recipe(session.recipe, {"finetune.epochs": choice.epochs, "head.l2": [l2]})
@@ -143,7 +147,7 @@ def _choice_of(session: Session, deadline: float, budget: str, *, resume: bool) 
     try:
         choice = choose_kind(pilot, session.recipe.finetune.epochs, deadline - time.monotonic())
     except UsageError:
-        shutil.rmtree(session.run.folder)  # nothing has been trained, and another budget may want the same place
+        session.run.remove_start()  # nothing has been trained, and another budget may want the same place
         raise
     write_json(file, {**vars(choice), "l2": l2, "budget": budget, "pilot": vars(pilot)})
     return choice, l2

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 from regraft.data.records import ImageFolder
 from regraft.data.roles import Roles
-from regraft.data.scan import plural
+from regraft.data.wording import plural
 from regraft.ensembles.along_one_run import check_snapshots
 from regraft.ensembles.combined import combine_and_finish
 from regraft.ensembles.kinds import KINDS, function_of, names
-from regraft.ensembles.plan import Plan, check_combination
-from regraft.errors import UsageError, option
+from regraft.ensembles.plan import Plan, check_combination, resumed_plan
+from regraft.errors import RunError, UsageError, option
+from regraft.exports.export import digest_model
 from regraft.inference.trained import open_trained
 from regraft.inference.views import ViewReader
 from regraft.machine.devices import open_device
-from regraft.machine.files import write_json
 from regraft.progress import Progress, Silent
 from regraft.runs.photos_now import fingerprints_of, scan_photos
 from regraft.runs.run import Run, new_run, open_run
+from regraft.training.finish import finish_export
 from regraft.training.resumable import resumable
-from regraft.training.session import Session, Stopwatch
+from regraft.training.session import Session, Stopwatch, hold, run_to_resume
 
 
 def ensemble_runs(
@@ -40,31 +42,61 @@ def ensemble_runs(
         RunError: a run is missing, unfinished or damaged.
         UsageError: the runs do not go together, or have no reported photos in common.
     """
+    if plan.request.resume:
+        plan = resumed_plan(plan, folders)
     _check(folders, plan)
     runs = [open_run(folder) for folder in folders]
     _check_are_single(runs)
     check_runs(runs)
     if KINDS[plan.kind].takes_one_run:
         check_snapshots(runs[0])
-    progress, watch = progress or Silent(), Stopwatch()
-    target = new_run(plan.request.out, f"ensemble-{folders[0].name}")
+    plan = replace(plan, members=_members_of(plan, runs))
+    with ExitStack() as stack:
+        session = _open(plan, runs, photos, progress or Silent(), stack)
+        stack.enter_context(resumable(session))
+        if session.run.is_finished:
+            return finish_export(session)
+        return combine_and_finish(plan, session, function_of(plan.kind, "of_runs")(plan, session, runs))
+
+
+def _members_of(plan: Plan, runs: Sequence[Run]) -> int:
+    return len(runs[0].recipe.snapshot_epochs) if KINDS[plan.kind].takes_one_run else len(runs)
+
+
+def _open(plan: Plan, runs: Sequence[Run], photos: Path | None, progress: Progress, stack: ExitStack) -> Session:
+    """A session on the photos that all runs report on; its run directory is new, or the one that is resumed."""
+    watch, first = Stopwatch(), runs[0]
+    folders, digests = [str(run.folder.absolute()) for run in runs], [digest_model(run) for run in runs]
+    if plan.request.resume:
+        target = _resumed(plan.request.out, folders, digests, stack)
+    else:
+        target = new_run(plan.request.out, f"ensemble-{first.folder.name}")
     with watch.phase("scan"):
-        scanned = scan_photos(runs[0], photos, progress)
+        scanned = scan_photos(first, photos, progress)
         roles = common_roles(runs, scanned)
     device = open_device(plan.request.device)
-    first = open_trained(folders[0], device=plan.request.device)
-    environment = {
-        **runs[0].environment,
-        "verb": "ensemble",
-        "command": " ".join(plan.request.command),
-        "members": [str(folder.absolute()) for folder in folders],
-    }
-    target.start(runs[0].recipe, runs[0].class_names, environment)
-    session = Session(target, runs[0].recipe, scanned, roles, (), device, first.model, first.reader, progress, watch)
-    with resumable(session):
-        made = function_of(plan.kind, "of_runs")(plan, session, runs)
-        write_json(target.ensemble_plan_file, plan.describe() | {"members": len(made.members)})
-        return combine_and_finish(replace(plan, members=len(made.members)), session, made)
+    opened = open_trained(first.folder, device=plan.request.device)
+    if not plan.request.resume:
+        environment = {
+            **first.environment,
+            "verb": "ensemble",
+            "command": " ".join(plan.request.command),
+            "members": folders,
+            "member_models": digests,
+        }
+        target.start(first.recipe, first.class_names, environment, ensemble_plan=plan.describe())
+        hold(target, stack, folders)
+    return Session(target, first.recipe, scanned, roles, (), device, opened.model, opened.reader, progress, watch)
+
+
+def _resumed(out: Path | None, folders: Sequence[str], digests: Sequence[str], stack: ExitStack) -> Run:
+    """The run that goes on, kept from other processes. Raises RunError where a member is no longer what it was."""
+    run = run_to_resume(out, list(folders), stack)
+    began = run.environment.get("member_models", digests)
+    if changed := [folder for folder, ours, theirs in zip(folders, digests, began, strict=True) if ours != theirs]:
+        raise RunError(f"{run.folder} cannot be resumed: {changed[0]} has changed since it began. Begin anew.")
+    run.tidy()
+    return run
 
 
 def _check(folders: Sequence[Path], plan: Plan) -> None:
@@ -78,8 +110,6 @@ def _check(folders: Sequence[Path], plan: Plan) -> None:
         raise UsageError("An ensemble needs at least two runs, or a folder of photos to train members on.")
     if len({folder.resolve() for folder in folders}) < len(folders):
         raise UsageError("A run is named twice; each can be a member once.")
-    if plan.request.resume:
-        raise UsageError(f"There is nothing to resume where runs exist already; leave {option('resume')} out.")
 
 
 def _check_are_single(runs: Sequence[Run]) -> None:

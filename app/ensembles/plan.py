@@ -5,13 +5,14 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from regraft.ensembles.kinds import COMBINATIONS, KINDS, SOUPS, function_of, names
-from regraft.errors import UsageError, option
+from regraft.errors import RegraftError, RunError, UsageError, option
 from regraft.recipes.arms import Arm
 from regraft.recipes.recipe import Recipe, edit_recipe, make_recipe
-from regraft.runs.run import read_json, resumable_run
+from regraft.runs.run import Run, command_to_resume, read_json, resumable_run
 from regraft.training.many_runs import check_engine
 from regraft.training.session import Request, Session
 
@@ -74,31 +75,56 @@ class Plan:
         }
 
 
-def resumed_plan(plan: Plan) -> Plan:
+def resumed_plan(plan: Plan, runs: Sequence[Path] | None) -> Plan:
     """What the unfinished run in `plan.request.out` began with; `plan` itself where it had not come so far.
 
+    Args:
+        plan: what is asked for now; what differs from how `Plan` has it must be as it was then.
+        runs: the members that are named now; None where they are trained on photos.
+
     Raises:
-        UsageError: it began with a budget, or without something that is asked for now.
+        UsageError: it was begun with something else.
+        RunError: there is no such run, or it is damaged.
     """
-    if plan.request.out is None or not (run := resumable_run(plan.request.out)).ensemble_plan_file.is_file():
+    if plan.request.out is None:  # which is refused where the run is opened
+        return plan
+    run = check_began_from(plan.request.out, runs)
+    if not run.ensemble_plan_file.is_file():
         return plan
     kept = read_json(run.ensemble_plan_file)
     if "budget" in kept:
         budget = option("budget", kept["budget"])
         raise UsageError(f"{run.folder} was begun with {budget}; give that again, or another.")
-    recipe = make_recipe(tomllib.loads(kept["recipe"]))
-    variants = [Arm(each["name"], each["edits"]) for each in kept["variants"]]
-    fields = ("kind", "members", "combine", "soup", "rival", "calibrate")
-    request = replace(plan.request, recipe=recipe)
-    begun = replace(plan, request=request, variants=variants, **{name: kept[name] for name in fields})
-    for name in (*fields, "variants"):
+    try:
+        recipe = make_recipe(tomllib.loads(kept["recipe"]))
+        variants = [Arm(each["name"], each["edits"]) for each in kept["variants"]]
+        fields = {name: kept[name] for name in ("kind", "members", "combine", "soup", "rival", "calibrate")}
+    except (KeyError, TypeError, ValueError, RegraftError) as error:
+        raise RunError(f"{run.ensemble_plan_file} is damaged; train anew.") from error
+    begun = replace(plan, request=replace(plan.request, recipe=recipe), variants=variants, **fields)
+    _check_same(plan, begun, run.folder)
+    return begun
+
+
+def check_began_from(folder: Path, runs: Sequence[Path] | None) -> Run:
+    """The run in `folder` that is resumed. Raises UsageError unless it was begun from the same runs, or from photos."""
+    run = resumable_run(folder)
+    began = run.environment.get("members")
+    named = None if runs is None else [str(each.absolute()) for each in runs]
+    verb = run.environment.get("verb", "train")
+    if verb != "ensemble" or began != named:
+        go_on = command_to_resume(verb, began or run.environment.get("source", "FOLDER"), folder)
+        raise UsageError(f"{folder} was begun by another command; go on: {go_on}")
+    return run
+
+
+def _check_same(plan: Plan, begun: Plan, folder: Path) -> None:
+    """Raises UsageError where something is asked for that is neither as `Plan` has it nor as the run was begun."""
+    for name in ("kind", "members", "combine", "soup", "rival", "calibrate", "variants"):
         asked = getattr(plan, name)
         if asked not in (getattr(Plan, name), getattr(begun, name)):
             words = option("member") if name == "variants" else option(name, asked)
-            raise UsageError(
-                f"{run.folder} was begun without {words}; leave it out, or choose another {option('out')}."
-            )
-    return begun
+            raise UsageError(f"{folder} was begun without {words}; leave it out, or choose another {option('out')}.")
 
 
 def check_combination(plan: Plan) -> None:

@@ -1,8 +1,9 @@
-"""Answering "unknown" rather than guessing: prediction sets that hold the true class as often as was asked for.
+"""Answering "unknown" in doubt: prediction sets that hold the true class as often as was asked for.
 
 Split conformal prediction (Vovk, Gammerman & Shafer 2005, "Algorithmic learning in a random world"; the sets are the
 smallest on average, Sadinle, Lei & Wasserman 2019, "Least ambiguous set-valued classifiers", J. Am. Stat. Assoc.
-114). Nothing is assumed of the model; of the photos, that those to come are like those it was calibrated on.
+114). Nothing is assumed of the model; of the photos, that those to come are like those it was calibrated on. Of others
+nothing is known: a picture that shows none of the classes may well look clearly like one.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class UnknownRule:
     photos: int
 
     def prediction_sets(self, probabilities: np.ndarray) -> np.ndarray:
-        """Bool [N, C]: which classes are in the set of each photo; none where it is like nothing in training."""
+        """Bool [N, C]: which classes are in the set of each photo; none where no class is probable enough."""
         return np.asarray(probabilities) >= self.least_probability
 
     def answer(self, scores: Sequence[float], class_names: Sequence[str]) -> tuple[str, list[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,13 +11,16 @@ from pathlib import Path
 from regraft.errors import RegraftError, RunError, UsageError, option
 from regraft.experiments.comparison import Comparison, draw_pictures, sum_up, write_trials
 from regraft.experiments.trials import ArmResult, Trial, read_trial
+from regraft.machine.drafts import sweep
 from regraft.machine.files import write_json, write_text
+from regraft.machine.locks import exclusive
+from regraft.machine.signals import saying_how_to_go_on
 from regraft.progress import Progress, Silent
 from regraft.recipes.arms import Arm
 from regraft.recipes.recipe import Recipe, edit_recipe
-from regraft.runs.run import Run, new_run, read_json
+from regraft.runs.run import WAIT, Run, new_folder, new_run, read_json
 from regraft.training.many_runs import train_run
-from regraft.training.session import Request, resolve
+from regraft.training.session import Request, look_at_photos, resolve
 
 STAGES = ("last", "kept")
 Show = Callable[[Sequence[ArmResult]], None]
@@ -61,7 +65,17 @@ def compare(plan: Plan, progress: Progress | None = None, show: Show = lambda re
     progress = progress or Silent()
     recipes = [resolve(arm_recipe(plan.request, arm)) for arm in plan.arms]
     _check(plan, recipes)
+    look_at_photos(plan.request, recipes[0], progress)
     folder = _open_folder(plan)
+    busy = RunError(f"Another process is writing {folder} at this moment; {WAIT}")
+    again = f"go on with the same command and these words: --resume --out {shlex.quote(str(folder))}"
+    with exclusive(folder, busy), saying_how_to_go_on(again):
+        for place in (folder.parent, folder):
+            sweep(place)
+        return _compare(plan, folder, progress, show)
+
+
+def _compare(plan: Plan, folder: Path, progress: Progress, show: Show) -> Comparison:
     results = [ArmResult(arm) for arm in plan.arms]
     with progress.work("compare", len(plan.arms) * plan.seeds, "runs") as ticker:
         for seed in range(plan.request.recipe.seed, plan.request.recipe.seed + plan.seeds):
@@ -117,19 +131,21 @@ def _open_folder(plan: Plan) -> Path:
         if read_json(plan.out / "plan.json") != json.loads(json.dumps(described)):
             raise RunError(f"{plan.out} is a comparison of something else; choose another {option('out')}.")
         return plan.out
+    if plan.out is not None and (plan.out / "plan.json").is_file():
+        again = f"continue it with {option('resume', True)}, or choose another {option('out')}"
+        raise RunError(f"{plan.out} exists already; {again}.")
     name = f"compare-{Path(plan.request.source).name.replace(':', '-') or 'photos'}"
     folder = new_run(plan.out, name).folder
-    try:
-        folder.mkdir(parents=True)
-        write_json(folder / "plan.json", described)
-    except OSError as error:
-        raise RunError(f"{folder} cannot be written: {error.strerror}.") from None
+    with new_folder(folder) as draft:
+        write_json(draft / "plan.json", described)
     return folder
 
 
 def _trial(plan: Plan, folder: Path, arm: Arm, seed: int) -> Trial:
     run = Run(folder / "runs" / arm.slug / f"seed-{seed}")
-    if not run.is_finished:
+    if run.is_finished:
+        run.tidy_if_free()
+    else:
         try:
             _train(plan, arm, run, seed)
         except RegraftError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -10,17 +9,17 @@ from typing import Any
 
 from regraft.data.records import ImageFolder, Record
 from regraft.data.sources import labels_of
-from regraft.errors import FolderError, RunError, option
+from regraft.errors import FolderError
 from regraft.evidence.metrics import Metrics, measure
 from regraft.evidence.report import ReportData, write_judgement
 from regraft.inference.outputs import logits_of
-from regraft.inference.trained import Look, TrainedModel, open_trained
+from regraft.inference.trained import Look, open_trained
 from regraft.inference.views import softmax
 from regraft.machine.files import write_json
 from regraft.machine.notebook import framed
 from regraft.progress import Progress
 from regraft.runs.photos_now import fingerprints_of, records_of, rows_of, scan_photos
-from regraft.runs.run import Run
+from regraft.runs.run import Run, check_free, new_folder
 
 
 @dataclass(frozen=True)
@@ -81,24 +80,14 @@ def evaluate(
     trained = open_trained(folder, device=device, look=look)
     scanned = scan_photos(trained.run, photos, progress, advice="name their folder after the run")
     records, which = _choose(scanned, trained.run, of_the_run=photos is None)
-    target = _new_folder(out or trained.run.folder / "evaluations" / f"{datetime.now():%Y%m%d-%H%M%S}")
-    return _measure(trained, scanned, records, which, target, progress)
-
-
-def _measure(
-    trained: TrainedModel,
-    scanned: ImageFolder,
-    records: Sequence[Record],
-    which: str,
-    target: Path,
-    progress: Progress,
-) -> Evaluation:
+    target = out or trained.run.folder / "evaluations" / f"{datetime.now():%Y%m%d-%H%M%S}"
+    check_free(target)
     names = trained.run.class_names
     logits = logits_of(records, trained.infer, trained.reader, progress, "evaluate", batch_size=trained.batch_size)
     probabilities = softmax(logits)
     metrics = measure(labels_of(records), probabilities, names)
     data = ReportData(
-        title=f"{trained.run.folder.name} on {scanned.root.name}",
+        title=f"{trained.run.folder.name} on {scanned.name}",
         metrics=metrics,
         probabilities=probabilities,
         truth=labels_of(records),
@@ -109,9 +98,10 @@ def _measure(
         set_aside=scanned.unreadable,
         environment=trained.run.environment,
     )
-    write_judgement(target, data)
     evaluation = Evaluation(trained.run.folder, scanned.root, target, which, metrics)
-    write_json(target / "metrics.json", evaluation.as_dict())
+    with new_folder(target) as draft:
+        write_judgement(draft, data)
+        write_json(draft / "metrics.json", evaluation.as_dict())
     return evaluation
 
 
@@ -128,18 +118,8 @@ def _choose(folder: ImageFolder, run: Run, *, of_the_run: bool) -> tuple[tuple[R
         offered = folder.split(split) if split else folder.records
         records = tuple(record for record in offered if record.fingerprint not in seen)
         left_out = len(offered) - len(records)
-        which = f"of {folder.root.name}" + (f"/{split}" if split else "")
+        which = f"of {folder.name}" + (f"/{split}" if split else "")
         which += f", without {left_out} that the run was trained on" if left_out else ""
     if not records:
         raise FolderError(f"{folder.root} has no image to judge the run on that it was not trained on.")
     return records, which
-
-
-def _new_folder(folder: Path) -> Path:
-    try:
-        folder.mkdir(parents=True)
-    except FileExistsError:
-        raise RunError(f"{folder} exists already; choose another {option('out')}.") from None
-    except OSError as error:
-        raise RunError(f"{folder} cannot be made: {error.strerror}.") from None
-    return folder

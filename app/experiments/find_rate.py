@@ -10,6 +10,8 @@ from typing import Any
 
 from regraft.errors import RunError, UsageError, option
 from regraft.experiments.rate_range import run_range, write_range
+from regraft.machine.drafts import draft_folder
+from regraft.machine.signals import saying_how_to_go_on
 from regraft.progress import Progress, Silent
 from regraft.training.purpose import RANGE_TEST
 from regraft.training.session import Request, open_session
@@ -62,7 +64,8 @@ def find_rate(
     if out.exists() and not force:
         raise RunError(f"{out} exists already; choose another {option('out')} or add {option('force', True)}.")
     with ExitStack() as stack:
-        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="regraft-")))
+        stack.enter_context(saying_how_to_go_on("nothing is left of it."))
+        scratch = stack.enter_context(draft_folder(Path(tempfile.gettempdir())))
         request = replace(request, out=scratch / "run", purpose=RANGE_TEST)
         session = stack.enter_context(open_session(request, progress))
         ticker = stack.enter_context(progress.work("find-lr", steps, "steps"))

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import pprint
+import re
+
 from regraft.exports.export import Export
 from regraft.exports.format import find_format
+from regraft.exports.view_example import view_code
 from regraft.runs.run import Run
 
 
@@ -11,6 +15,7 @@ def model_card(run: Run, export: Export) -> str:
     """The card as Markdown: what the model is, how good, how to use it, and its limits."""
     metrics, proof, size = run.metrics, export.proof, export.image_size
     side = "the short side" if export.crop_fraction == 1 else f"{export.crop_fraction:g} of the short side"
+    backbone = inline_code(run.recipe.model.backbone)
     low, high = 100 * metrics.accuracy_low, 100 * metrics.accuracy_high
     embedding = f", and `embedding`, float32 [N, {export.embedding}]" if export.embedding else ""
     seen = f"on {metrics.images:,} photos it had not seen"
@@ -19,9 +24,9 @@ def model_card(run: Run, export: Export) -> str:
     assert proof.accuracy_trained is not None
     assert proof.bytes is not None
     trained = f"where the trained model has {100 * proof.accuracy_trained:.1f} %"
-    return f"""# {run.folder.name}, as {export.name}
+    return f"""# {inline_code(run.folder.name)}, as {export.name}
 
-An image classifier for {len(export.labels)} classes, made by Regraft from a {run.recipe.model.backbone} backbone.
+An image classifier for {len(export.labels)} classes, made by Regraft from the backbone {backbone}.
 
 | | |
 |---|---|
@@ -30,7 +35,11 @@ An image classifier for {len(export.labels)} classes, made by Regraft from a {ru
 | proven on | {proof.images:,} photos: {moved} |
 | size | {proof.bytes / 1e6:.1f} MB, {export.precision} |
 
-Labels, in order: {", ".join(f"`{label}`" for label in export.labels)}.
+Labels, in the order of the probabilities:
+
+```
+{pprint.pformat(list(export.labels), width=100, compact=True)}
+```
 
 ## Use
 
@@ -41,13 +50,44 @@ turned upright by its EXIF orientation, take the centre square with {side} and s
 centres; averaged over the area it stands for from twice the size on). Stretching to a square instead costs accuracy.
 Output: `probabilities`, float32 [N, {len(export.labels)}]{embedding}.
 
+All of it, to be run in this folder (grey of more than 8 bits has to be scaled to 8 first):
+
 ```python
-{find_format(export.format).snippet}
-label = open("labels.txt").read().splitlines()[answer["probabilities"][0].argmax()]
+{_code(export)}
 ```
 
 ## Limits
 
-It knows the classes above and answers one of them to any picture; `regraft predict --unknown-at 0.05` says "unknown"
-rather than guess. The accuracy is that on photos like those it was trained on, and says nothing of others.
+It knows the classes above and answers one of them to any picture, also to one that shows none of them.
+`regraft predict --unknown-at 0.05` says "unknown" where the probabilities leave more than one class possible, or none:
+doubt between classes, which need not show in a picture unlike any it was trained on. The accuracy is that on photos
+like those it was trained on, and says nothing of others.
 """
+
+
+def _code(export: Export) -> str:
+    """Python that makes `label` of a photo: with the view that the accuracy is measured on, and no other."""
+    imports, _, call = find_format(export.format).snippet.partition("\n\n")
+    return f"""import json
+from pathlib import Path
+{imports}
+import numpy as np
+from PIL import Image, ImageOps
+
+
+{view_code()}
+
+
+export = json.loads(Path("export.json").read_text("utf-8"))
+background = export.get("background", "none")
+view = read_view("photo.jpg", export["image_size"], export["crop_fraction"], background)
+{call}
+label = export["labels"][answer["probabilities"][0].argmax()]"""
+
+
+def inline_code(text: str) -> str:
+    """`text` as Markdown shows it letter for letter, on one line; what cannot be seen is written as an escape."""
+    shown = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+    fence = "`" * (1 + max((len(run) for run in re.findall("`+", shown)), default=0))
+    space = " " if shown.startswith(("`", " ")) or shown.endswith(("`", " ")) else ""
+    return f"{fence}{space}{shown}{space}{fence}"

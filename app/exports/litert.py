@@ -26,6 +26,8 @@ def _write(model: keras.Model, network: Path, export: Export, views: Views) -> N
     """float16 keeps weights at half size; int8 computes in it, between float32 inputs and outputs."""
     import tensorflow as tf
 
+    from regraft.exports.litert_metadata import describe_network
+
     options: dict[str, Any] = {}
     if export.precision != "float32":
         options["optimizations"] = [tf.lite.Optimize.DEFAULT]
@@ -34,6 +36,7 @@ def _write(model: keras.Model, network: Path, export: Export, views: Views) -> N
     if export.precision == "int8":
         options["representative_dataset"] = lambda: ([view[None]] for view in views())
     model.export(str(network), format="litert", verbose=False, **options)
+    describe_network(network, export)
 
 
 def _open(network: Path, export: Export) -> Network:

@@ -16,12 +16,11 @@ if TYPE_CHECKING:
     import keras
 
 _SNIPPET = """import sys
-
-sys.modules["openvino_telemetry"] = None  # else every import of OpenVINO reports to a host
-
+sys.modules["openvino_telemetry"] = None  # else openvino asks a telemetry host when it is imported
 import openvino
 
-model = openvino.Core().compile_model("model.xml", "CPU")
+precision = "bf16" if export["precision"] == "bfloat16" else "f32"  # else openvino takes bf16 where the CPU can
+model = openvino.Core().compile_model("model.xml", "CPU", {"INFERENCE_PRECISION_HINT": precision})
 answer = {output.any_name: value for output, value in model(view[None]).items()}"""
 
 
@@ -86,6 +85,7 @@ FORMAT = Format(
     package="openvino",
     module="openvino",
     file="model.xml",
+    more_files=("model.bin",),
     precisions={"float32": FLOAT32, "float16": FLOAT16, "bfloat16": BFLOAT16, "int8": INT8},
     write=_write,
     open=_open,

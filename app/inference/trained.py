@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from regraft.augment.view_names import VIEWS
 from regraft.errors import RunError, UsageError, option
 from regraft.machine.devices import Device, open_device
+from regraft.runs.digests import MODEL, check_digests
 from regraft.runs.run import Run, open_run
 
 if TYPE_CHECKING:
@@ -68,15 +69,35 @@ def open_trained(
     """
     run, look = open_run(folder), look or Look()
     opened = open_device(device)
-    import keras
-
     from regraft.inference.views import ViewReader, make_infer, make_noisy_infer, over_views
     from regraft.models.combine_members import is_ensemble, with_members
+
+    model = load_model(run)
+    reader = ViewReader.of_recipe(run.recipe, views=look.views)
+    infer = make_noisy_infer(model, opened, draws=look.draws) if look.draws else make_infer(model, opened)
+    if embedding:
+        infer = make_infer(_with_embedding(model, look), opened)
+    if look.members and is_ensemble(model):
+        infer = make_infer(with_members(model), opened)
+    if look.views != "one":
+        infer = over_views(infer)
+    return TrainedModel(run, model, opened, reader, infer, max(1, 32 // VIEWS[look.views]))
+
+
+def load_model(run: Run) -> keras.Model:
+    """The trained model of a finished run, once a device is open.
+
+    Raises:
+        RunError: the file is damaged, or holds code, which is not run.
+    """
+    import keras
+
     from regraft.models.regularizers import register_layers
 
+    check_digests(run.folder, MODEL)
     register_layers()
     try:
-        model = keras.saving.load_model(run.model_file, compile=False)
+        model = keras.saving.load_model(run.model_file, compile=False, safe_mode=True)
     except Exception as error:  # a damaged file makes Keras, zipfile and h5py raise nearly any type
         if "Lambda" in str(error):
             raise RunError(
@@ -89,15 +110,7 @@ def open_trained(
             f"{run.model_file} answers {model.output_shape[-1]} numbers per photo, and {run.labels_file} names "
             f"{len(run.class_names)} classes: one of both is of another run."
         )
-    reader = ViewReader.of_recipe(run.recipe, views=look.views)
-    infer = make_noisy_infer(model, opened, draws=look.draws) if look.draws else make_infer(model, opened)
-    if embedding:
-        infer = make_infer(_with_embedding(model, look), opened)
-    if look.members and is_ensemble(model):
-        infer = make_infer(with_members(model), opened)
-    if look.views != "one":
-        infer = over_views(infer)
-    return TrainedModel(run, model, opened, reader, infer, max(1, 32 // VIEWS[look.views]))
+    return model
 
 
 def _with_embedding(model: keras.Model, look: Look) -> keras.Model:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from regraft.errors import RegraftError, RunError, UsageError, option
-from regraft.machine import processes
+from regraft.machine import processes, signals
 from regraft.machine.processes import MOST_RESTARTS
 from regraft.machine.threads import cores
 
@@ -61,8 +61,9 @@ def _local(jobs: int, folder: str) -> dict[str, Any]:
 
 @contextmanager
 def _started(ray: Any, options: dict[str, Any]) -> Iterator[None]:
-    ray.init(**options)
     try:
+        with signals.kept():  # Ray takes SIGTERM for itself
+            ray.init(**options)
         yield
     finally:
         ray.shutdown()

@@ -14,8 +14,7 @@ import numpy as np
 from regraft.errors import RunError
 from regraft.machine.arrays import read_arrays
 from regraft.machine.files import atomic_file
-
-_BEST = "best.npz"
+from regraft.runs.run import BEST_CHECKPOINT, CHECKPOINT_NAMES
 
 
 @dataclass
@@ -49,11 +48,11 @@ class Checkpoints:
 
     def save_best(self) -> None:
         """Keeps the weights of the model as those of the best epoch."""
-        _write(self.folder / _BEST, self.model.variables)
+        _write(self.folder / BEST_CHECKPOINT, self.model.variables)
 
     def restore_best(self) -> None:
         """Puts the weights of the best epoch into the model. Raises RunError where the file is missing or damaged."""
-        _read(self.folder / _BEST, self.model.variables)
+        _read(self.folder / BEST_CHECKPOINT, self.model.variables)
 
     def save_snapshot(self, path: Path) -> None:
         """Keeps the weights of the model in a file of their own, which stays."""
@@ -61,7 +60,7 @@ class Checkpoints:
         _write(path, self.model.variables)
 
     def _saved(self) -> list[Path]:
-        return sorted(self.folder.glob("epoch_*.npz"))
+        return sorted(self.folder.glob(CHECKPOINT_NAMES))
 
     def _variables(self) -> list[Any]:
         return [*self.model.variables, *self.optimizer.variables]

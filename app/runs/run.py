@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
+import os
 import shlex
-import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from regraft.errors import RunError, UsageError, option
-from regraft.machine.files import write_json, write_text
+from regraft.errors import RegraftError, RunError, option
+from regraft.machine.drafts import draft_folder, sweep
+from regraft.machine.files import publish, remove_listed, write_json, write_text
+from regraft.machine.locks import exclusive
 from regraft.machine.notebook import framed
 from regraft.recipes.recipe import Recipe, load_recipe
+from regraft.runs.digests import DIGESTS, SMALL_FILES, check_digests
 from regraft.runs.run_metrics import RunMetrics
 
 
 @dataclass(frozen=True)
 class Run:
-    """Names every file of a run directory. `metrics.json` is written last: with it, a run is finished."""
+    """Names every file of a run directory.
+
+    It appears with the recipe in it or not at all. `metrics.json` is written when all results of the training are on
+    the disk: with it, a run is finished, though its export may still be missing.
+    """
 
     folder: Path
 
@@ -87,6 +96,11 @@ class Run:
         return self.folder / "metrics.json"
 
     @property
+    def digests_file(self) -> Path:
+        """Digests of the files that decide an answer, see `regraft.runs.digests`."""
+        return self.folder / DIGESTS
+
+    @property
     def calibration_file(self) -> Path:
         """How the model answered the reported images, for `predict --unknown-at`."""
         return self.folder / "calibration.npz"
@@ -117,18 +131,29 @@ class Run:
         return self.folder / "checkpoints"
 
     @property
+    def awaited_answers_file(self) -> Path:
+        """What the export has to answer for the reported photos; while it is missing."""
+        return self.checkpoints / "answers.npz"
+
+    @property
     def is_finished(self) -> bool:
         """Whether training came to its end."""
         return self.metrics_file.is_file()
+
+    @property
+    def lacks_export(self) -> bool:
+        """Whether the run is finished but for an export, whose reason `metrics.json` then says."""
+        return self.is_finished and "reason" in (self.metrics.export or {})
 
     @cached_property
     def recipe(self) -> Recipe:
         """The recipe the run was made with. Raises RunError where its file is missing or damaged."""
         try:
             return load_recipe(str(self.recipe_file))
-        except UsageError as error:
-            reason = error.text.removeprefix(f"{self.recipe_file} ")
-            raise RunError(f"{self.recipe_file} is missing or damaged ({reason.rstrip('.')}); train again.") from None
+        except (RegraftError, OSError, UnicodeError, RecursionError) as error:
+            text = error.text if isinstance(error, RegraftError) else type(error).__name__
+            reason = text.removeprefix(f"{self.recipe_file} ").rstrip(".")
+            raise RunError(f"{self.recipe_file} is missing or damaged ({reason}); train again.") from error
 
     @cached_property
     def class_names(self) -> tuple[str, ...]:
@@ -158,31 +183,100 @@ class Run:
         values = read_json(self.metrics_file)
         try:
             return RunMetrics.from_dict(values)
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise RunError(f"{self.metrics_file} is damaged; train again.") from error
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+            raise RunError(_damaged(self.metrics_file)) from error
 
-    def start(self, recipe: Recipe, class_names: tuple[str, ...], environment: Mapping[str, Any]) -> None:
-        """Makes the directory and writes what is known before training. Raises RunError where that cannot be."""
-        try:
-            self.folder.mkdir(parents=True)
-            self.checkpoints.mkdir()
-            write_text(self.labels_file, "".join(f"{name}\n" for name in class_names))
-            write_json(self.environment_file, environment)
-            write_text(self.recipe_file, recipe.to_toml())
-        except FileExistsError:
-            raise RunError(_in_the_way(self.folder)) from None
-        except (OSError, UnicodeError) as error:
-            self._remove_start()
-            raise RunError(f"{self.folder} cannot be written: {getattr(error, 'strerror', None) or error}.") from None
+    def start(
+        self,
+        recipe: Recipe,
+        class_names: tuple[str, ...],
+        environment: Mapping[str, Any],
+        *,
+        ensemble_plan: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Makes the directory with what is known before training, all at once.
 
-    def _remove_start(self) -> None:
-        if not self.folder.is_dir():
-            return
-        for path in (self.labels_file, self.environment_file, self.recipe_file):
-            path.unlink(missing_ok=True)
+        Raises:
+            RunError: it is there meanwhile, or cannot be written; then nothing is.
+        """
+        with new_folder(self.folder) as draft:
+            Run(draft)._write_start(recipe, class_names, environment, ensemble_plan)
+
+    def _write_start(
+        self,
+        recipe: Recipe,
+        class_names: tuple[str, ...],
+        environment: Mapping[str, Any],
+        ensemble_plan: Mapping[str, Any] | None,
+    ) -> None:
+        self.checkpoints.mkdir()
+        write_text(self.labels_file, "".join(f"{name}\n" for name in class_names))
+        write_json(self.environment_file, environment)
+        if ensemble_plan is not None:
+            write_json(self.ensemble_plan_file, ensemble_plan)
+        write_text(self.recipe_file, recipe.to_toml())
+
+    def remove_start(self) -> None:
+        """Takes back what `start` and the beginning of a training wrote; whatever else is there stays."""
+        sweep(self.folder)
+        files = (self.labels_file, self.environment_file, self.ensemble_plan_file, self.roster_file, self.recipe_file)
+        self.clear_checkpoints()
+        remove_listed(self.folder, [path.name for path in files])
+
+    def tidy(self) -> None:
+        """Removes what a killed process was writing in the run and beside it; of a finished run, also checkpoints."""
+        for folder in (self.folder.parent, self.folder, self.checkpoints, self.snapshots, self.export_folder):
+            sweep(folder)
+        if self.is_finished and not self.lacks_export:
+            self.clear_checkpoints()
+        else:
+            self.checkpoints.mkdir(exist_ok=True)
+
+    def tidy_if_free(self) -> None:
+        """The same, where no process is writing the run: it may have been killed just after it was finished."""
+        with contextlib.suppress(OSError, RunError), self.held():
+            self.tidy()
+
+    def clear_checkpoints(self) -> None:
+        """Removes the state of unfinished training, and nothing that this program did not write."""
         if self.checkpoints.is_dir():
-            self.checkpoints.rmdir()
-        self.folder.rmdir()
+            sweep(self.checkpoints)
+            states = [path.name for path in self.checkpoints.glob(CHECKPOINT_NAMES)]
+            remove_listed(self.checkpoints, [*states, BEST_CHECKPOINT, self.awaited_answers_file.name])
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Keeps every other process from writing the run while the block runs. Raises RunError where one is at it."""
+        with exclusive(self.folder, RunError(f"Another process is writing {self.folder} at this moment; {WAIT}")):
+            yield
+
+
+WAIT = "wait for it or stop it."
+"""What to do about another process."""
+
+CHECKPOINT_NAMES, BEST_CHECKPOINT = "epoch_[0-9][0-9][0-9][0-9][0-9].npz", "best.npz"
+"""The files in `Run.checkpoints`."""
+
+
+@contextlib.contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """A draft to write into, which becomes `folder` when the block ends well: all at once or not at all.
+
+    Raises:
+        RunError: something is there meanwhile, or it cannot be written.
+    """
+    try:
+        with contextlib.suppress(FileExistsError):
+            folder.parent.mkdir(parents=True)
+        with draft_folder(folder.parent) as draft:
+            yield draft
+            if folder.exists() or folder.is_symlink():
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+            publish(draft, folder)
+    except (OSError, UnicodeError) as error:
+        if isinstance(error, OSError) and error.errno in (errno.EEXIST, errno.ENOTEMPTY):
+            raise RunError(_in_the_way(folder)) from None
+        raise RunError(f"{folder} cannot be written: {getattr(error, 'strerror', None) or error}.") from None
 
 
 def new_run(out: Path | None, name: str) -> Run:
@@ -194,35 +288,52 @@ def new_run(out: Path | None, name: str) -> Run:
     folder = out or _unused(Path("saved_models") / f"{name}-{datetime.now():%Y%m%d-%H%M%S}")
     if not str(folder).isascii() and str(folder) != str(folder).encode("utf-8", "replace").decode():
         raise RunError(f"A run directory must have a UTF-8 name, as TensorFlow writes to it; received {str(folder)!r}.")
+    check_free(folder)
+    return Run(folder)
+
+
+def check_free(folder: Path) -> None:
+    """Raises RunError where something is in the way of a new folder."""
     if folder.exists() or folder.is_symlink():
         raise RunError(_in_the_way(folder))
     nearest = next(parent for parent in folder.absolute().parents if parent.exists())
     if not nearest.is_dir():
         raise RunError(f"{folder} cannot be made: {nearest} is a file.")
-    return Run(folder)
 
 
 def open_run(folder: Path) -> Run:
     """The finished run in `folder`. Raises RunError where there is none."""
     run = _existing(folder)
     if not run.is_finished:
-        source = shlex.quote(str(run.environment.get("source", "FOLDER")))
-        again = f"regraft {run.environment.get('verb', 'train')} {source} {option('resume', True)}"
+        again = f"regraft {run.environment.get('verb', 'train')} {shlex.join(_sources(run))} {option('resume', True)}"
         raise RunError(f"{folder} is a run that did not finish; continue it: {again} {option('out', folder)}")
     if not run.model_file.is_file():
         raise RunError(f"{folder} has lost its model.keras; train again.")
+    check_digests(folder, *SMALL_FILES)
     return run
 
 
+def _sources(run: Run) -> list[str]:
+    """What the run was begun from: runs, or a folder of photos."""
+    return [*map(str, run.environment.get("members") or [run.environment.get("source", "FOLDER")])]
+
+
+def command_to_resume(verb: str, sources: str | Path | list[str], folder: Path) -> str:
+    """The command line that goes on with an unfinished run, quoted so that it can be copied."""
+    named = sources if isinstance(sources, list) else [str(sources)]
+    return f"regraft {shlex.join([verb, *named, '--resume', '--out', str(folder)])}"
+
+
 def resumable_run(folder: Path) -> Run:
-    """The unfinished run in `folder`. Raises RunError where there is none, or where it is finished."""
+    """The run in `folder` that lacks something: it is unfinished, or its export is missing.
+
+    Raises:
+        RunError: there is no run, or nothing is missing.
+    """
     run = _existing(folder)
-    if run.is_finished:
+    if run.is_finished and not run.lacks_export:
+        run.tidy_if_free()
         raise RunError(f"{folder} is finished; there is nothing to resume.")
-    run.checkpoints.mkdir(exist_ok=True)
-    shutil.rmtree(run.export_folder, ignore_errors=True)  # of a run killed after its export: it is written anew
-    for leftover in (*folder.glob(".writing-*"), *run.checkpoints.glob(".writing-*")):
-        leftover.unlink()
     return run
 
 
@@ -244,7 +355,11 @@ def _read(path: Path, parse: Callable[[str], Any]) -> Any:
     try:
         return parse(path.read_text("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise RunError(f"{path} is missing or damaged; train again.") from error
+        raise RunError(_damaged(path)) from error
+
+
+def _damaged(path: Path) -> str:
+    return f"{path} is missing or damaged; train again."
 
 
 def _existing(folder: Path) -> Run:

@@ -35,6 +35,11 @@ from regraft.training.pipeline import TrainingImages, steps_per_epoch, training_
 if TYPE_CHECKING:
     import tensorflow as tf
 
+
+class DivergedError(UsageError):
+    """The training loss is no longer a number."""
+
+
 PHASE = "fine-tune"
 """What the history and the bar call it."""
 
@@ -89,7 +94,7 @@ def fine_tune(
         progress: who is told.
 
     Raises:
-        UsageError: the loss stops being a number.
+        DivergedError: the loss stops being a number.
     """
     choices, steps = recipe.finetune, steps_per_epoch(len(images.paths), recipe.finetune.batch_size)
     with device.strategy.scope():
@@ -207,7 +212,7 @@ class _Bookkeeping(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         loss = float((logs or {})["loss"])
         if not math.isfinite(loss):
-            raise UsageError("The training loss is no longer a number; lower optimizer.learning_rate.")
+            raise DivergedError("The training loss is no longer a number; lower optimizer.learning_rate.")
         shown = min(self.batch_size, self.image_count - batch * self.batch_size)
         self.ticker.advance(shown, f"epoch {len(self.history) + 1}/{self.epochs}  loss {loss:.3f}")
 

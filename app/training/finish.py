@@ -1,32 +1,39 @@
-"""The end of a training: the better stage is kept, saved, exported, proven and reported; metrics.json comes last.
+"""The end of a training: the better stage is kept, saved and reported, then metrics.json is written, then the export.
 
-A full run ends with `finish`. A member of an ensemble leaves its model alone (`finish_member`), a trial of a comparison
-only what it answered (`finish_trial`).
+When metrics.json is there, the run is finished: all that training came to is on the disk. The export comes after it, as
+its proof may fail, and a run without one still answers with its model; metrics.json then says why there is none, and
+resuming the run makes it. A full run ends with `finish`. A member of an ensemble leaves its model alone
+(`finish_member`), a trial of a comparison only what it answered (`finish_trial`).
 """
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from regraft.data.sources import labels_of, tensorflow_path
+from regraft.errors import ExportError, RegraftError, RunError, option
 from regraft.evidence.conformal import write_calibration
 from regraft.evidence.metrics import Metrics, measure
 from regraft.evidence.report import ReportData, ReportSection, StageRow, write_judgement
-from regraft.exports.export import digest_model
-from regraft.exports.proof import Proof
+from regraft.exports.export import NOT_PROVEN, digest_model, read_export
+from regraft.exports.proof import Proof, float_error_of
 from regraft.exports.saved_model import Expected, export_proven, tolerance_for
-from regraft.machine.files import atomic_file, write_json
+from regraft.inference.views import make_infer
+from regraft.machine.files import atomic_file, sync_tree, write_json
 from regraft.models.combine_members import cool
+from regraft.runs.digests import write_digests
 from regraft.runs.history import read_history
-from regraft.runs.run import Run
+from regraft.runs.run import Run, read_json
 from regraft.training.judge import Candidate
 from regraft.training.session import Session
 from regraft.training.stages import choose_stage
+
+_NOT_YET = "it has not been made yet"
 
 
 @dataclass(frozen=True)
@@ -40,44 +47,69 @@ class Choice:
 
 
 def finish(
-    session: Session, candidates: Sequence[Candidate], *, sections: Sequence[ReportSection] = (), **more: Any
+    session: Session,
+    candidates: Sequence[Candidate],
+    *,
+    why: str = "",
+    sections: Sequence[ReportSection] = (),
+    **more: Any,
 ) -> Run:
-    """The finished run, which holds everything: the model of the better stage, its export, report and numbers.
+    """The finished run, which holds everything: the model of the better stage, its report and numbers, its export.
 
     Args:
         session: that of the training.
         candidates: the stages, from simple to elaborate.
+        why: the reason for the one that is kept, where it has not to do with how good they are.
         sections: what the report has to say besides.
         more: goes into `metrics.json`.
 
     Raises:
-        ExportError: the export does not answer as the model does.
+        ExportError: the export does not answer as the model does; the run is finished without one.
     """
-    choice = _choose(session, candidates)
+    choice = _choose(session, candidates, why)
     _save(session, choice.kept.probabilities)
-    with session.watch.phase("export"):
-        export = _export(session, choice.kept.probabilities)
     with session.watch.phase("report"):
         write_judgement(session.run.folder, _report_data(session, choice, sections))
-    return _write_metrics(session, choice, export=export, **more)
+    _save_awaited_answers(session, choice.kept.probabilities)
+    _write_metrics(session, choice, export={"reason": _NOT_YET}, **more)
+    return _deliver(session, choice.kept.probabilities)
 
 
-def finish_member(session: Session, candidates: Sequence[Candidate]) -> Run:
+def finish_export(session: Session) -> Run:
+    """A finished run with the export that it lacks.
+
+    Raises:
+        RunError: the run is damaged.
+        ExportError: as `finish` does.
+    """
+    from regraft.inference.trained import load_model
+
+    run = session.run
+    if export := _made_already(run):
+        return _write_export(session, export)
+    return _deliver(replace(session, model=load_model(run)), _awaited_answers(run))
+
+
+def finish_member(session: Session, candidates: Sequence[Candidate], *, why: str = "") -> Run:
     """The finished run of a member: the model of the better stage, its numbers, and what each stage answered."""
-    choice = _choose(session, candidates)
+    choice = _choose(session, candidates, why)
     _save(session, choice.kept.probabilities)
     _write_stages(session, choice)
-    return _write_metrics(session, choice)
+    _write_metrics(session, choice)
+    session.run.clear_checkpoints()
+    return session.run
 
 
-def finish_trial(session: Session, candidates: Sequence[Candidate]) -> Run:
+def finish_trial(session: Session, candidates: Sequence[Candidate], *, why: str = "") -> Run:
     """The finished run of a comparison: its numbers, and what each stage answered."""
-    choice = _choose(session, candidates)
+    choice = _choose(session, candidates, why)
     _write_stages(session, choice)
-    return _write_metrics(session, choice)
+    _write_metrics(session, choice)
+    session.run.clear_checkpoints()
+    return session.run
 
 
-FINISHERS: dict[str, Callable[[Session, Sequence[Candidate]], Run]] = {
+FINISHERS: dict[str, Callable[..., Run]] = {
     "finish": finish,
     "finish_member": finish_member,
     "finish_trial": finish_trial,
@@ -85,18 +117,18 @@ FINISHERS: dict[str, Callable[[Session, Sequence[Candidate]], Run]] = {
 """The ends a training can have, by the names that a purpose gives them."""
 
 
-def _choose(session: Session, candidates: Sequence[Candidate]) -> Choice:
+def _choose(session: Session, candidates: Sequence[Candidate], why: str) -> Choice:
     """The better candidate, whose weights and temperature the session's model then has."""
-    stage, why = choose_stage([candidate.stage for candidate in candidates])
+    stage, reason = choose_stage([candidate.stage for candidate in candidates])
     kept = next(candidate for candidate in candidates if candidate.stage is stage)
     session.model.set_weights(kept.weights)
     cool(session.model, stage.temperature)
     truth = labels_of(session.roles.report)
-    return Choice(candidates, kept, why, measure(truth, kept.probabilities, session.folder.class_names))
+    return Choice(candidates, kept, why or reason, measure(truth, kept.probabilities, session.folder.class_names))
 
 
-def _write_metrics(session: Session, choice: Choice, **more: Any) -> Run:
-    """Writes metrics.json, with which the run is finished, and removes what resuming it would have needed."""
+def _write_metrics(session: Session, choice: Choice, **more: Any) -> None:
+    """Writes metrics.json, with which the run is finished; everything that it speaks of is on the disk before."""
     stage = choice.kept.stage
     values = {
         "run": str(session.run.folder),
@@ -112,9 +144,9 @@ def _write_metrics(session: Session, choice: Choice, **more: Any) -> Run:
         "stages": [_stage_row(candidate, session) for candidate in choice.candidates],
         **more,
     }
+    write_digests(session.run.folder)
+    sync_tree(session.run.folder)
     write_json(session.run.metrics_file, values)
-    shutil.rmtree(session.run.checkpoints, ignore_errors=True)
-    return session.run
 
 
 def _save(session: Session, probabilities: np.ndarray) -> None:
@@ -146,6 +178,31 @@ def _notes(session: Session, choice: Choice) -> list[str]:
     return notes
 
 
+def _deliver(session: Session, probabilities: np.ndarray) -> Run:
+    """The run with its export, proven to answer the reported images with these probabilities, or with the reason."""
+    try:
+        with session.watch.phase("export"):
+            export = _export(session, probabilities)
+    except ExportError as error:
+        _write_export(session, {"reason": str(error)})
+        again = f"{option('resume', True)} {option('out', session.run.folder)} tries it again"
+        raise ExportError(f"{error.text} The run is finished without it: its model.keras answers; {again}.") from error
+    return _write_export(session, export)
+
+
+def _write_export(session: Session, export: Mapping[str, Any]) -> Run:
+    """Completes metrics.json, and removes what making the export would have needed where there is one."""
+    run, watch = session.run, session.watch
+    values = read_json(run.metrics_file)
+    took = watch.seconds.get("export", 0.0)
+    by_phase = values["seconds_by_phase"] | {"export": took}
+    seconds = round(values["seconds"] + took, 3)
+    write_json(run.metrics_file, values | {"export": export, "seconds": seconds, "seconds_by_phase": by_phase})
+    if "reason" not in export:
+        run.clear_checkpoints()
+    return Run(run.folder)
+
+
 def _export(session: Session, probabilities: np.ndarray) -> dict[str, Any]:
     paths = [tensorflow_path(record) for record in session.roles.report]
     with session.proof or Proof() as proof:
@@ -156,10 +213,43 @@ def _export(session: Session, probabilities: np.ndarray) -> dict[str, Any]:
             image_size=session.reader.image_size,
             crop_fraction=session.recipe.data.crop_fraction,
             model_digest=digest_model(session.run),
-            expected=Expected(paths, probabilities, tolerance_for(session.model, session.device)),
+            expected=Expected(
+                paths, probabilities, tolerance_for(session.model, session.device), lambda: _float_error(session)
+            ),
             proof=proof,
         )
     return {"folder": str(export.folder), **export.proof.as_dict()}
+
+
+def _made_already(run: Run) -> dict[str, Any] | None:
+    """What metrics.json is to say of an export of this model that is there: a kill may come right after it."""
+    try:
+        export = read_export(run.export_folder)
+    except RegraftError:
+        return None
+    if export.proof == NOT_PROVEN or export.model != digest_model(run):
+        return None
+    return {"folder": str(export.folder), **export.proof.as_dict()}
+
+
+def _save_awaited_answers(session: Session, probabilities: np.ndarray) -> None:
+    with atomic_file(session.run.awaited_answers_file) as temporary:
+        np.savez(temporary, probabilities=probabilities)
+
+
+def _awaited_answers(run: Run) -> np.ndarray:
+    try:
+        with run.awaited_answers_file.open("rb") as file, np.load(file) as arrays:
+            return arrays["probabilities"]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise RunError(
+            f"{run.awaited_answers_file} is missing or damaged; regraft export makes the export all the same."
+        ) from error
+
+
+def _float_error(session: Session) -> float:
+    infer = make_infer(session.model, session.device)
+    return float_error_of(infer, session.reader, session.roles.report, session.progress)
 
 
 def _stage_row(candidate: Candidate, session: Session) -> dict[str, Any]:

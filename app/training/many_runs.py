@@ -9,14 +9,13 @@ from __future__ import annotations
 import gc
 import json
 import os
-import shutil
 import subprocess
 import tempfile
 import time
 import tomllib
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any, cast
@@ -39,10 +38,10 @@ def train_run(request: Request, progress: Progress | None = None) -> None:
     """Trains the run that `request` asks for, from its last checkpoint if it has one; a finished one is left alone."""
     run = Run(_folder(request))
     if run.is_finished:
+        run.tidy_if_free()
         return
-    if run.folder.exists() and not run.recipe_file.is_file():  # killed before it began
-        shutil.rmtree(run.folder)
-    run.folder.parent.mkdir(parents=True, exist_ok=True)
+    if run.folder.is_dir() and not run.recipe_file.is_file():  # an earlier version that was killed before it began
+        run.remove_start()
     start_tensorflow()
     train_photos(replace(request, resume=run.folder.exists()), progress)
     gc.collect()  # models are full of cycles
@@ -65,7 +64,10 @@ def train_runs(requests: Sequence[Request], progress: Progress, *, jobs: int = 1
     """
     check_engine(jobs, engine)
     runs = [Run(_folder(request)) for request in requests]
-    waiting = [request for request in requests if not Run(_folder(request)).is_finished]
+    waiting = [request for request, run in zip(requests, runs, strict=True) if not run.is_finished]
+    for run in runs:
+        if run.is_finished:
+            run.tidy_if_free()
     with progress.work("members", len(waiting), "runs") as ticker:
         if engine == "ray" and waiting:
             _train_over_ray(waiting, jobs, ticker)
@@ -113,7 +115,8 @@ def from_order(order: Mapping[str, Any]) -> Request:
 
 def to_line(error: RegraftError) -> str:
     """`error` as one line of JSON, for the process that started this one."""
-    return json.dumps({"type": type(error).__name__, "text": error.text})
+    known = next(kind.__name__ for kind in type(error).__mro__ if hasattr(errors, kind.__name__))
+    return json.dumps({"type": known, "text": error.text})
 
 
 def from_line(line: str) -> RegraftError | None:
@@ -159,7 +162,7 @@ class _Worker:
         return _folder(self.request).with_suffix(".log")
 
     def start(self) -> None:
-        """Starts the process. It ends by itself when this one does, as its stdin closes."""
+        """Starts the process."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self.answer = tempfile.TemporaryFile()  # noqa: SIM115 - a pipe that nobody reads meanwhile may fill up
         with self.log.open("ab") as log:
@@ -173,8 +176,7 @@ class _Worker:
 
     def stop(self) -> None:
         """Ends the process, whatever it does."""
-        self.process.kill()
-        self.process.wait()
+        processes.end(self.process)
         if self.process.stdin:
             self.process.stdin.close()
         self.answer.close()
@@ -211,17 +213,19 @@ class _Worker:
 
 def _train_in_processes(requests: Sequence[Request], jobs: int, progress: Progress, ticker: Ticker) -> None:
     waiting, running = deque(requests), list[_Worker]()
-    with ExitStack() as stack:
+    try:
         while waiting or running:
             while waiting and len(running) < jobs:
-                worker = _Worker(waiting.popleft())
-                stack.callback(worker.stop)
-                running.append(worker)
+                running.append(_Worker(waiting.popleft()))
             for worker in list(running):
                 if worker.is_done(progress):
                     running.remove(worker)
                     ticker.advance(note=_folder(worker.request).name)
             time.sleep(_SECONDS_BETWEEN_LOOKS)
+    finally:
+        processes.end(*(worker.process for worker in running))
+        for worker in running:
+            worker.stop()
 
 
 def _train_over_ray(requests: Sequence[Request], jobs: int, ticker: Ticker) -> None:

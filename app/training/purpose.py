@@ -15,6 +15,7 @@ class Purpose:
         has_head: whether a solved head comes first, against which the later stage has to earn its place.
         holds_selection: there are selection photos even where nothing is fine-tuned, and nothing ever learns from them.
         keeps_last: the last stage is kept; else the better one.
+        needs_last: there must be a last stage, also where training it fails; else the head alone is enough.
         exports: the run ends in an export, whose proof may be started early.
         finish: the function of `regraft.training.finish` that ends it.
     """
@@ -23,6 +24,7 @@ class Purpose:
     has_head: bool = True
     holds_selection: bool = False
     keeps_last: bool = False
+    needs_last: bool = False
     exports: bool = True
     finish: Literal["finish", "finish_member", "finish_trial"] = "finish"
 
@@ -36,13 +38,13 @@ PRETRAINING = Purpose(verb="pretrain", has_head=False)
 ENSEMBLE = Purpose(verb="ensemble", holds_selection=True)
 """A run that members are trained for and combined in."""
 
-MEMBER = Purpose(holds_selection=True, keeps_last=True, exports=False, finish="finish_member")
+MEMBER = Purpose(holds_selection=True, keeps_last=True, needs_last=True, exports=False, finish="finish_member")
 """A member of an ensemble; it keeps its last stage, as heads would all be the same."""
 
 SINGLE = Purpose(holds_selection=True, exports=False, finish="finish_member")
 """A single model beside the members of an ensemble, which keeps its better stage."""
 
-TRIAL = Purpose(exports=False, finish="finish_trial")
+TRIAL = Purpose(needs_last=True, exports=False, finish="finish_trial")
 """A run of a comparison, which leaves the answers of each stage, and no model."""
 
 RANGE_TEST = Purpose(exports=False)

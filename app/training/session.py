@@ -10,20 +10,21 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from regraft.data.readiness import assess
 from regraft.data.records import ImageFolder, Record
-from regraft.data.roles import Roles, plan_roles
-from regraft.data.scan import require_trainable
+from regraft.data.roles import Roles
 from regraft.data.sources import TFDS_PREFIX, data_fingerprint, load_source
 from regraft.errors import RegraftError, RunError, UsageError, option
 from regraft.exports.proof import Proof
 from regraft.machine.devices import Device, check_device, open_device
+from regraft.machine.signals import saying_how_to_go_on
 from regraft.machine.versions import describe_versions
 from regraft.models.backbones import BACKBONES, check_backbone, default_weights, find_weights
 from regraft.models.optimizer_table import OPTIMIZERS
 from regraft.progress import Progress, Silent
 from regraft.recipes.recipe import FineTuneChoices, OptimizerChoices, Recipe, edit_recipe
 from regraft.recipes.toml_text import brief
-from regraft.runs.run import Run, new_run, resumable_run
+from regraft.runs.run import Run, command_to_resume, new_run, resumable_run
 from regraft.training.purpose import FULL, MEMBER, SINGLE, TRIAL, Purpose
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ class Request:
         command: the command line, for the record.
         asked: the recipe keys that were asked for by name, with their values; one that is resumed has to have them.
         purpose: which photos it spares, and what it leaves.
+        ensemble_plan: what the run of an ensemble is begun with, besides its recipe.
     """
 
     source: str
@@ -80,6 +82,7 @@ class Request:
     command: Sequence[str] = ()
     asked: Mapping[str, Any] = field(default_factory=dict)
     purpose: Purpose = FULL
+    ensemble_plan: Mapping[str, Any] | None = None
 
     def member(self, recipe: Recipe, out: Path) -> Request:
         """For a member of an ensemble on the same photos.
@@ -98,7 +101,7 @@ class Request:
         return self._part(recipe, out, TRIAL)
 
     def _part(self, recipe: Recipe, out: Path, purpose: Purpose) -> Request:
-        return replace(self, recipe=recipe, out=out, resume=False, asked={}, purpose=purpose)
+        return replace(self, recipe=recipe, out=out, resume=False, asked={}, purpose=purpose, ensemble_plan=None)
 
 
 @dataclass(frozen=True)
@@ -138,11 +141,18 @@ class Session:
 def open_session(request: Request, progress: Progress | None = None) -> Iterator[Session]:
     """Checks the request, opens what it names and starts the run directory, which is the last step.
 
+    Nobody else writes to the run while the block runs, and what interrupts it is told how to go on.
+
     Raises:
         RegraftError: something does not fit; nothing has been written.
     """
-    progress, watch, purpose = progress or Silent(), Stopwatch(), request.purpose
-    run = _find_run(request)
+    with ExitStack() as stack:
+        yield _open(request, progress or Silent(), stack)
+
+
+def _open(request: Request, progress: Progress, stack: ExitStack) -> Session:
+    watch, purpose = Stopwatch(), request.purpose
+    run = _find_run(request, stack)
     recipe = _kept_recipe(run, request.asked) if request.resume else resolve(request.recipe)
     check_device(request.device)
     trains_long = recipe.finetune.epochs > 0
@@ -151,35 +161,84 @@ def open_session(request: Request, progress: Progress | None = None) -> Iterator
     # Reading a dataset starts TensorFlow, after which devices stay as they are.
     opened = open_device(request.device) if request.source.startswith(TFDS_PREFIX) else None
     with watch.phase("scan"):
-        folder = _load_photos(request, progress)
-        roles = _plan(folder, recipe, needs_selection=purpose.holds_selection or (trains_long and purpose.has_head))
+        folder = load_source(request.source, data_dir=request.data_dir, progress=progress)
+        needs_selection = purpose.holds_selection or (trains_long and purpose.has_head)
+        roles = plan_training(folder, recipe, progress, needs_selection=needs_selection)
         fingerprint = data_fingerprint(folder)
-    with ExitStack() as stack:
-        # TensorFlow starts on one core: where the proof comes soon, its process starts on the other meanwhile.
-        use_gpus = not request.device.startswith("cpu")
-        proof = stack.enter_context(Proof(use_gpus=use_gpus)) if purpose.exports and not trains_long else None
-        with watch.phase("start"):
-            device = opened or open_device(request.device)
-            _check_batch_size(recipe, device)
-            model, digest = build_model(recipe, len(folder.class_names), device)
-        environment = _describe(request, folder, device, fingerprint, digest)
-        if request.resume:
-            _check_same(run, environment)
-            progress.say(f"Continuing {run.folder} with its own recipe.")
-        else:
-            run.start(recipe, folder.class_names, environment)
-        from regraft.inference.views import ViewReader
+    # TensorFlow starts on one core: where the proof comes soon, its process starts on the other meanwhile.
+    use_gpus = not request.device.startswith("cpu")
+    proof = stack.enter_context(Proof(use_gpus=use_gpus)) if purpose.exports and not trains_long else None
+    with watch.phase("start"):
+        device = opened or open_device(request.device)
+        _check_batch_size(recipe, device)
+        model, digest = build_model(recipe, len(folder.class_names), device)
+    environment = _describe(request, folder, device, fingerprint, digest)
+    if request.resume:
+        _check_same(run, environment)
+        run.tidy()
+        what = "the export of " if run.is_finished else ""
+        progress.say(f"Continuing {what}{run.folder} with its own recipe.")
+    else:
+        run.start(recipe, folder.class_names, environment, ensemble_plan=request.ensemble_plan)
+        hold(run, stack, request.source)
+    from regraft.inference.views import ViewReader
 
-        reader = ViewReader.of_recipe(recipe)
-        spared = () if purpose.holds_selection else tuple(record for record in roles.select if record.split != "val")
-        yield Session(run, recipe, folder, roles, spared, device, model, reader, progress, watch, proof)
+    reader = ViewReader.of_recipe(recipe)
+    spared = () if purpose.holds_selection else tuple(record for record in roles.select if record.split != "val")
+    return Session(run, recipe, folder, roles, spared, device, model, reader, progress, watch, proof)
 
 
-def _load_photos(request: Request, progress: Progress) -> ImageFolder:
-    folder = load_source(request.source, data_dir=request.data_dir, progress=progress)
-    for warning in require_trainable(folder):
+def run_to_resume(out: Path | None, sources: str | list[str], stack: ExitStack) -> Run:
+    """The run in `out` that lacks something, kept from other processes until the stack is left.
+
+    Raises:
+        RunError: there is none, it lacks nothing, or another process is writing it.
+    """
+    if out is None:
+        raise RunError(f"{option('resume', True)} needs {option('out')} with the directory of the unfinished run.")
+    hold(resumable_run(out), stack, sources)
+    return resumable_run(out)  # another process may have finished it meanwhile
+
+
+def hold(run: Run, stack: ExitStack, sources: str | list[str]) -> None:
+    """Keeps the run from other processes until the stack is left, and tells what interrupts that how to go on.
+
+    Raises:
+        RunError: another process is writing it.
+    """
+    stack.enter_context(run.held())
+    verb = run.environment.get("verb", "train")
+    stack.enter_context(saying_how_to_go_on(f"go on: {command_to_resume(verb, sources, run.folder)}"))
+
+
+def plan_training(folder: ImageFolder, recipe: Recipe, progress: Progress, *, needs_selection: bool = True) -> Roles:
+    """What each photo of `folder` does in a training; `progress` is told what should be put right.
+
+    Raises:
+        FolderError: nothing can be trained on it, as `check` says as well.
+    """
+    readiness = assess(
+        folder,
+        val_fraction=recipe.data.val_fraction,
+        select_fraction=recipe.data.select_fraction,
+        needs_selection=needs_selection,
+        seed=recipe.seed if recipe.data.split_seed is None else recipe.data.split_seed,
+    )
+    roles = readiness.require()
+    for warning in readiness.warnings:
         progress.say(warning)
-    return folder
+    return roles
+
+
+def look_at_photos(request: Request, recipe: Recipe, progress: Progress) -> None:
+    """Tells `progress` what a training on the folder of `request` would, for trainings that are silent themselves.
+
+    Raises:
+        FolderError: nothing can be trained on it.
+    """
+    if not request.source.startswith(TFDS_PREFIX):  # what we have written out ourselves is as it should be
+        folder = load_source(request.source, data_dir=request.data_dir, progress=progress)
+        plan_training(folder, recipe, progress, needs_selection=recipe.finetune.epochs > 0)
 
 
 def resolve(recipe: Recipe) -> Recipe:
@@ -248,23 +307,10 @@ def build_model(recipe: Recipe, class_count: int, device: Device) -> tuple[keras
     return model, weights_digest(backbone)
 
 
-def _plan(folder: ImageFolder, recipe: Recipe, *, needs_selection: bool) -> Roles:
-    return plan_roles(
-        folder,
-        val_fraction=recipe.data.val_fraction,
-        select_fraction=recipe.data.select_fraction,
-        needs_selection=needs_selection,
-        seed=recipe.seed if recipe.data.split_seed is None else recipe.data.split_seed,
-    )
-
-
-def _find_run(request: Request) -> Run:
+def _find_run(request: Request, stack: ExitStack) -> Run:
     if not request.resume:
         return new_run(request.out, Path(request.source).name.replace(":", "-") or "run")
-    if request.out is None:
-        resume, out = option("resume", True), option("out")
-        raise RunError(f"{resume} needs {out} with the directory of the unfinished run.")
-    return resumable_run(request.out)
+    return run_to_resume(request.out, request.source, stack)
 
 
 def _kept_recipe(run: Run, asked: Mapping[str, Any]) -> Recipe:
@@ -325,4 +371,5 @@ def _check_same(run: Run, environment: Mapping[str, Any]) -> None:
         ("versions", "it began with other versions of its libraries"),
     ):
         if run.environment.get(key) != environment[key]:
-            raise RunError(f"{run.folder} cannot be resumed: {what}. Train anew.")
+            advice = "regraft export makes its export all the same" if run.is_finished else "Train anew"
+            raise RunError(f"{run.folder} cannot be resumed: {what}. {advice}.")

@@ -33,10 +33,13 @@ def train_photos(request: Request, progress: Progress | None = None) -> Run:
             the model is. What has been written can be resumed.
     """
     with open_session(request, progress) as session, resumable(session):
-        from regraft.training.finish import FINISHERS
+        from regraft.training.finish import FINISHERS, finish_export
 
-        candidates, purpose = _train_stages(session), request.purpose
-        return FINISHERS[purpose.finish](session, candidates[-1:] if purpose.keeps_last else candidates)
+        if session.run.is_finished:
+            return finish_export(session)
+        purpose = request.purpose
+        candidates, why = _train_stages(session, needs_last=purpose.needs_last)
+        return FINISHERS[purpose.finish](session, candidates[-1:] if purpose.keeps_last else candidates, why=why)
 
 
 def pretrain_photos(request: Request, progress: Progress | None = None) -> Run:
@@ -45,27 +48,40 @@ def pretrain_photos(request: Request, progress: Progress | None = None) -> Run:
     Raises as `train_photos` does.
     """
     with open_session(replace(request, purpose=PRETRAINING), progress) as session, resumable(session):
-        from regraft.training.finish import finish
+        from regraft.training.finish import finish, finish_export
         from regraft.training.judge import judge_network
         from regraft.training.network import train_network
 
+        if session.run.is_finished:
+            return finish_export(session)
         train_network(session)
         candidate = judge_network(session, "pretrained")
         _save_backbone(session)
         return finish(session, [candidate], backbone=str(session.run.backbone_file))
 
 
-def _train_stages(session: Session) -> list[Candidate]:
-    """The solved head and, where the recipe fine-tunes, the network after it."""
+def _train_stages(session: Session, *, needs_last: bool) -> tuple[list[Candidate], str]:
+    """The solved head and, where the recipe fine-tunes, the network after it; or the head alone, and why.
+
+    Raises:
+        DivergedError: there is no network after it, and it is needed.
+    """
+    from regraft.training.finetune import DivergedError
     from regraft.training.graft import graft
     from regraft.training.judge import judge_network
     from regraft.training.network import train_network
 
-    candidates = [graft(session)]
-    if session.recipe.finetune.epochs:
+    head = graft(session)
+    if not session.recipe.finetune.epochs:
+        return [head], ""
+    try:
         train_network(session)
-        candidates.append(judge_network(session, "fine-tuned"))
-    return candidates
+    except DivergedError as error:
+        if needs_last:
+            raise
+        session.progress.say(f"Fine-tuning failed, so the solved head is kept: {error.text}")
+        return [head], f"fine-tuning failed: {error.text.rstrip('.')}"
+    return [head, judge_network(session, "fine-tuned")], ""
 
 
 def _save_backbone(session: Session) -> None:

@@ -97,6 +97,15 @@ def test_turning_an_op_off_leaves_the_draws_of_those_after_it_alone():
         assert min(np.abs(flipped - alone).max(), np.abs(flipped[:, ::-1] - alone).max()) < 1e-2
 
 
+def test_each_op_draws_from_its_own_part_of_the_seed():
+    """Two flips with one draw would turn a photo by half a turn or leave it alone, and never do one of both."""
+    flips = AugmentPolicy(**{**OFF, "crop": "center", "flip": True, "flip_vertical": True})
+    plain = views(AugmentPolicy(**{**OFF, "crop": "center"}), count=1)[0]
+    either = [plain, plain[:, ::-1], plain[::-1], plain[::-1, ::-1]]
+    seen = [[np.array_equal(view, way) for way in either].index(True) for view in views(flips, count=40)]
+    assert set(seen) == {0, 1, 2, 3}
+
+
 def test_an_option_that_does_not_exist_is_refused_with_the_nearest():
     with pytest.raises(ValueError, match=r"^There is no augmentation option 'brightnes'; did you mean 'brightness'\?$"):
         AugmentPolicy(brightnes=0.1)

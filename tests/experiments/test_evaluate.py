@@ -113,7 +113,7 @@ def test_an_evaluation_is_not_written_over(trained: TrainedRun, tmp_path: Path):
     (tmp_path / "out").mkdir()
     assert refusal(trained.folder, None, tmp_path / "out") == f"{tmp_path}/out exists already; choose another out."
     (tmp_path / "file").touch()
-    expected = f"{tmp_path}/file/out cannot be made: Not a directory."
+    expected = f"{tmp_path}/file/out cannot be made: {tmp_path}/file is a file."
     assert refusal(trained.folder, None, tmp_path / "file/out") == expected
 
 

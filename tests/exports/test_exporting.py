@@ -13,10 +13,12 @@ from command_line import run_regraft
 from drawn_photos import PhotoFolder
 from trained_runs import TrainedRun
 
+from regraft.data.records import Record
 from regraft.errors import ExportError, RunError
 from regraft.exports.export import Export, read_export
-from regraft.exports.exporting import export_run
+from regraft.exports.exporting import calibration_records, export_run
 from regraft.exports.format import Precision, Views, find_format
+from regraft.machine.drafts import draft_of
 from regraft.progress import Silent
 
 EXPORTS = [  # every path of the code; the fixture is litert, float32
@@ -30,18 +32,6 @@ def test_the_export_is_proven_on_the_photos_the_run_reports_on(litert: Path, tra
     assert proof.images == proof.same_label == trained.metrics["images"]
     assert proof.largest_difference < 1e-4
     assert proof.accuracy == pytest.approx(trained.metrics["accuracy"])
-
-
-def test_the_card_says_how_good_and_its_example_runs(litert: Path, trained: TrainedRun, tmp_path: Path):
-    card = (litert / "README.md").read_text("utf-8")
-    assert f"{100 * trained.metrics['accuracy']:.1f} %" in card
-    code = card.split("```python\n")[1].split("```")[0]
-    side = read_export(litert).image_size
-    before = f"import numpy as np\nview = np.zeros(({side}, {side}, 3), np.float32)\n"
-    script = tmp_path / "example.py"
-    script.write_text(f"{before}{code}\nprint(label)\n")
-    done = subprocess.run([sys.executable, script], cwd=litert, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() in ("bee", "cat", "dog")
 
 
 def test_an_export_that_exists_is_not_overwritten(litert: Path, trained: TrainedRun):
@@ -87,6 +77,25 @@ def test_a_precision_of_a_format_is_one_row_that_the_proof_and_the_writer_follow
     assert set(seen) == {(32, 32, 3)}
 
 
+@pytest.mark.parametrize(
+    ("of_class", "chosen"),
+    [
+        ([80] * 5, [40] * 5),
+        ([123, 121], [101, 99]),  # 1.22 apart: the 101st is at 122, the 102nd at 123.22
+        ([100, 100], [100, 100]),
+        ([3, 4], [3, 4]),
+        ([900, 100], [180, 20]),
+    ],
+)
+def test_int8_looks_at_photos_of_every_class_alike(of_class: list[int], chosen: list[int]):
+    classes = [index for index, count in enumerate(of_class) for _ in range(count)]
+    found = calibration_records(
+        [Record(Path(f"{n}.jpg"), index, "", "JPEG", 8, 8, 1, "", b"") for n, index in enumerate(classes)]
+    )
+    assert [sum(record.class_index == index for record in found) for index in range(len(of_class))] == chosen
+    assert len({record.path for record in found}) == len(found)
+
+
 def test_nothing_is_left_of_an_export_that_answers_otherwise(
     trained: TrainedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -98,6 +107,36 @@ def test_nothing_is_left_of_an_export_that_answers_otherwise(
     with pytest.raises(ExportError, match="it was removed"):
         export_run(trained.folder, "litert", out=tmp_path / "export", progress=Silent())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_force_replaces_an_export_and_no_folder_of_others(litert: Path, trained: TrainedRun, tmp_path: Path):
+    work = tmp_path / "work"
+    (work / "thesis").mkdir(parents=True)
+    (work / "thesis/a.txt").write_text("precious")
+    answer = run_regraft("export", trained.folder, "--format", "litert", "--force", "--out", work)
+    assert (answer.code, answer.stderr) == (
+        2,
+        f"regraft: {work} holds what no export does (thesis/a.txt), so it is not replaced; move that away or choose "
+        "another --out.\n",
+    )
+    assert (work / "thesis/a.txt").read_text() == "precious"
+
+
+@pytest.mark.parametrize("form", ["litert", "saved_model"])
+def test_an_empty_path_is_not_the_current_folder(
+    form: str, trained: TrainedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    answer = run_regraft("export", trained.folder, "--format", form, "--force", "--out", "")
+    complaint = "regraft: Invalid value for '--out': it must be a path; received an empty one."
+    assert (answer.code, answer.stderr) == (2, f"{complaint} See regraft export --help.\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_processes_do_not_write_one_export(trained: TrainedRun, tmp_path: Path):
+    busy = rf"Another process is writing {tmp_path}/export; wait until it is done\."
+    with draft_of(tmp_path / "export", RuntimeError("the first")), pytest.raises(RunError, match=busy):
+        export_run(trained.folder, "litert", out=tmp_path / "export", progress=Silent())
 
 
 def test_answering_without_tensorflow_does_not_import_it(litert: Path, trained: TrainedRun, tmp_path: Path):

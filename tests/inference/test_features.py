@@ -6,15 +6,18 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from drawn_photos import draw_photo
 
 import regraft.inference.features
 from regraft.data.records import Record
 from regraft.errors import FolderError, UsageError
-from regraft.inference.features import FeatureCache, extract_features
+from regraft.inference.features import FeatureCache, extract_features, features_made_by
 from regraft.inference.views import ViewReader
+from regraft.machine.devices import Device
 from regraft.progress import Silent
 
 SIZE = 16
@@ -159,6 +162,21 @@ def test_a_cache_of_another_making_is_not_used(records, cache, tmp_path: Path):
     progress = Recorder()
     extract(records, FeatureCache(tmp_path / "cache", {"weights": "b"}), progress)
     assert progress.total == 5
+
+
+def test_features_are_kept_apart_by_all_that_makes_them():
+    def network(seed: int) -> keras.Model:
+        image = keras.Input((SIZE, SIZE, 3))
+        start = keras.initializers.RandomNormal(seed=seed)
+        features = keras.layers.Dense(3, kernel_initializer=start, name="dense")(image)
+        return keras.Model(image, features, name="extractor")
+
+    device = Device("cpu", 1, "float32", False, tf.distribute.get_strategy())
+    usual = features_made_by(network(0), READER, device)
+    assert features_made_by(network(0), READER, device) == usual
+    assert features_made_by(network(1), READER, device) != usual  # the same graph, other weights
+    assert features_made_by(network(0), ViewReader(SIZE, 0.9), device) != usual
+    assert features_made_by(network(0), READER, replace(device, precision="mixed_bfloat16")) != usual
 
 
 def test_a_cache_that_cannot_be_written_only_costs_time(records, tmp_path: Path):

@@ -27,11 +27,11 @@ def test_modules_of_the_current_folder_are_not_taken_for_ours(tmp_path: Path):
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_the_environment_is_this_one_and_what_is_added(monkeypatch: pytest.MonkeyPatch):
+def test_the_environment_is_this_one_and_what_is_added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("REGRAFT_TEST_OLD", "old")
-    monkeypatch.setitem(
-        processes.PROGRAMS, "show", ("-c", "import os; print(os.environ['REGRAFT_TEST_OLD'], os.environ['NEW'])")
-    )
+    script = tmp_path / "show.py"
+    script.write_text("import os\nprint(os.environ['REGRAFT_TEST_OLD'], os.environ['NEW'])\n")
+    monkeypatch.setitem(processes.PROGRAMS, "show", (str(script),))
     process = processes.start("show", environment={"NEW": "new"}, stdout=subprocess.PIPE, text=True)
     assert process.communicate()[0] == "old new\n"
     assert processes.command("show")[:2] == [sys.executable, "-P"]

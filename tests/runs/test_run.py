@@ -1,5 +1,9 @@
 """Run directories: where a new one may go, and what is said about those that are there."""
 
+import os
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -7,7 +11,8 @@ import pytest
 from regraft.errors import RunError, as_options
 from regraft.machine.files import write_json
 from regraft.recipes.recipe import load_recipe
-from regraft.runs.run import Run, new_run, open_run, resumable_run
+from regraft.runs.digests import write_digests
+from regraft.runs.run import Run, command_to_resume, new_run, open_run, resumable_run
 
 RECIPE = load_recipe("quick", {"seed": 3})
 CLASSES = ("ant", "bee")
@@ -183,7 +188,99 @@ def test_a_finished_run_has_nothing_to_resume(tmp_path: Path):
 def test_an_unfinished_run_without_checkpoints_gets_the_folder_back(tmp_path: Path):
     run = started(tmp_path / "run")
     run.checkpoints.rmdir()
-    assert resumable_run(run.folder).checkpoints.is_dir()
+    run.tidy()
+    assert run.checkpoints.is_dir()
+
+
+def test_a_run_that_lacks_only_its_export_is_finished_and_can_be_resumed(tmp_path: Path):
+    run = finished(tmp_path / "run")
+    write_json(run.metrics_file, {"accuracy": 1.0, "export": {"reason": "it has not been made yet"}})
+    assert open_run(run.folder).lacks_export
+    assert resumable_run(run.folder).is_finished
+
+
+def test_two_do_not_write_one_run(tmp_path: Path):
+    run, elsewhere = started(tmp_path / "run"), started(tmp_path / "other")
+    with run.held():
+        text = message_of(Run(run.folder).held().__enter__)
+        assert text == f"Another process is writing {run.folder} at this moment; wait for it or stop it."
+        with elsewhere.held():
+            pass
+    with run.held():
+        pass
+
+
+def test_a_run_that_a_killed_process_held_is_free(tmp_path: Path):
+    run = started(tmp_path / "run")
+    script = (
+        "import os, signal, sys; from pathlib import Path; from regraft.runs.run import Run\n"
+        "Run(Path(sys.argv[1])).held().__enter__()\n"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    killed = subprocess.run([sys.executable, "-c", script, str(run.folder)], check=False)
+    assert killed.returncode == -9
+    with run.held():
+        pass
+
+
+def test_a_start_that_is_killed_leaves_no_run_and_the_next_one_sweeps_up(tmp_path: Path, monkeypatch):
+    def die(*_: object) -> None:
+        os._exit(137)
+
+    child = os.fork()
+    if not child:
+        monkeypatch.setattr(Path, "rename", die)
+        Run(tmp_path / "run").start(RECIPE, CLASSES, {})
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 137
+    assert [path.name.startswith(".drafting-") for path in tmp_path.iterdir()] == [True]
+    started(tmp_path / "run")
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+def test_checkpoints_are_removed_file_by_file_and_others_files_stay(tmp_path: Path):
+    run = started(tmp_path / "run")
+    for name in ("epoch_00002.npz", "best.npz", "answers.npz", "notes.txt"):
+        (run.checkpoints / name).touch()
+    run.clear_checkpoints()
+    assert [path.name for path in run.checkpoints.iterdir()] == ["notes.txt"]
+    (run.checkpoints / "notes.txt").unlink()
+    run.clear_checkpoints()
+    assert not run.checkpoints.exists()
+
+
+def test_taking_a_start_back_leaves_what_others_put_there(tmp_path: Path):
+    run = started(tmp_path / "run")
+    (run.folder / "notes.txt").touch()
+    run.remove_start()
+    assert [path.name for path in run.folder.iterdir()] == ["notes.txt"]
+
+
+@pytest.mark.parametrize("text", ["[model", "\x00\xff", "seed = 'x'", "epochs = 1", "a = " + "[" * 3000])
+def test_a_damaged_recipe_is_one_line(tmp_path: Path, text: str):
+    run = started(tmp_path / "run")
+    run.recipe_file.write_bytes(text.encode("latin-1"))
+    assert "recipe.toml is damaged" in message_of(lambda: Run(run.folder).recipe)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "3", "\xff", "[" * 100_000])
+@pytest.mark.parametrize("name", ["environment", "metrics"])
+def test_damaged_json_is_one_line(tmp_path: Path, name: str, text: str):
+    run = finished(tmp_path / "run")
+    (run.folder / f"{name}.json").write_bytes(text.encode("latin-1"))
+    expected = f"{run.folder}/{name}.json is missing or damaged; train again."
+    assert message_of(lambda: getattr(Run(run.folder), name)) == expected
+
+
+def test_a_run_whose_labels_were_edited_does_not_open(tmp_path: Path):
+    run = finished(tmp_path / "run")
+    write_digests(run.folder)
+    run.labels_file.write_text("bee\nant\n")
+    assert message_of(open_run, run.folder).startswith(f"{run.labels_file} is not what the run was finished with")
+
+
+def test_the_command_that_goes_on_can_be_copied(tmp_path: Path):
+    words = shlex.split(command_to_resume("ensemble", ["my run", "it's"], Path("$new")))
+    assert words == ["regraft", "ensemble", "my run", "it's", "--resume", "--out", "$new"]
 
 
 def test_json_is_strict_and_keeps_letters(tmp_path: Path):

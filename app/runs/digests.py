@@ -1,0 +1,47 @@
+"""files.json: what the files that decide a finished run's answers hold, so that rot and edits do not go unnoticed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from regraft.errors import RunError
+from regraft.machine.files import digest_file, write_json
+
+DIGESTS = "files.json"
+SMALL_FILES = ("recipe.toml", "labels.txt", "calibration.npz")
+"""What is checked whenever a run is opened, as it takes no time."""
+
+MODEL = "model.keras"
+"""What is checked where it is read."""
+
+_METHOD = "blake2b"
+
+
+def write_digests(folder: Path) -> None:
+    """Keeps the digests of those of the files that a run has, before it is finished."""
+    names = [name for name in (MODEL, *SMALL_FILES) if (folder / name).is_file()]
+    write_json(folder / DIGESTS, {_METHOD: {name: digest_file(folder / name) for name in names}})
+
+
+def check_digests(folder: Path, *names: str) -> None:
+    """Raises RunError where one of the files is not what the run was finished with.
+
+    Older runs kept no digests, and of a file that is gone those speak who need it.
+    """
+    kept = _read(folder / DIGESTS)
+    for name in kept.keys() & set(names):
+        path = folder / name
+        if path.is_file() and digest_file(path) != kept[name]:
+            raise RunError(
+                f"{path} is not what the run was finished with, so it is damaged or edited; put it back or train again."
+            )
+
+
+def _read(file: Path) -> dict[str, str]:
+    try:
+        return dict(json.loads(file.read_text("utf-8"))[_METHOD])
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise RunError(f"{file} is damaged; train again.") from error
