@@ -28,6 +28,7 @@ COMMAND: ContextVar[tuple[str, ...]] = ContextVar("command", default=())
 _KEYS = {
     "seed": "seed",
     "val_fraction": "data.val_fraction",
+    "max_pixels": "data.max_pixels",
     "image_size": "data.image_size",
     "epochs": "finetune.epochs",
     "backbone": "model.backbone",
@@ -196,7 +197,7 @@ def folder_of(source: Any) -> Path:
     folder = getattr(source, "folder", None)
     if folder:
         return Path(folder)
-    if not isinstance(source, str | os.PathLike):  # one of several, which no annotation has checked
+    if not isinstance(source, str | os.PathLike) or not os.fspath(source):  # no annotation has checked several
         raise UsageError(f"{option('source')} must be a path; received {shown(source)}.")
     return Path(source)
 
