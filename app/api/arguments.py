@@ -176,6 +176,21 @@ def as_names(inputs: Any) -> list[str]:
     return [os.fspath(value) for value in listed]
 
 
+def as_bytes(name: str, value: int | str | None) -> int | None:
+    """A number of bytes, of "4G" too; None stays. Raises UsageError where the argument `name` is no such number."""
+    from regraft.machine.memory import parse_bytes
+
+    if value is None:
+        return None
+    try:
+        amount = parse_bytes(str(value))
+    except (ValueError, OverflowError):
+        amount = 0
+    if amount < 1:
+        raise UsageError(f'{option(name)} must be a number of bytes, such as "4G"; received {shown(value)}.')
+    return amount
+
+
 def folder_of(source: Any) -> Path:
     """The folder of a path, a `Run`, a `Model` or an `Export`."""
     folder = getattr(source, "folder", None)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from regraft.api.argument_types import check_range
 from regraft.api.arguments import (
     PathLike,
+    as_bytes,
     as_maybe_path,
     as_names,
     as_progress,
@@ -84,7 +85,10 @@ def predict(
     feature: str = "image/encoded",
     max_pixels: int = 178_956_970,
     max_bytes: int = 1 << 30,
+    max_memory: int | str | None = None,
     shrink: bool = True,
+    spreadsheet_safe: bool = False,
+    verbose: bool = False,
     device: str = "auto",
     stdin: Iterable[str] = (),
     write: Callable[[bytes], object] | None = None,
@@ -92,7 +96,8 @@ def predict(
 ) -> PredictionSummary:
     """Writes one row for each input to `out`, in input order, whatever happens, and returns how many have which status.
 
-    For answers in memory see `Model.predict`.
+    Nothing is raised for inputs that cannot be answered: see `PredictionSummary.all_failed` and `some_failed`. For
+    answers in memory see `Model.predict`.
 
     Args:
         model: a run, an export, or an open `Model`, which stands for its folder with the runtime, precision and device
@@ -102,7 +107,8 @@ def predict(
         top: how many labels a row names.
         all_probabilities: adds a column for each class.
         embeddings: adds the features that the head answers by.
-        unknown_at: answers "unknown" so that at most this part of the answers is wrong.
+        unknown_at: answers "unknown" where the classes leave doubt, so that at most this part of the answers to photos
+            like those it reports on is wrong; it does not see that a picture shows none of them.
         uncertainty: adds entropy, and how far the members of an ensemble disagree.
         views: "one", "flip", "five", "ten" or "scales": how many views of a photo are averaged.
         draws: of the regularizers' noise, averaged.
@@ -118,7 +124,11 @@ def predict(
         column, root, null, feature: how tables, lists and shards are read, see
             `regraft.prediction.sources.kind.Reading`.
         max_pixels, max_bytes: a larger photo has the status "too_large".
+        max_memory: bytes, or such as "4G", that photos on their way to the network may hold; by default half of what
+            is free.
         shrink: whether photos that are much too large are shrunk while they are decoded.
+        spreadsheet_safe: CSV cells that a spreadsheet would run as formulas begin with an apostrophe.
+        verbose: names each file that gets no row, such as a text among the photos of a folder.
         device: anything but "auto" and "cpu" needs TensorFlow.
         stdin: the lines that "-" stands for.
         write: takes the table piece by piece, in the place of `out`.
@@ -140,10 +150,11 @@ def predict(
     check_range(0, jobs=jobs, tolerance=tolerance)
     asked = _asked_of(model, Asked(runtime, precision, device))
     wanted = Wanted(Look(views, draws, members=uncertainty), embeddings, Limits(max_pixels, max_bytes), shrink=shrink)
+    reading = Reading(column, as_text(root), null, feature, as_bytes("max_memory", max_memory))
     options = Options(
-        wanted, Reading(column, as_text(root), null, feature), **vars(asked), tolerance=tolerance, top=top,
-        probabilities=all_probabilities, unknown_at=unknown_at, format=format, resume=resume, force=force,
-        shard_rows=shard_rows, engine=engine, jobs=jobs,
+        wanted, reading, **vars(asked), tolerance=tolerance, top=top, probabilities=all_probabilities,
+        unknown_at=unknown_at, format=format, resume=resume, force=force, spreadsheet_safe=spreadsheet_safe,
+        verbose=verbose, shard_rows=shard_rows, engine=engine, jobs=jobs,
     )  # fmt: skip
     names = as_names(inputs)
     with untouched("predict"):

@@ -31,7 +31,7 @@ def check(photos: PathLike, *, progress: bool | Progress = True) -> CheckReport:
     from regraft.data.check import build_report
     from regraft.data.sources import scan_remembered
 
-    return build_report(scan_remembered(Path(photos), as_progress(progress)))
+    return build_report(scan_remembered(Path(photos), as_progress(progress), account=False))
 
 
 @public

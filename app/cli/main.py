@@ -74,6 +74,7 @@ for _verb in (
     model_verbs.export,
     model_verbs.predict,
     other_verbs.backbones,
+    other_verbs.cache,
     other_verbs.demo,
 ):
     regraft.add_command(_verb)

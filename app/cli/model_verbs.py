@@ -86,6 +86,7 @@ def predict(
     all_probabilities: bool,
     embeddings: bool,
     unknown_at: float | None,
+    spreadsheet_safe: bool,
     uncertainty: bool,
     views: str,
     draws: int,
@@ -104,13 +105,18 @@ def predict(
     feature: str,
     max_pixels: int,
     max_bytes: int,
+    max_memory: str | None,
     no_shrink: bool,
+    strict: bool,
+    verbose: bool,
     device: str,
 ) -> None:
     """Answer INPUTS, one row each, in order, whatever happens: a broken photo gets a reason, a kill costs a shard.
 
     INPUTS are photos, folders, patterns, .zip and .tar archives, .tfrecord shards, .csv, .tsv and .parquet tables of
-    paths, or - for a list on stdin.
+    paths, .txt lists of paths, or - for a list on stdin.
+
+    The exit code is 0 if a row has an answer, 3 if none has (with --strict: if any has not), 2 for a mistake.
     """
     import regraft
     from regraft.cli.shown import CommandLineProgress, show_prediction
@@ -122,10 +128,12 @@ def predict(
         unknown_at=unknown_at, uncertainty=uncertainty, views=views, draws=draws, resume=resume, force=force,
         format=format, shard_rows=shard_rows, runtime=runtime, precision=precision, tolerance=tolerance, engine=engine,
         jobs=jobs, column=column, root=root, null=null, feature=feature, max_pixels=max_pixels, max_bytes=max_bytes,
-        shrink=not no_shrink, device=device, stdin=sys.stdin, write=_write_bytes if out is None else None,
-        progress=CommandLineProgress(),
+        max_memory=max_memory, shrink=not no_shrink, spreadsheet_safe=spreadsheet_safe, verbose=verbose, device=device,
+        stdin=sys.stdin, write=_write_bytes if out is None else None, progress=CommandLineProgress(),
     )  # fmt: skip
     show_prediction(summary)
+    if summary.all_failed or (strict and summary.some_failed):
+        sys.exit(3)
 
 
 def _write_bytes(data: bytes) -> None:

@@ -13,7 +13,17 @@ from regraft.prediction.tables.table import TABLE_FORMATS
 
 Verb = TypeVar("Verb", bound=Callable[..., None])
 
-PATH = click.Path(path_type=Path)
+
+class _Path(click.Path):
+    """A path that is not empty: to `pathlib`, the empty path is the current folder, which nobody means by it."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value == "":
+            self.fail("it must be a path; received an empty one.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+PATH = _Path(path_type=Path)
 DEVICES = "auto|cpu|gpu|tpu"
 
 
@@ -113,7 +123,13 @@ ANSWERS = all_of(
     click.option("--top", type=click.IntRange(1), default=5, show_default=True, help="How many labels a row names."),
     click.option("--all-probabilities", is_flag=True, help="Add a column for each class."),
     click.option("--embeddings", is_flag=True, help="Add the features that the head answers by."),
-    click.option("--unknown-at", type=float, metavar="RATE", help='Answer "unknown" so that at most RATE is wrong.'),
+    click.option(
+        "--unknown-at",
+        type=float,
+        metavar="RATE",
+        help='In doubt between classes answer "unknown", so that at most RATE is wrong on photos like its own.',
+    ),
+    click.option("--spreadsheet-safe", is_flag=True, help="Put an apostrophe before CSV cells that spreadsheets run."),
     click.option("--uncertainty", is_flag=True, help="Add entropy, and how far the members of an ensemble disagree."),
 )
 
@@ -150,5 +166,12 @@ READING = all_of(
     click.option(
         "--max-bytes", type=click.IntRange(1), default=1 << 30, show_default=True, help="Of one file or member."
     ),
+    click.option(
+        "--max-memory",
+        metavar="BYTES",
+        help="Held by photos on their way to the network, such as 4G.  [default: half of what is free]",
+    ),
     click.option("--no-shrink", is_flag=True, help="Decode every pixel of photos that are much too large."),
+    click.option("--strict", is_flag=True, help="End with exit code 3 if any row has no answer, not only if all."),
+    click.option("--verbose", is_flag=True, help="Name each file that gets no row, such as a text in a folder."),
 )

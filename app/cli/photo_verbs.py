@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
 
 from regraft.cli.options import IMAGE_SIZE, JSON, PATH, SEED, SET, all_of, edits_of, recipe_option
 
+NOT_TRAINABLE = 3
+"""The exit code of `check` where nothing can be trained on the folder."""
+
 
 @click.command(epilog="Example: regraft check photos/ --json")
 @click.argument("folder", type=PATH)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def check(folder: Path, as_json: bool) -> None:
-    """Say what is in FOLDER and what is wrong with it. Changes nothing."""
+    """Say what is in FOLDER and what is wrong with it. Changes nothing.
+
+    Exit code 3 where train would refuse FOLDER too, so that check guards it: regraft check photos/ && regraft train
+    photos/.
+    """
     import regraft
     from regraft.cli.shown import CommandLineProgress, print_json, show_check
 
@@ -22,6 +30,8 @@ def check(folder: Path, as_json: bool) -> None:
         print_json(report.as_dict())
     else:
         show_check(report)
+    if not report.is_trainable:
+        sys.exit(NOT_TRAINABLE)
 
 
 @click.command("augment-preview", epilog="Example: regraft augment-preview photos/ --set augment.randaugment=5")

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from regraft.data.photos import looks_like_photo
-from regraft.data.records import ImageFolder, Record
-from regraft.data.roles import group_duplicates
-from regraft.data.scan import (
-    imbalance,
-    name_some,
-    plural,
-    show_path,
-    training_counts,
-    training_obstacles,
-    training_warnings,
-)
+from regraft.data.duplicates import Group
+from regraft.data.left_out import what_is_left_out
+from regraft.data.readiness import Readiness, assess, first_pair, imbalance, training_counts
+from regraft.data.records import ImageFolder
+from regraft.data.walk import is_image_name
+from regraft.data.wording import name_some, plural, show_path
 from regraft.errors import visible
 
 if TYPE_CHECKING:
@@ -29,7 +23,6 @@ if TYPE_CHECKING:
 
 READY, WARNED, NOT_TRAINABLE = "ready", "ready, with warnings", "not trainable"
 
-_FOREIGN_SUFFIXES = frozenset({".heic", ".heif", ".jxl", ".jp2", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".psd"})
 _COLORS = {"error": "red", "warning": "yellow", "note": "dim"}
 _VERDICT_COLORS = {READY: "green", WARNED: "yellow", NOT_TRAINABLE: "red"}
 
@@ -69,16 +62,19 @@ class CheckReport:
         formats: images by Pillow's name of their format.
         orientations: images by EXIF orientation, "1" to "8".
         width, height: None without images.
-        unreadable: reasons by path.
+        unreadable: reasons by path, of images that cannot be read and folders that cannot be entered.
         exact_duplicates: groups of files with the same bytes.
         near_duplicates: groups of photos that look the same, in different bytes.
         across_splits: those groups of either kind that lie in several splits.
         across_classes: those groups of either kind that lie in several classes.
         empty_folders: class folders without a readable image.
-        hidden: hidden files and folders, passed over.
-        not_images: files that are not named like an image that can be read.
-        misnamed: those of them that are images all the same.
+        hidden: files and folders that are hidden or left by a system, passed over.
+        not_images: files that are no images by name or content: what they are, by path.
+        misnamed: images that are not named like one, read all the same.
         loose: images outside the class folders.
+        ours: folders that Regraft has written, passed over: what they are, by path.
+        links: links back to a folder that is read anyway.
+        alike: class folders of one class whose names are different writings of one name.
     """
 
     root: str
@@ -98,9 +94,17 @@ class CheckReport:
     across_classes: tuple[Paths, ...]
     empty_folders: Paths
     hidden: Paths
-    not_images: Paths
+    not_images: dict[str, str]
     misnamed: Paths
     loose: Paths
+    ours: dict[str, str]
+    links: Paths
+    alike: tuple[Paths, ...]
+
+    @property
+    def is_trainable(self) -> bool:
+        """Whether `train` with its default recipe takes the folder: the verdict is not "not trainable"."""
+        return self.verdict != NOT_TRAINABLE
 
     def as_dict(self) -> dict[str, Any]:
         """The attributes as JSON types, under their own names."""
@@ -117,10 +121,10 @@ class CheckReport:
 
 
 def build_report(folder: ImageFolder) -> CheckReport:
-    """The report on what `scan_folder` found. Opens only files that are not named like images."""
-    findings = _Findings.of(folder)
-    problems = _problems(folder, findings)
-    records, root = folder.records, folder.root
+    """The report on what `scan_folder` found."""
+    readiness, misnamed = assess(folder), _misnamed(folder)
+    problems = _problems(folder, readiness, misnamed)
+    records, root, duplicates = folder.records, folder.root, readiness.duplicates
     upright = [(one.height, one.width) if one.orientation >= 5 else (one.width, one.height) for one in records]
     return CheckReport(
         root=str(root),
@@ -134,15 +138,18 @@ def build_report(folder: ImageFolder) -> CheckReport:
         width=_spread([width for width, _ in upright]),
         height=_spread([height for _, height in upright]),
         unreadable={show_path(aside.path, root): aside.reason for aside in folder.unreadable},
-        exact_duplicates=findings.exact,
-        near_duplicates=findings.near,
-        across_splits=findings.across_splits,
-        across_classes=findings.across_classes,
+        exact_duplicates=_named(duplicates.exact, root),
+        near_duplicates=_named(duplicates.near(), root),
+        across_splits=_named(duplicates.across_splits(), root),
+        across_classes=_named(duplicates.across_classes(), root),
         empty_folders=_shown(folder.empty_folders, root),
         hidden=_shown(folder.hidden, root),
-        not_images=_shown(folder.not_images, root),
-        misnamed=findings.misnamed,
+        not_images={show_path(aside.path, root): aside.reason for aside in folder.not_images},
+        misnamed=misnamed,
         loose=_shown(folder.loose, root),
+        ours={show_path(aside.path, root): aside.reason for aside in folder.ours},
+        links=_shown(folder.links, root),
+        alike=tuple(_shown(paths, root) for paths in folder.alike),
     )
 
 
@@ -155,46 +162,12 @@ def render(report: CheckReport) -> RenderableType:
     return Group(_class_table(report), _two_columns(_facts(report)), "", _problem_table(report), verdict)
 
 
-@dataclass(frozen=True, slots=True)
-class _Findings:
-    """What has to be looked for, beyond what the scan lists."""
-
-    exact: tuple[Paths, ...]
-    near: tuple[Paths, ...]
-    across_splits: tuple[Paths, ...]
-    across_classes: tuple[Paths, ...]
-    spare: tuple[Paths, ...]
-    misnamed: Paths
-
-    @classmethod
-    def of(cls, folder: ImageFolder) -> _Findings:
-        records, root = folder.records, folder.root
-        alike = _groups_of(records, group_duplicates(records).tolist())
-        by_bytes = _groups_of(records, [record.fingerprint for record in records])
-
-        def shown(groups: Iterable[list[Record]]) -> tuple[Paths, ...]:
-            return tuple(_shown([record.path for record in group], root) for group in groups)
-
-        return cls(
-            exact=shown(by_bytes),
-            near=shown(group for group in alike if _differ(group, "fingerprint")),
-            across_splits=shown(group for group in alike if _differ(group, "split")),
-            across_classes=shown(group for group in alike if _differ(group, "class_index")),
-            spare=shown(group for group in by_bytes if not _differ(group, "split", "class_index")),
-            misnamed=_shown([path for path in folder.not_images if looks_like_photo(path)], root),
-        )
+def _named(groups: Iterable[Group], root: Path) -> tuple[Paths, ...]:
+    return tuple(_shown([record.path for record in group], root) for group in groups)
 
 
-def _groups_of(records: Sequence[Record], keys: Iterable[Hashable]) -> list[list[Record]]:
-    """The records that share a key with another, in path order."""
-    groups = defaultdict(list)
-    for record, key in zip(records, keys, strict=True):
-        groups[key].append(record)
-    return [group for group in groups.values() if len(group) > 1]
-
-
-def _differ(group: Iterable[Record], *attributes: str) -> bool:
-    return len({tuple(getattr(record, name) for name in attributes) for record in group}) > 1
+def _misnamed(folder: ImageFolder) -> Paths:
+    return _shown([record.path for record in folder.records if not is_image_name(record.path)], folder.root)
 
 
 def _shown(paths: Iterable[Path], root: Path) -> Paths:
@@ -221,68 +194,30 @@ def _verdict(problems: Iterable[Problem]) -> str:
     return WARNED if "warning" in gravities else READY
 
 
-def _problems(folder: ImageFolder, findings: _Findings) -> tuple[Problem, ...]:
-    errors = [Problem("error", text) for text in training_obstacles(folder)]
-    warnings = [*_duplicate_warnings(findings), *training_warnings(folder), *_name_warnings(folder, findings)]
-    notes = _notes(folder, findings)
-    return (
-        *errors,
-        *(Problem("warning", text) for text in warnings),
-        *(Problem("note", text) for text in notes),
-    )
+def _problems(folder: ImageFolder, readiness: Readiness, misnamed: Paths) -> tuple[Problem, ...]:
+    left_out = what_is_left_out(folder)
+    texts = {
+        "error": readiness.obstacles,
+        "warning": [*readiness.warnings, *(f"{kind}: {kind.advice}." for kind in left_out if kind.advice)],
+        "note": [*_notes(folder, readiness, misnamed), *(f"{kind}." for kind in left_out if not kind.advice)],
+    }
+    return tuple(Problem(gravity, text) for gravity, of_gravity in texts.items() for text in of_gravity)
 
 
-def _duplicate_warnings(findings: _Findings) -> list[str]:
-    warnings = []
-    if groups := findings.across_classes:
-        warnings.append(
-            f"{plural(len(groups), 'photo')} in more than one class ({_first(groups)}): "
-            "delete the copies whose class is wrong."
-        )
-    if groups := findings.across_splits:
-        warnings.append(
-            f"{plural(len(groups), 'photo')} in more than one split ({_first(groups)}): "
-            "training leaves these copies out; delete them."
-        )
-    return warnings
-
-
-def _name_warnings(folder: ImageFolder, findings: _Findings) -> list[str]:
-    foreign = [path for path in folder.not_images if path.suffix.lower() in _FOREIGN_SUFFIXES]
-    lists = (
-        (_shown(folder.loose, folder.root), "image", "outside the class folders", "move into a class folder"),
-        (findings.misnamed, "image", "not named like one", "rename to end in .jpg, .png or what it is"),
-        (_shown(foreign, folder.root), "file", "in a format that is not read", "save as JPEG"),
-    )
-    return [
-        f"{plural(len(names), noun)} {where} ({name_some(names)}): {advice}."
-        for names, noun, where, advice in lists
-        if names
-    ]
-
-
-def _notes(folder: ImageFolder, findings: _Findings) -> list[str]:
+def _notes(folder: ImageFolder, readiness: Readiness, misnamed: Paths) -> list[str]:
+    spare, near = readiness.duplicates.spare(), readiness.duplicates.near()
     turned = sum(record.orientation != 1 for record in folder.records)
-    empty, others, hidden = (
-        _shown(paths, folder.root) for paths in (folder.empty_folders, folder.not_images, folder.hidden)
-    )
+    endless = sum(not record.complete for record in folder.records)
+    empty = _shown(folder.empty_folders, folder.root)
     lists = (
-        (
-            len(findings.spare),
-            "photo",
-            f"with exact copies ({_first(findings.spare)}): delete the spare ones.",
-        ),
-        (len(findings.near), "group", f"of near-duplicates ({_first(findings.near)}): kept on one side."),
+        (len(spare), "photo", f"with exact copies ({first_pair(spare, folder)}): delete the spare ones."),
+        (len(near), "group", f"of near-duplicates ({first_pair(near, folder)}): kept on one side."),
         (turned, "photo", "stored lying or mirrored, by EXIF: turned upright when read."),
+        (endless, "photo", "without the end mark of the format where it should be: read all the same."),
+        (len(misnamed), "photo", f"not named like one ({name_some(misnamed)}): read all the same."),
         (len(empty), "class folder", f"without a readable image ({name_some(empty)})."),
-        (len(others), "file", f"not named like an image, passed over ({name_some(others)})."),
-        (len(hidden), "hidden entry", f"passed over ({name_some(hidden)})."),
     )
     return [f"{plural(count, noun)} {text}" for count, noun, text in lists if count]
-
-
-def _first(groups: Sequence[Paths]) -> str:
-    return f"such as {' = '.join(groups[0][:2])}" if groups else ""
 
 
 def _class_table(report: CheckReport) -> Table:

@@ -55,6 +55,14 @@ _OTHERS = {
 }
 """What else lies among photos, in the order of the look."""
 
+_RAW_SUFFIXES = frozenset(
+    [".nef", ".dng", ".arw", ".pef", ".srw", ".nrw", ".3fr", ".iiq", ".kdc", ".dcr", ".mef", ".mos", ".erf", ".sr2"]
+)
+"""Of raw photos whose first bytes are those of a TIFF."""
+
+NOT_READ = "not an image that is read: "
+"""What the reason says before it names a film, a document or a picture in a format that is not read."""
+
 
 @dataclass(frozen=True, slots=True)
 class FileFormat:
@@ -87,17 +95,23 @@ def identify(first: bytes) -> FileFormat:
         return FileFormat(name, "" if can_read(name) else f"a photo in {words}, which needs {PHONE_EXTRA}")
     for what, start in _OTHERS.items():
         if re.match(start, first, re.DOTALL | re.IGNORECASE):
-            return FileFormat("", f"not an image that is read: {what}")
+            return FileFormat("", f"{NOT_READ}{what}")
     return FileFormat("", "not an image" if b"\0" in first else "not an image (text?)")
 
 
 def identify_file(path: Path) -> FileFormat:
-    """What the file at `path` is, by its first bytes; where it cannot be opened, the reason says why."""
+    """What the file at `path` is, by its first bytes; where it cannot be opened, the reason says why.
+
+    A TIFF that is named like a camera's raw photo is one: read as a TIFF, it would give a thumbnail.
+    """
     try:
         with path.open("rb") as file:
-            return identify(file.read(FIRST_BYTES))
+            found = identify(file.read(FIRST_BYTES))
     except (OSError, ValueError) as error:  # a name with a null byte is a ValueError
         return FileFormat("", (getattr(error, "strerror", None) or str(error)).lower())
+    if found.name == "TIFF" and path.suffix.lower() in _RAW_SUFFIXES:
+        return FileFormat("", f"{NOT_READ}a raw photo of a camera ({path.suffix[1:].upper()})")
+    return found
 
 
 @cache

@@ -27,6 +27,8 @@ class Record:
         appearance: 256-bit difference hash of the upright image, 32 bytes. Near for near-duplicates.
         mode: Pillow's name of the pixel mode, such as "RGB" or "CMYK".
         complete: whether the file has the end mark of its format, which TensorFlow's decoder insists on.
+        pixels: digest of the upright pixels, hexadecimal, of a photo that looks as plain as another one of its size;
+            "" for all others. Equal for the same picture in different bytes.
     """
 
     path: Path
@@ -40,11 +42,12 @@ class Record:
     appearance: bytes
     mode: str = "RGB"
     complete: bool = True
+    pixels: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class SetAside:
-    """A file that was found and not used, and why ("cannot read: image file is truncated")."""
+    """A file or folder that was found and not used, and why ("cannot read: image file is truncated")."""
 
     path: Path
     reason: str
@@ -52,27 +55,38 @@ class SetAside:
 
 @dataclass(frozen=True, slots=True)
 class ImageFolder:
-    """What a scan found.
+    """What a scan found. Every file below `root` is a record, or is named (or lies below what is named) elsewhere.
 
     Attributes:
         root: the folder that was scanned.
         class_names: one name per class, sorted, in the order of `Record.class_index`.
         records: every readable image, sorted by path.
-        unreadable: image files that cannot be decoded, with the reason.
-        not_images: files whose names do not end like an image's.
+        unreadable: images that cannot be decoded and folders that cannot be entered, with the reason.
+        not_images: files that are no images by name or content, with what they are.
         empty_folders: class folders without a readable image.
-        hidden: hidden files and folders, which are passed over.
+        hidden: files and folders that are hidden or left by a system, which are passed over.
         loose: images outside the class folders, which belong to no class.
+        ours: folders that Regraft has written, which are passed over, with what they are.
+        links: links back to a folder that is read where it lies.
+        alike: class folders of one class whose names are different writings of one name.
     """
 
     root: Path
     class_names: tuple[str, ...]
     records: tuple[Record, ...]
     unreadable: tuple[SetAside, ...] = ()
-    not_images: tuple[Path, ...] = ()
+    not_images: tuple[SetAside, ...] = ()
     empty_folders: tuple[Path, ...] = ()
     hidden: tuple[Path, ...] = ()
     loose: tuple[Path, ...] = ()
+    ours: tuple[SetAside, ...] = ()
+    links: tuple[Path, ...] = ()
+    alike: tuple[tuple[Path, ...], ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The folder's own name, also where `root` is "." or ends in ".."."""
+        return self.root.name if self.root.name not in ("", "..") else self.root.resolve().name or str(self.root)
 
     def split(self, name: str) -> tuple[Record, ...]:
         """The records of one split, in path order."""

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
+from regraft.data.left_out import account_for
 from regraft.data.photos import UnreadablePhoto, tensorflow_reads, transcode_to_png
 from regraft.data.records import ImageFolder, Record
 from regraft.data.scan import scan_folder
 from regraft.errors import FolderError
-from regraft.machine.cache import cache_folder
+from regraft.machine.cache import cache_folder, hold, touch
 from regraft.progress import Progress
 
 TFDS_PREFIX = "tfds:"
@@ -33,9 +34,21 @@ def load_source(source: str, *, data_dir: Path | None, progress: Progress) -> Im
     return scan_remembered(root, progress)
 
 
-def scan_remembered(root: Path, progress: Progress) -> ImageFolder:
-    """`scan_folder`, with the cache's memory of photos that earlier scans have decoded."""
-    return scan_folder(root, progress=progress, cache=cache_folder() / "scans.sqlite")
+def scan_remembered(root: Path, progress: Progress, *, account: bool = True) -> ImageFolder:
+    """`scan_folder`, with the cache's memory of photos that earlier scans have decoded.
+
+    Args:
+        root: the folder.
+        progress: who is told.
+        account: whether that includes one line on the files that are not used, where there are any.
+
+    Raises:
+        FolderError: as `scan_folder`.
+    """
+    folder = scan_folder(root, progress=progress, cache=cache_folder() / "scans.sqlite")
+    if account and (line := account_for(folder)):
+        progress.say(line)
+    return folder
 
 
 def data_fingerprint(folder: ImageFolder) -> str:
@@ -69,12 +82,15 @@ def tensorflow_path(record: Record) -> Path:
     if tensorflow_reads(record):
         return record.path
     copy = cache_folder() / "transcoded" / f"{record.fingerprint}.png"
-    if not copy.is_file():
-        try:
-            copy.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        hold(copy.parent)  # it is read as long as a training goes on
+        if copy.is_file():
+            touch(copy)
+        else:
             transcode_to_png(record.path, copy)
-        except UnreadablePhoto as error:
-            raise FolderError(f"{record.path} became unreadable: {error}.") from error
-        except OSError as error:
-            raise FolderError(f"The cache {copy.parent} cannot be written: {error.strerror}.") from error
+    except UnreadablePhoto as error:
+        raise FolderError(f"{record.path} became unreadable: {error}.") from error
+    except OSError as error:
+        raise FolderError(f"The cache {copy.parent} cannot be written: {error.strerror}.") from error
     return copy

@@ -11,9 +11,9 @@ import numpy as np
 import tensorflow as tf
 
 from regraft.augment.policy import AugmentPolicy, make_train_view
+from regraft.data.duplicates import group_duplicates
 from regraft.data.photos import UnreadablePhoto
 from regraft.data.records import Record
-from regraft.data.roles import group_duplicates
 from regraft.data.sources import is_plain_jpeg, labels_of, tensorflow_path, upright_size
 from regraft.inference.features import FeatureCache, extract_features, features_made_by
 from regraft.inference.views import make_infer

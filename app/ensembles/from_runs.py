@@ -9,7 +9,7 @@ from pathlib import Path
 
 from regraft.data.records import ImageFolder
 from regraft.data.roles import Roles
-from regraft.data.scan import plural
+from regraft.data.wording import plural
 from regraft.ensembles.along_one_run import check_snapshots
 from regraft.ensembles.combined import combine_and_finish
 from regraft.ensembles.kinds import KINDS, function_of, names

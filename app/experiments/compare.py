@@ -20,7 +20,7 @@ from regraft.recipes.arms import Arm
 from regraft.recipes.recipe import Recipe, edit_recipe
 from regraft.runs.run import WAIT, Run, new_folder, new_run, read_json
 from regraft.training.many_runs import train_run
-from regraft.training.session import Request, resolve
+from regraft.training.session import Request, look_at_photos, resolve
 
 STAGES = ("last", "kept")
 Show = Callable[[Sequence[ArmResult]], None]
@@ -62,15 +62,17 @@ def compare(plan: Plan, progress: Progress | None = None, show: Show = lambda re
     Raises:
         RegraftError: an arm cannot be trained (before anything is), or a run failed.
     """
+    progress = progress or Silent()
     recipes = [resolve(arm_recipe(plan.request, arm)) for arm in plan.arms]
     _check(plan, recipes)
+    look_at_photos(plan.request, recipes[0], progress)
     folder = _open_folder(plan)
     busy = RunError(f"Another process is writing {folder} at this moment; {WAIT}")
     again = f"go on with the same command and these words: --resume --out {shlex.quote(str(folder))}"
     with exclusive(folder, busy), saying_how_to_go_on(again):
         for place in (folder.parent, folder):
             sweep(place)
-        return _compare(plan, folder, progress or Silent(), show)
+        return _compare(plan, folder, progress, show)
 
 
 def _compare(plan: Plan, folder: Path, progress: Progress, show: Show) -> Comparison:

@@ -87,7 +87,7 @@ def evaluate(
     probabilities = softmax(logits)
     metrics = measure(labels_of(records), probabilities, names)
     data = ReportData(
-        title=f"{trained.run.folder.name} on {scanned.root.name}",
+        title=f"{trained.run.folder.name} on {scanned.name}",
         metrics=metrics,
         probabilities=probabilities,
         truth=labels_of(records),
@@ -118,7 +118,7 @@ def _choose(folder: ImageFolder, run: Run, *, of_the_run: bool) -> tuple[tuple[R
         offered = folder.split(split) if split else folder.records
         records = tuple(record for record in offered if record.fingerprint not in seen)
         left_out = len(offered) - len(records)
-        which = f"of {folder.root.name}" + (f"/{split}" if split else "")
+        which = f"of {folder.name}" + (f"/{split}" if split else "")
         which += f", without {left_out} that the run was trained on" if left_out else ""
     if not records:
         raise FolderError(f"{folder.root} has no image to judge the run on that it was not trained on.")

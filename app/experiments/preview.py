@@ -92,7 +92,7 @@ def write_preview(
     ]
     if mixed := _mixed_row(chosen, folder, policy, reader, recipe.seed, draws):
         rows.append(mixed)
-    title = f"{root.name}: {describe(augment)}"
+    title = f"{folder.name}: {describe(augment)}"
     sheet = _draw_sheet(rows, title, columns=1 + draws)
     with atomic_file(out) as temporary:
         sheet.save(temporary, format="JPEG" if out.suffix.lower() in (".jpg", ".jpeg") else "PNG")

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
+import functools
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from regraft.errors import RunError, UsageError
+from regraft.exports.description import check_values, digest_values
 from regraft.exports.table import FORMATS
-from regraft.machine.files import write_text
+from regraft.machine.files import digest_file, write_json, write_text
+from regraft.progress import Progress, Silent
 from regraft.runs.run import Run
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""Of `export.json`. Since 2, it has the digests of all files by which an export answers, and of itself."""
+
+RATES = "runtimes.json"
+"""The file in an export, or in the folder of a run's exports, that says how fast it is on which machine."""
+
+CARD = "README.md"
+_DESCRIPTION = "export.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +74,8 @@ class Export:
         model: digest of the trained model it was made of, by `digest_model`; "" in SavedModels of an earlier
             version.
         proof: what came out when it was compared with the trained model; `NOT_PROVEN` while it is written.
+        files: the digest of each file by which it answers, by its name in `folder`; None in exports of an earlier
+            version, which have none.
     """
 
     folder: Path
@@ -76,6 +87,7 @@ class Export:
     embedding: int
     model: str
     proof: ProofResult = NOT_PROVEN
+    files: Mapping[str, str] | None = field(default=None, compare=False)
 
     @property
     def name(self) -> str:
@@ -103,18 +115,43 @@ class Export:
         return {"folder": str(self.folder), "labels": list(self.labels), **self.proof.as_dict()}
 
     def write(self) -> None:
-        """Writes `export.json` and the labels beside the network."""
+        """Writes the labels, and `export.json` with the digests of all that lies beside it."""
         extra = _extra(self.folder)
         extra.mkdir(exist_ok=True)
+        description = (extra / _DESCRIPTION).relative_to(self.folder).as_posix()
         write_text(extra / "labels.txt", "".join(f"{name}\n" for name in self.labels))
-        values = {**vars(self), "proof": self.proof.as_dict(), "format_version": FORMAT_VERSION}
+        values = {**vars(self), "labels": list(self.labels), "proof": self.proof.as_dict()}
+        described = {name: digest for name, digest in digests_of(self.folder).items() if name != description}
+        values |= {"files": described, "format_version": FORMAT_VERSION}
         del values["folder"]
-        write_text(extra / "export.json", json.dumps(values, indent=2) + "\n")
+        write_json(extra / _DESCRIPTION, {**values, "digest": digest_values(values)})
 
 
 def digest_model(run: Run) -> str:
     """What `Export.model` says of the trained model of `run`: 32 hexadecimal digits of its file."""
-    return hashlib.blake2b(run.model_file.read_bytes(), digest_size=16).hexdigest()
+    return _digest_once(run.model_file)
+
+
+def answering_files(folder: Path) -> dict[str, Path]:
+    """The files of the export in `folder` that an answer depends on, by name: all but what is told and measured."""
+    files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {name: path for name, path in files.items() if path.name not in (CARD, RATES)}
+
+
+def digests_of(folder: Path) -> dict[str, str]:
+    """The digest of each of `answering_files`, by name."""
+    return {name: _digest_once(path) for name, path in answering_files(folder).items()}
+
+
+def _digest_once(path: Path) -> str:
+    """`digest_file`, which is not done again in this process for a file that has not changed."""
+    now = path.stat()
+    return _digest(path.absolute(), now.st_ino, now.st_size, now.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=512)
+def _digest(path: Path, *_: int) -> str:
+    return digest_file(path)
 
 
 def _extra(folder: Path) -> Path:
@@ -122,9 +159,14 @@ def _extra(folder: Path) -> Path:
     return folder / "assets.extra" if (folder / "saved_model.pb").is_file() else folder
 
 
+def description_of(folder: Path) -> Path:
+    """The file that says that the files beside it are an export, and which."""
+    return _extra(folder) / _DESCRIPTION
+
+
 def is_export(folder: Path) -> bool:
     """Whether `folder` is an export, or a folder of numbered versions of one."""
-    return (_extra(_newest(folder)) / "export.json").is_file() or (_newest(folder) / "saved_model.pb").is_file()
+    return any(description_of(each).is_file() or (each / "saved_model.pb").is_file() for each in _versions(folder))
 
 
 def kind_of(folder: Path) -> Literal["run", "export"] | None:
@@ -134,56 +176,119 @@ def kind_of(folder: Path) -> Literal["run", "export"] | None:
     return "export" if is_export(folder) else None
 
 
-def read_export(folder: Path) -> Export:
-    """The export in `folder`, or the newest of its numbered versions.
+def read_export(folder: Path, progress: Progress | None = None) -> Export:
+    """The export in `folder`, or the newest of its numbered versions that is whole.
+
+    Args:
+        folder: of an export or of versions.
+        progress: is told which newer version is passed over, and why.
 
     Raises:
         UsageError: it was written by a newer Regraft.
         RunError: it is damaged, or says two things of its labels.
     """
-    folder = _newest(folder)
-    file = _extra(folder) / "export.json"
-    try:
-        values = json.loads(file.read_text("utf-8"))
-        written = values.pop("format_version")
-        if written > FORMAT_VERSION:
-            raise UsageError(
-                f"{folder} was exported by a newer Regraft (format {written}; this one reads up to {FORMAT_VERSION}): "
-                "upgrade Regraft, or export the run again with this one."
-            )
-        values["labels"] = tuple(values["labels"])
-        values["proof"] = ProofResult(**values["proof"]) if values["proof"] else NOT_PROVEN
-        export = Export(folder, **values)
-        labels = (_extra(folder) / "labels.txt").read_text("utf-8")
-    except FileNotFoundError as error:
-        raise RunError(f"{error.filename} is missing; export the run again.") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RunError(f"{file} is damaged; export the run again.") from error
-    if labels != "".join(f"{name}\n" for name in export.labels):
-        raise RunError(f"{folder} has mixed label sets: its labels.txt and export.json differ; export the run again.")
-    if export.format not in FORMATS:
-        raise RunError(f'{file} names the format "{export.format}", which does not exist; export the run again.')
-    return export
+    if _versions(folder) == [folder]:
+        return read_description(folder)
+    first: RunError | UsageError | None = None
+    for version in _versions(folder):
+        try:
+            export = read_description(version)
+            check_files(export)
+        except (RunError, UsageError) as error:
+            first = first or error
+        else:
+            if first:
+                (progress or Silent()).say(f"{version} answers, the newest version that can: {first}")
+            return export
+    assert first is not None
+    raise first
 
 
-def find_exports(folder: Path, labels: Sequence[str]) -> list[Export]:
-    """The finished exports in the folders of `folder`, by name.
+def check_files(export: Export) -> None:
+    """Raises RunError that names the first file of `export` that is not as it was written.
 
-    Raises:
-        RunError: one of them has other labels than the run.
+    Of an export of an earlier version, which has no digests, it is the first one that is empty.
     """
-    found = [read_export(path.parent) for path in sorted(folder.glob("*/export.json"))]
-    for export in found:
-        if export.labels != tuple(labels):
-            raise RunError(
-                f"{export.folder} has mixed label sets: it answers {', '.join(export.labels)}, the run "
-                f"{', '.join(labels)}; export the run again or remove it."
-            )
+    files = answering_files(export.folder)
+    if export.files is None:
+        damaged = next((path for path in files.values() if not path.stat().st_size), None)
+        if damaged:
+            raise RunError(f"{damaged} is damaged (it is empty); export the run again.")
+        return
+    for name, digest in export.files.items():
+        if name not in files:
+            raise RunError(f"{export.folder / name} is missing; export the run again.")
+        if _digest_once(files[name]) != digest:
+            raise RunError(f"{files[name]} is damaged (it changed since it was written); export the run again.")
+
+
+def find_exports(run: Run, progress: Progress) -> list[Export]:
+    """The exports of the model of `run` in the folders of its `exports`, by name.
+
+    `progress` is told of those that are passed over: what is damaged, was written by a newer Regraft or answers as
+    another model would.
+    """
+    found = []
+    for file in sorted(run.exports.glob(f"*/{_DESCRIPTION}")):
+        try:
+            export = read_description(file.parent)
+            _check_is_of(run, export)
+        except (RunError, UsageError) as error:
+            progress.say(passed_over(error))
+        else:
+            found.append(export)
     return found
 
 
-def _newest(folder: Path) -> Path:
-    if not folder.is_dir() or (folder / "export.json").exists():
-        return folder
-    versions = [path for path in folder.iterdir() if path.name.isdecimal() and path.is_dir()]
-    return max(versions, key=lambda path: int(path.name), default=folder)
+def passed_over(error: RunError | UsageError) -> str:
+    """What is said of an export of a run that cannot answer, where something else can."""
+    return f"Passed over: {error.text}"
+
+
+def _check_is_of(run: Run, export: Export) -> None:
+    if export.labels != run.class_names:
+        raise RunError(
+            f"{export.folder} has mixed label sets: it answers {', '.join(export.labels)}, the run "
+            f"{', '.join(run.class_names)}; export the run again or remove it."
+        )
+    if export.model and export.model != digest_model(run):
+        raise RunError(f"{export.folder} was made of another model than {run.model_file}; export the run again.")
+
+
+def read_description(folder: Path) -> Export:
+    """The export that `folder` itself is, as its `export.json` says. Raises as `read_export`."""
+    file = description_of(folder)
+    try:
+        values = json.loads(file.read_text("utf-8"))
+        _check_is_not_newer(folder, values["format_version"])
+        check_values(values)
+        labels = (_extra(folder) / "labels.txt").read_text("utf-8")
+    except FileNotFoundError as error:
+        raise RunError(f"{error.filename} is missing; export the run again.") from None
+    except OSError as error:
+        raise RunError(f"{file} cannot be read ({error.strerror}).") from None
+    except (ValueError, KeyError, TypeError, RecursionError) as error:  # what json and damaged JSON raise
+        reason = str(error) if type(error) is ValueError else "it is no JSON object with a format_version"
+        raise RunError(f"{file} is damaged ({reason}); export the run again.") from error
+    if labels != "".join(f"{name}\n" for name in values["labels"]):
+        raise RunError(f"{folder} has mixed label sets: its labels.txt and export.json differ; export the run again.")
+    known = {name: values[name] for name in values.keys() - {"format_version", "digest"}}
+    known["labels"] = tuple(values["labels"])
+    known["proof"] = ProofResult(**values["proof"]) if values["proof"] else NOT_PROVEN
+    return Export(folder, **known)
+
+
+def _check_is_not_newer(folder: Path, written: Any) -> None:
+    if isinstance(written, int) and FORMAT_VERSION < written < 1000:
+        raise UsageError(
+            f"{folder} was exported by a newer Regraft (format {written}; this one reads up to {FORMAT_VERSION}): "
+            "upgrade Regraft, or export the run again with this one."
+        )
+
+
+def _versions(folder: Path) -> list[Path]:
+    """The numbered versions in `folder`, the newest first; itself where it is an export or holds none."""
+    if not folder.is_dir() or (folder / _DESCRIPTION).exists():
+        return [folder]
+    numbered = [path for path in folder.iterdir() if path.name.isdecimal() and path.is_dir()]
+    return sorted(numbered, key=lambda path: int(path.name), reverse=True) or [folder]

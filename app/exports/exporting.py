@@ -6,7 +6,6 @@ import contextlib
 import io
 import logging
 import shutil
-import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -16,17 +15,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from regraft.data.records import Record
-from regraft.errors import UsageError, option
+from regraft.errors import RunError
 from regraft.exports.card import model_card
-from regraft.exports.export import Export, digest_model
+from regraft.exports.export import CARD, Export, digest_model
 from regraft.exports.format import Format
-from regraft.exports.proof import answers_of, answers_of_trained, check_proof, proof_records
+from regraft.exports.place import Place
+from regraft.exports.proof import Bound, answers_of, answers_of_trained, check_proof, float_error_of, proof_records
 from regraft.exports.runtimes import check_format
 from regraft.inference.trained import TrainedModel, open_trained
+from regraft.machine.drafts import draft_of
 from regraft.machine.files import write_text
+from regraft.machine.plain_names import plain_name
 from regraft.machine.quiet import STDERR, STDOUT, swallowed
 from regraft.progress import Progress
-from regraft.runs.run import open_run
+from regraft.runs.run import Run, open_run
 
 if TYPE_CHECKING:
     import keras
@@ -59,35 +61,34 @@ def export_run(
         progress: who is told.
 
     Raises:
-        UsageError: there is no such format or precision, or what it takes is not installed; `out` exists.
-        RunError: there is no finished run, or none of its photos are left to prove the export on.
+        UsageError: there is no such format or precision, or what it takes is not installed; `out` exists, or holds
+            what is not of an export.
+        RunError: there is no finished run, none of its photos are left to prove the export on, or another process is
+            writing the same export.
         ExportError: the export does not do what the model does; nothing is left of it.
     """
     open_run(run)
     form = check_format(format, precision)
     if form.exporter:
         return form.exporter(run, photos=photos, out=out, device=device, progress=progress)
+    place = Place(out or Run(run).exports / f"{format}-{precision}", form, force=force)
+    place.check()
     trained = open_trained(run, device=device)
-    target = out or trained.run.exports / f"{format}-{precision}"
-    if target.exists() and not force:
-        raise UsageError(f"{target} exists already; choose another {option('out')} or add {option('force', True)}.")
     reported = proof_records(trained.run, photos, progress)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".exporting-", dir=target.parent) as temporary:
-        draft = Path(temporary) / "export"
-        draft.mkdir()
+    place.target.parent.mkdir(parents=True, exist_ok=True)
+    with draft_of(
+        place.target, RunError(f"Another process is writing {place.folder}; wait until it is done.")
+    ) as draft:
         with progress.work("export", 2, "steps") as ticker:
             views = _calibration_views(trained, photos, progress) if form.precisions[precision].needs_views else []
             export = _write(trained, draft, form, precision, views)
             ticker.advance()
             export = _prove(trained, export, form, reported, progress)
             ticker.advance()
+        write_text(draft / CARD, model_card(trained.run, export))
         export.write()
-        write_text(draft / "README.md", model_card(trained.run, export))
-        if target.exists():
-            shutil.rmtree(target)
-        draft.rename(target)
-    return replace(export, folder=target)
+        place.take(draft)
+    return replace(export, folder=place.folder)
 
 
 def _write(trained: TrainedModel, draft: Path, form: Format, precision: str, views: Sequence[np.ndarray]) -> Export:
@@ -122,9 +123,9 @@ def write_network(form: Format, model: keras.Model, export: Export, views: Seque
     """
     if not form.write:
         raise TypeError(f"the format {form.name} has neither a writer nor an exporter")
-    with _silence():
+    with _silence(), plain_name(export.folder) as folder:
         model(np.zeros((1, *model.input_shape[1:]), np.float32))  # Keras exports what has been called
-        form.write(model, form.network(export.folder), export, lambda: views)
+        form.write(model, form.network(folder), export, lambda: views)
 
 
 @contextlib.contextmanager
@@ -163,8 +164,13 @@ def _prove(
     trained: TrainedModel, export: Export, form: Format, records: Sequence[Record], progress: Progress
 ) -> Export:
     """The same export, with what its proof found."""
+
+    def float_error() -> float:
+        return float_error_of(trained.infer, trained.reader, records, progress)
+
+    exact = export.precision == "float32"
+    bound = Bound(form.precisions[export.precision].tolerance, float_error if exact else None)
     expected = answers_of_trained(trained, records, progress)
     served = answers_of(export, [record.path for record in records])
     truth = np.array([record.class_index for record in records])
-    tolerance = form.precisions[export.precision].tolerance
-    return replace(export, proof=check_proof(expected, served, truth, export, tolerance))
+    return replace(export, proof=check_proof(expected, served, truth, export, bound))

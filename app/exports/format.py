@@ -81,6 +81,7 @@ class Format:
         write: writes a network; None where `exporter` does.
         exporter: its own way from a run to a proven export.
         needs: what has to be installed to write it, by precision.
+        more_files: what the network has beside `file`.
         batch_size: how many views a network takes at a time. Runtimes that take one, on one thread, are called by as
             many threads as there are cores: nothing waits for the slowest thread of a batch, a row depends on no other,
             and it is the fastest way on a CPU (docs/benchmarks.md, "Prediction").
@@ -99,6 +100,7 @@ class Format:
     write: Writer | None = None
     exporter: Exporter | None = None
     needs: Mapping[str, Needs] = field(default_factory=dict)
+    more_files: tuple[str, ...] = ()
     batch_size: int = 1
     shared: bool = False
     snippet: str = ""

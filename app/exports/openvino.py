@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,10 +24,25 @@ model = openvino.Core().compile_model("model.xml", "CPU", {"INFERENCE_PRECISION_
 answer = {output.any_name: value for output, value in model(view[None]).items()}"""
 
 
+def _import_openvino() -> Any:
+    """The module, which would ask a host of its makers' and leave a client id in the home folder at every import.
+
+    Where `openvino_telemetry` cannot be imported, OpenVINO goes without; others may import it afterwards.
+    """
+    telemetry = "openvino_telemetry"
+    before = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == telemetry}
+    sys.modules[telemetry] = None  # type: ignore[assignment]  # so does Python mark what is not to be found
+    try:
+        import openvino
+    finally:
+        del sys.modules[telemetry]
+        sys.modules.update(before)
+    return openvino
+
+
 def _write(model: keras.Model, network: Path, export: Export, views: Views) -> None:
     """float16 keeps weights at half size and computes in float32; bfloat16 asks the CPU to compute in it."""
-    import openvino
-
+    openvino = _import_openvino()
     if export.precision == "int8":
         draft = network.with_name("int8.onnx")
         write_quantized(model, draft, views)
@@ -45,8 +61,7 @@ def _write(model: keras.Model, network: Path, export: Export, views: Views) -> N
 
 
 def _open(network: Path, export: Export) -> Network:
-    import openvino
-
+    openvino = _import_openvino()
     core = openvino.Core()
     model = core.read_model(str(network))
     model.reshape([1, export.image_size, export.image_size, 3])
@@ -70,6 +85,7 @@ FORMAT = Format(
     package="openvino",
     module="openvino",
     file="model.xml",
+    more_files=("model.bin",),
     precisions={"float32": FLOAT32, "float16": FLOAT16, "bfloat16": BFLOAT16, "int8": INT8},
     write=_write,
     open=_open,

@@ -17,7 +17,10 @@ if __name__ == "__main__":
     if not line:
         sys.exit(0)
     order = json.loads(line)
-    served = tf.saved_model.load(order["model"])
+    folder = order["model"]
+    if os.path.isdir("/proc/self/fd"):  # noqa: PTH112
+        folder = f"/proc/self/fd/{os.open(folder, os.O_RDONLY)}"  # to TensorFlow, a path with [ ] is a pattern
+    served = tf.saved_model.load(folder)
     rows = []
     for paths in order["files"]:
         encoded = []

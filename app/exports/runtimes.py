@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 
+import numpy as np
+
 from regraft.errors import RunError, UsageError, option
-from regraft.exports.export import Export
+from regraft.exports.export import Export, check_files
 from regraft.exports.format import Format, Network, find_format, first_format
 from regraft.exports.table import FORMATS, RUNTIMES
+from regraft.machine.plain_names import plain_name
 
 
 def is_installed(runtime: str) -> bool:
@@ -53,16 +56,29 @@ def open_network(export: Export) -> Network:
 
     Raises:
         UsageError: its runtime is not installed.
-        RunError: its file is damaged.
+        RunError: one of its files is damaged; or, when it answers, its labels are not as many as its answers.
     """
     check_runtime(export.runtime)
+    check_files(export)
     form = find_format(export.format)
-    network = form.network(export.folder)
-    try:
-        return form.open(network, export)
-    except Exception as error:  # each runtime has its own types for a damaged file
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise RunError(f"{network} is damaged ({reason}); export the run again.") from error
+    with plain_name(export.folder) as folder:
+        try:
+            network = form.open(form.network(folder), export)
+        except Exception as error:  # each runtime has its own types for a damaged file
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            shown = reason.replace(str(folder), str(export.folder))
+            raise RunError(f"{form.network(export.folder)} is damaged ({shown}); export the run again.") from error
+
+    def answer(images: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        probabilities, embedding = network(images)
+        if probabilities.shape[1:] != (len(export.labels),):
+            raise RunError(
+                f"{form.network(export.folder)} gives {list(probabilities.shape[1:])} scores, and {export.folder} has "
+                f"{len(export.labels)} labels; export the run again."
+            )
+        return probabilities, embedding
+
+    return answer
 
 
 def _is_there(module: str) -> bool:

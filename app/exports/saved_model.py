@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +13,10 @@ from regraft.data.sources import tensorflow_path
 from regraft.errors import ExportError, RunError
 from regraft.exports.export import Export, ProofResult, digest_model
 from regraft.exports.format import Format, Network, Precision
-from regraft.exports.proof import Proof, answers_of_trained, proof_records
+from regraft.exports.proof import Bound, Proof, answers_of_trained, float_error_of, proof_records
+from regraft.machine.drafts import draft_of
+from regraft.machine.files import publish
+from regraft.machine.plain_names import plain_name
 from regraft.progress import Progress
 
 if TYPE_CHECKING:
@@ -33,12 +35,14 @@ class Expected:
     Attributes:
         paths: photos to prove it on, in formats TensorFlow decodes.
         probabilities: float32 [N, C], the trained model's for them.
-        tolerance: largest difference of a probability.
+        tolerance: largest difference of a probability that is always allowed.
+        float_error: measures the trained model's own, see `regraft.exports.proof.Bound`.
     """
 
     paths: Sequence[Path]
     probabilities: np.ndarray
     tolerance: float = TOLERANCE
+    float_error: Callable[[], float] | None = None
 
 
 def _export(folder: Path, *, photos: Path | None, out: Path | None, device: str, progress: Progress) -> Export:
@@ -57,7 +61,12 @@ def _export(folder: Path, *, photos: Path | None, out: Path | None, device: str,
             image_size=trained.reader.image_size,
             crop_fraction=run.recipe.data.crop_fraction,
             model_digest=digest_model(run),
-            expected=Expected(paths, probabilities, tolerance_for(trained.model, trained.device)),
+            expected=Expected(
+                paths,
+                probabilities,
+                tolerance_for(trained.model, trained.device),
+                lambda: float_error_of(trained.infer, trained.reader, records, progress),
+            ),
             proof=proof,
         )
 
@@ -94,14 +103,16 @@ def export_proven(
     from regraft.models.classifier import embedding_size
 
     target.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".exporting-", dir=target) as temporary:
-        draft = Path(temporary) / "model"
+    busy = RunError(f"Another process is writing a version to {target}; wait until it is done.")
+    with draft_of(target / "version", busy) as draft:
         try:
-            write_saved_model(model, class_names, draft, image_size=image_size, crop_fraction=crop_fraction)
+            with plain_name(draft) as folder:
+                write_saved_model(model, class_names, folder, image_size=image_size, crop_fraction=crop_fraction)
         except tf.errors.OpError as error:
             raise RunError(f"{target} cannot be written ({error.message}); make room and try again.") from error
         served, labels = proof.scores(draft, expected.paths)
-        found = compare(expected.probabilities, served, labels, class_names, tolerance=expected.tolerance)
+        bound = Bound(expected.tolerance, expected.float_error)
+        found = compare(expected.probabilities, served, labels, class_names, bound)
         export = Export(
             draft,
             "saved_model",
@@ -115,31 +126,27 @@ def export_proven(
         )
         export.write()
         version = target / str(_next_version(target))
-        draft.rename(version)
+        publish(draft, version)
     return replace(export, folder=version)
 
 
 def compare(
-    expected: np.ndarray,
-    served: np.ndarray,
-    labels: Sequence[str],
-    class_names: Sequence[str],
-    *,
-    tolerance: float,
+    expected: np.ndarray, served: np.ndarray, labels: Sequence[str], class_names: Sequence[str], bound: Bound
 ) -> ProofResult:
     """How far the export's scores [N, C] are from the trained model's.
 
     Raises:
-        ExportError: labels differ, or a score by more than `tolerance`.
+        ExportError: labels differ, or a score by more than `bound` allows.
     """
-    difference = float(np.abs(expected - served).max())
-    agreeing = int((expected.argmax(axis=1) == served.argmax(axis=1)).sum())
     if list(labels) != list(class_names):
         raise ExportError(f"The export's labels {list(labels)} are not the model's {list(class_names)}.")
-    if not difference <= tolerance:
+    difference = float(np.abs(expected - served).max())
+    agreeing = int((expected.argmax(axis=1) == served.argmax(axis=1)).sum())
+    tolerance, is_allowed = bound.allows(difference)
+    if not is_allowed:
         raise ExportError(
-            f"The export's scores differ from the trained model's by up to {difference:.2g} (allowed: {tolerance:g}); "
-            "it was removed."
+            f"The export's scores differ from the trained model's by up to {difference:.2g} "
+            f"(allowed: {tolerance:.2g}); it was removed."
         )
     return ProofResult(images=len(expected), largest_difference=difference, same_label=agreeing, tolerance=tolerance)
 

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from regraft.machine.files import UNFINISHED
-from regraft.machine.locks import held_if_free, take
+from regraft.machine.files import UNFINISHED, exchange, remove_listed, sync, sync_tree
+from regraft.machine.locks import held_if_free, is_held, take
 
 PREFIX = ".drafting-"
 MARK = "regraft-draft.txt"
 _MARK_TEXT = "Regraft makes something in this folder. When no process does, its next start here removes the folder.\n"
-_RANDOM = r"[a-z0-9_]{8}"  # what tempfile puts into names
+_REPLACED = "replaced"
+_RANDOM_LETTERS = 8
+_RANDOM = rf"[a-z0-9_]{{{_RANDOM_LETTERS}}}"  # what tempfile puts into names
 _FILE_NAME = re.compile(rf"{re.escape(UNFINISHED)}{_RANDOM}(\..*)?", re.DOTALL)
 _FOLDER_NAME = re.compile(rf"{re.escape(PREFIX)}{_RANDOM}")
 
@@ -27,22 +31,68 @@ def draft_folder(parent: Path) -> Iterator[Path]:
 
     It is removed when the block ends, and by the next `sweep` of `parent` where the process was killed.
     """
+    with _drafting(parent, lambda: Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))) as draft:
+        yield draft
+
+
+@contextmanager
+def draft_of(target: Path, busy: Exception) -> Iterator[Path]:
+    """As `draft_folder(target.parent)`, for one process at a time.
+
+    Args:
+        target: what is being made; its folder exists.
+        busy: what is raised where another process, or another call of this one, is making the same.
+    """
+    name = hashlib.blake2b(os.fsencode(target.name), digest_size=_RANDOM_LETTERS // 2).hexdigest()
+
+    def make() -> Path:
+        holder = target.with_name(f"{PREFIX}{name}")
+        with contextlib.suppress(FileExistsError):
+            holder.mkdir(mode=0o700)
+            return holder
+        if is_held(holder):
+            raise busy
+        return Path(tempfile.mkdtemp(prefix=PREFIX, dir=target.parent))  # left where no lock says whose it is
+
+    with _drafting(target.parent, make) as draft:
+        yield draft
+
+
+def publish_instead(draft: Path, target: Path, names: Iterable[str]) -> None:
+    """Gives a finished draft of `draft_folder` the place of the folder `target`, whose files `names` are removed.
+
+    A reader finds the old one or the new one. Where the system cannot exchange them in one step, he may for a moment
+    find neither; of a process that is killed in that moment, the next `sweep` puts the old one back.
+    """
+    sync_tree(draft)
+    old = draft
+    if not exchange(draft, target):
+        old = draft.parent / _REPLACED / target.name
+        old.parent.mkdir()
+        target.rename(old)
+        draft.rename(target)
+    sync(target.parent)
+    remove_listed(old, names)
+
+
+@contextmanager
+def _drafting(parent: Path, make: Callable[[], Path]) -> Iterator[Path]:
     sweep(parent)
-    holder, handle = _new_holder(parent)
+    holder, handle = _locked(make)
     try:
         (holder / MARK).write_text(_MARK_TEXT, "utf-8")
         inside = holder / "draft"
         inside.mkdir()
         yield inside
     finally:
-        shutil.rmtree(holder, ignore_errors=True)
+        _remove(holder)
         os.close(handle)
 
 
-def _new_holder(parent: Path) -> tuple[Path, int]:
-    """An empty folder, and the handle that locks it, so that `sweep` leaves it alone while it is open."""
+def _locked(make: Callable[[], Path]) -> tuple[Path, int]:
+    """A folder that `make` gives, and the handle that locks it, so that `sweep` leaves it alone while it is open."""
     while True:
-        holder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
+        holder = make()
         try:
             handle = os.open(holder, os.O_RDONLY)
         except FileNotFoundError:  # swept between being made and being locked
@@ -65,7 +115,16 @@ def sweep(folder: Path) -> None:
             if is_free and path.is_file() and _FILE_NAME.fullmatch(path.name):
                 path.unlink(missing_ok=True)
             elif is_free and path.is_dir() and _FOLDER_NAME.fullmatch(path.name) and _is_ours(path):
-                shutil.rmtree(path, ignore_errors=True)
+                _remove(path)
+
+
+def _remove(holder: Path) -> None:
+    """Removes a folder of drafts. What was moved into it to make way, and nothing came, goes back to its place."""
+    for old in (holder / _REPLACED).glob("*"):
+        with contextlib.suppress(OSError):  # something is in its place
+            if not os.path.lexists(holder.with_name(old.name)):
+                old.rename(holder.with_name(old.name))
+    shutil.rmtree(holder, ignore_errors=True)
 
 
 def _is_ours(folder: Path) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import ctypes
 import hashlib
 import io
 import json
@@ -19,6 +20,7 @@ from regraft.machine.locks import take
 UNFINISHED = ".writing-"
 """How the names of files begin that are being written; `regraft.machine.drafts.sweep` removes what was left."""
 
+_HERE = -100  # AT_FDCWD: relative paths start in the current folder
 _LONGEST_SUFFIX = 24  # characters; what is kept of a suffix must not make the temporary name too long for the disk
 
 
@@ -83,6 +85,20 @@ def publish(draft: Path, target: Path) -> None:
         sync(draft)
     draft.rename(target)
     sync(target.parent)
+
+
+def exchange(one: Path, other: Path) -> bool:
+    """Gives each of two files or folders the other's name in one step; False, and nothing done, where that cannot be.
+
+    Linux and macOS can, on most file systems.
+    """
+    library: Any = ctypes.CDLL(None) if os.name == "posix" else None
+    first, second = os.fsencode(one), os.fsencode(other)
+    if hasattr(library, "renameat2"):
+        return bool(library.renameat2(_HERE, first, _HERE, second, 2) == 0)  # RENAME_EXCHANGE
+    if hasattr(library, "renamex_np"):
+        return bool(library.renamex_np(first, second, 2) == 0)  # RENAME_SWAP
+    return False
 
 
 def remove_listed(folder: Path, names: Iterable[str]) -> list[str]:

@@ -63,6 +63,18 @@ def held_if_free(path: Path) -> Iterator[bool]:
         os.close(handle)
 
 
+def is_held(path: Path) -> bool:
+    """Whether another process holds a file or folder. False where none can know."""
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        return not take(handle)
+    finally:
+        os.close(handle)
+
+
 def _is_lockable(handle: int) -> bool:
     if fcntl is None:
         return False

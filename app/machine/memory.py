@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 from collections import deque
@@ -12,6 +13,9 @@ from pathlib import Path
 
 DEFAULT_SHARE = 0.5
 """Of the memory that is there, what may be held by photos on their way to the network."""
+
+LIMIT = "REGRAFT_MAX_MEMORY"
+"""The environment variable that sets the budget, such as "4G"; `--max-memory` does for one command."""
 
 _LEAST_BYTES = 256 << 20  # enough for a photo of any camera, however little is left
 _MEMINFO = Path("/proc/meminfo")
@@ -92,23 +96,46 @@ class MemoryBudget:
             raise OverBudget(f"{show_bytes(amount)}, the limit is {show_bytes(self.total)}")
 
 
-@cache
-def decoding_budget(limit: int | None = None) -> MemoryBudget:
-    """The budget of this process for decoding, of `limit` bytes; None is `DEFAULT_SHARE` of what was there at first.
+def decoding_budget() -> MemoryBudget:
+    """The budget of this process for decoding: what `LIMIT` says, or else `DEFAULT_SHARE` of what was there at first.
 
-    The same limit is the same budget, whoever asks. Decoding takes from it once for each photo, and waits for nothing
-    while it holds.
+    Decoding takes from it once for each photo, and waits for nothing while it holds.
     """
-    return MemoryBudget(_default_limit() if limit is None else limit)
+    chosen = os.environ.get(LIMIT)
+    return _budget("decoding", parse_bytes(chosen) if chosen else _default_limit())
 
 
-@cache
-def reading_budget(limit: int | None = None) -> MemoryBudget:
+def reading_budget() -> MemoryBudget:
     """The budget of this process for encoded photos that are read ahead, of a quarter of `decoding_budget`.
 
     It is one of its own, so that bytes that wait to be decoded never keep a photo from being decoded.
     """
-    return MemoryBudget(decoding_budget(limit).total // 4)
+    return _budget("reading", decoding_budget().total // 4)
+
+
+@contextmanager
+def decoding_within(limit: int | None) -> Iterator[None]:
+    """Within the block, this process and those that it starts decode in so many bytes; None changes nothing."""
+    before = os.environ.get(LIMIT)
+    if limit is not None:
+        os.environ[LIMIT] = str(limit)
+    try:
+        yield
+    finally:
+        if before is not None:
+            os.environ[LIMIT] = before
+        elif limit is not None:
+            del os.environ[LIMIT]
+
+
+@cache
+def _budget(purpose: str, total: int) -> MemoryBudget:
+    return MemoryBudget(total)
+
+
+@cache
+def _default_limit() -> int:
+    return max(int(available_bytes() * DEFAULT_SHARE), _LEAST_BYTES)
 
 
 def available_bytes() -> int:
@@ -134,10 +161,6 @@ def show_bytes(amount: int) -> str:
         if amount >= scale:
             return f"{amount / scale:.1f} {unit}"
     return f"{max(round(amount / 1e3), 1)} kB"
-
-
-def _default_limit() -> int:
-    return max(int(available_bytes() * DEFAULT_SHARE), _LEAST_BYTES)
 
 
 def _free_memory() -> int | None:

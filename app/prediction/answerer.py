@@ -16,9 +16,13 @@ from regraft.exports.export import Export
 from regraft.exports.format import Network, find_format
 from regraft.exports.runtimes import open_network
 from regraft.inference.trained import Look, open_trained
+from regraft.machine.memory import MemoryBudget, reading_budget
 from regraft.machine.threads import cores, map_ordered
 from regraft.prediction.sources.item import Item
 from regraft.prediction.sources.reader import ItemReader
+
+View = np.ndarray | UnreadablePhoto
+"""float32 [S, S, 3] or [V, S, S, 3], or why there is none."""
 
 
 @dataclass(frozen=True)
@@ -52,33 +56,35 @@ class Answerer:
     workers: int
     embedder: Answerer | None = None
 
-    def answer(self, photos: Sequence[tuple[Item, PhotoData | UnreadablePhoto]]) -> list[Prediction]:
-        """One prediction for each of at most `batch_size` photos, in order.
+    def answer(self, photos: Iterable[tuple[Item, PhotoData | UnreadablePhoto]]) -> list[Prediction]:
+        """One prediction for each of at most `batch_size` photos, in order. Of a generator, one is held at a time."""
+        return self.answer_views([(item, self.view(photo)) for item, photo in photos])
+
+    def answer_views(self, views: Sequence[tuple[Item, View]]) -> list[Prediction]:
+        """As `answer`, of views that `view` made.
 
         Each has its place in the batch, whatever becomes of the others: a photo that cannot be read leaves a hole.
         """
-        views = [self._view(photo) for _, photo in photos]
-        good = [view for view in views if not isinstance(view, UnreadablePhoto)]
+        good = [view for _, view in views if not isinstance(view, UnreadablePhoto)]
         answers = None
         if good:
             batch = np.zeros((self.batch_size, *good[0].shape), np.float32)
-            for place, view in enumerate(views):
+            for place, (_, view) in enumerate(views):
                 if not isinstance(view, UnreadablePhoto):
                     batch[place] = view
             answers = self.compute(batch)
-        return [self._prediction(item, views[place], answers, place) for place, (item, _) in enumerate(photos)]
+        return [self._prediction(item, view, answers, place) for place, (item, view) in enumerate(views)]
 
-    def _view(self, photo: PhotoData | UnreadablePhoto) -> np.ndarray | UnreadablePhoto:
+    def view(self, photo: PhotoData | UnreadablePhoto) -> View:
+        """What the network sees of a photo, or why it sees nothing."""
         if isinstance(photo, UnreadablePhoto):
             return photo
         try:
             return self.read(photo)
         except UnreadablePhoto as error:
-            return error
+            return _alone(error)
 
-    def _prediction(
-        self, item: Item, view: np.ndarray | UnreadablePhoto, answers: Answers | None, place: int
-    ) -> Prediction:
+    def _prediction(self, item: Item, view: View, answers: Answers | None, place: int) -> Prediction:
         if isinstance(view, UnreadablePhoto):
             return Prediction(item.path, view.status, reason=str(view))
         assert answers is not None
@@ -93,6 +99,12 @@ class Answerer:
         )
 
 
+# --- many photos ---
+
+MOST_READ_AHEAD = 256 << 20
+"""Bytes of photos of archives that wait for their turn: enough to keep every thread at work."""
+
+
 def answer_batches(
     answerer: Answerer, batches: Iterable[Sequence[Item]], reader: ItemReader
 ) -> Iterator[list[Prediction]]:
@@ -100,23 +112,58 @@ def answer_batches(
 
     Files are read by the threads that answer them, archives and shards by one, forward.
     """
+    budget = MemoryBudget(min(reading_budget().total, MOST_READ_AHEAD))
 
-    def loaded() -> Iterator[list[tuple[Item, bytes | UnreadablePhoto | None]]]:
+    def loaded() -> Iterator[list[tuple[Item, View | _Waiting | None]]]:
         for batch in batches:
-            yield [(item, None if item.kind == "file" else _load(reader, item)) for item in batch]
+            yield [(item, _read_ahead(answerer, reader, item, budget)) for item in batch]
 
-    def answer(batch: Sequence[tuple[Item, bytes | UnreadablePhoto | None]]) -> list[Prediction]:
-        return answerer.answer([(item, _load(reader, item) if data is None else data) for item, data in batch])
+    def answer(batch: Sequence[tuple[Item, View | _Waiting | None]]) -> list[Prediction]:
+        return answerer.answer_views([(item, view_of(item, ahead)) for item, ahead in batch])
+
+    def view_of(item: Item, ahead: View | _Waiting | None) -> View:
+        if ahead is None:
+            with reader.room_for(item):
+                return answerer.view(_load(reader, item))
+        return ahead.view(answerer) if isinstance(ahead, _Waiting) else ahead
 
     ahead = max(2 * answerer.workers, 64 // answerer.batch_size)
     return map_ordered(answer, loaded(), workers=answerer.workers, ahead=ahead)
+
+
+class _Waiting:
+    """A photo that was read ahead, and the memory that it holds until its view is made."""
+
+    def __init__(self, data: bytes | UnreadablePhoto, budget: MemoryBudget, size: int) -> None:
+        self._data, self._budget, self._size = data, budget, size
+
+    def view(self, answerer: Answerer) -> View:
+        data, self._data = self._data, b""
+        try:
+            return answerer.view(data)
+        finally:
+            self._budget.give_back(self._size)
+
+
+def _read_ahead(answerer: Answerer, reader: ItemReader, item: Item, budget: MemoryBudget) -> View | _Waiting | None:
+    """A photo that waits; where it has no room to wait in, its view, made at once; None for a file of its own."""
+    if item.kind == "file":
+        return None
+    if item.size <= budget.total and budget.try_take(item.size):
+        return _Waiting(_load(reader, item), budget, item.size)
+    return answerer.view(_load(reader, item))
 
 
 def _load(reader: ItemReader, item: Item) -> bytes | UnreadablePhoto:
     try:
         return reader.read(item)
     except UnreadablePhoto as error:
-        return error
+        return _alone(error)
+
+
+def _alone(error: UnreadablePhoto) -> UnreadablePhoto:
+    """The same finding without its traceback, which keeps the photo's bytes alive for as long as it waits."""
+    return UnreadablePhoto(str(error), error.status)
 
 
 # --- makers ---

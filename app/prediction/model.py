@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,15 +14,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image, ImageFile
 
-from regraft.data.photos import Limits, UnreadablePhoto, read_bytes, upright_rgb
+from regraft.data.photos import Limits, UnreadablePhoto, upright_rgb
 from regraft.data.records import Prediction
-from regraft.data.scan import name_some
-from regraft.errors import RunError, UsageError, checks_arguments
+from regraft.data.wording import name_some
+from regraft.errors import RunError, UsageError, as_keywords, checks_arguments
 from regraft.exports.export import kind_of
 from regraft.machine.untouched import OPENING_SECONDS, untouched
 from regraft.prediction.answerer import Answerer, Wanted
 from regraft.prediction.model_choice import Asked, ModelChoice, choose, open_source
 from regraft.prediction.sources.item import Item
+from regraft.prediction.sources.reader import read_file
 from regraft.progress import Silent
 
 if TYPE_CHECKING:
@@ -131,7 +133,7 @@ class Model:
         """The predictions, in order; each batch is read by the thread that answers it."""
 
         def answer(batch: Sequence[_Given]) -> list[Prediction]:
-            return answerer.answer([(Item(each.name), _read(each.photo)) for each in batch])
+            return answerer.answer((Item(each.name), _read(each.photo)) for each in batch)
 
         size = answerer.batch_size
         batches = [given[start : start + size] for start in range(0, len(given), size)]
@@ -142,10 +144,18 @@ class Model:
 def open_model(folder: Path, *, runtime: str = "auto", precision: str | None = None, device: str = "auto") -> Model:
     """The model of the run or export in `folder`; arguments and errors are those of `regraft.load`."""
     _check_is_something(folder)
-    source = open_source(folder)
+    source = open_source(folder, _Warning())
     asked = Asked(runtime, precision, device)
-    choice = choose(source, **vars(asked), progress=Silent())
+    choice = choose(source, **vars(asked), progress=_Warning())
     return Model(folder, asked, choice, choice.open(Wanted()))
+
+
+class _Warning(Silent):
+    """What is said while a model is opened becomes a warning: `regraft.load` has nobody else to tell."""
+
+    def say(self, text: str) -> None:
+        """One warning."""
+        warnings.warn(as_keywords(text), stacklevel=2)
 
 
 def _check_is_something(folder: Path) -> None:
@@ -207,7 +217,7 @@ def _read(photo: Any) -> bytes | np.ndarray | UnreadablePhoto:
     """Its encoded bytes, its pixels uint8 [H, W, 3], or why there are none."""
     try:
         if isinstance(photo, str | os.PathLike):
-            return read_bytes(Path(os.fsdecode(photo)), max_bytes=Limits().bytes)
+            return read_file(os.fsdecode(photo), os.fsdecode(photo), Limits().bytes)
         if isinstance(photo, ImageFile.ImageFile):
             with _decoding:
                 return upright_rgb(photo)

@@ -4,26 +4,37 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import os
 import platform
 import shlex
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from regraft.errors import UsageError, option
-from regraft.exports.export import Export, find_exports, kind_of, read_export
+from regraft.errors import RunError, UsageError, option
+from regraft.exports.export import (
+    RATES,
+    Export,
+    check_files,
+    digests_of,
+    find_exports,
+    kind_of,
+    passed_over,
+    read_export,
+)
 from regraft.exports.format import first_format
 from regraft.exports.runtimes import check_runtime, is_installed
 from regraft.exports.table import PRECISIONS
 from regraft.inference.trained import Look
 from regraft.machine import processes
-from regraft.machine.files import write_text
+from regraft.machine.files import digest_file, write_text
 from regraft.machine.threads import cores
 from regraft.prediction.answerer import Answerer, Wanted, answerer_of_export, answerer_of_run
-from regraft.progress import Progress
+from regraft.progress import Progress, Silent
 from regraft.runs.run import Run, open_run
 
 TOLERANCE = 1e-3
@@ -33,7 +44,6 @@ FEW = 500
 """Fewer inputs are not worth a measurement."""
 
 _SECONDS = 1.5
-_RATES = "runtimes.json"
 
 
 @dataclass(frozen=True)
@@ -89,34 +99,34 @@ class ModelChoice:
         """Of all the files by which it answers."""
         folder = Path(self.folder)
         total = hashlib.blake2b(digest_size=16)
-        for file in _answering_files(folder, is_run=self.is_run):
-            total.update(file.relative_to(folder).as_posix().encode() + b"\0")
-            total.update(hashlib.blake2b(file.read_bytes(), digest_size=16).digest())
+        for name, digest in _answering_digests(folder, is_run=self.is_run).items():
+            total.update(os.fsencode(name) + b"\0")
+            total.update(bytes.fromhex(digest))
         return total.hexdigest()
 
 
-def _answering_files(folder: Path, *, is_run: bool) -> list[Path]:
-    """The files that an answer can depend on: of an export all but what is measured and told about it."""
-    if is_run:
-        run = Run(folder)
-        named = (run.model_file, run.labels_file, run.recipe_file, run.calibration_file)
-        return [file for file in named if file.is_file()]
-    files = [file for file in sorted(folder.rglob("*")) if file.is_file()]
-    return [file for file in files if file.name not in (_RATES, "README.md")]
+def _answering_digests(folder: Path, *, is_run: bool) -> dict[str, str]:
+    """The files that an answer can depend on, with their digests: of an export all but what is measured and told."""
+    if not is_run:
+        return digests_of(folder)
+    run = Run(folder)
+    named = (run.model_file, run.labels_file, run.recipe_file, run.calibration_file)
+    return {file.name: digest_file(file) for file in named if file.is_file()}
 
 
-def open_source(folder: Path) -> Source:
-    """What is in `folder`: a finished run, or an export.
+def open_source(folder: Path, progress: Progress | None = None) -> Source:
+    """What is in `folder`: a finished run, or an export. `progress` is told which exports are passed over, and why.
 
     Raises:
         RunError: neither, or it is damaged.
         UsageError: it was written by a newer Regraft.
     """
+    progress = progress or Silent()
     if kind_of(folder) == "export":
-        export = read_export(folder)
+        export = read_export(folder, progress)
         return Source(export.folder, export.labels, export.calibration_file, False, (export,))
     run = open_run(folder)
-    exports = find_exports(run.exports, run.class_names)
+    exports = find_exports(run, progress)
     return Source(folder, run.class_names, run.calibration_file, True, tuple(exports))
 
 
@@ -151,6 +161,36 @@ def choose(
         check_runtime(runtime)
     if look not in (None, Look()) or not device.startswith(("auto", "cpu")):
         return _only_keras(source, runtime, device)
+    while True:
+        choice = _choose(source, runtime, precision, device, tolerance, count, progress)
+        damage = _damage(source, choice)
+        if not damage:
+            return choice
+        progress.say(passed_over(damage))
+        rest = tuple(export for export in source.exports if str(export.folder) != choice.folder)
+        source = replace(source, exports=rest)
+
+
+def _damage(source: Source, choice: ModelChoice) -> RunError | None:
+    """What is wrong with the files of the export that is to answer for a run, for which something else may."""
+    if not source.is_run or choice.is_run:
+        return None
+    try:
+        check_files(next(export for export in source.exports if str(export.folder) == choice.folder))
+    except RunError as error:
+        return error
+    return None
+
+
+def _choose(
+    source: Source,
+    runtime: str,
+    precision: str | None,
+    device: str,
+    tolerance: float,
+    count: int,
+    progress: Progress,
+) -> ModelChoice:
     candidates = [export for export in source.exports if precision in (None, export.precision)]
     if runtime == "auto":
         return _fastest(source, candidates, device, precision, tolerance, count, progress)
@@ -261,7 +301,7 @@ def _time(choice: ModelChoice) -> float:
 
 
 def _rates_file(source: Source) -> Path:
-    return (Run(source.folder).exports if source.is_run else source.folder) / _RATES
+    return (Run(source.folder).exports if source.is_run else source.folder) / RATES
 
 
 def _key(choice: ModelChoice) -> str:
@@ -272,10 +312,13 @@ def _key(choice: ModelChoice) -> str:
 
 
 def _read_rates(source: Source) -> dict[str, float]:
+    """What was measured before; what is no rate is left out."""
     try:
-        return json.loads(_rates_file(source).read_text("utf-8"))
-    except (OSError, ValueError):
+        kept = json.loads(_rates_file(source).read_text("utf-8"))
+    except (OSError, ValueError, RecursionError):
         return {}
+    rates = kept.items() if isinstance(kept, dict) else ()
+    return {key: rate for key, rate in rates if isinstance(rate, float) and math.isfinite(rate)}
 
 
 def _keep_rates(source: Source, rates: Mapping[str, float]) -> None:

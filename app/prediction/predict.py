@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from regraft.data.records import TOP, Prediction
+from regraft.data.scan import plural
 from regraft.errors import UsageError, option
 from regraft.evidence.conformal import UNKNOWN, UnknownRule, calibrate, read_calibration
+from regraft.machine.memory import decoding_within
 from regraft.machine.ray_cluster import check_engine
 from regraft.machine.threads import cores
 from regraft.prediction.answerer import Answerer, Wanted, answer_batches
@@ -37,11 +39,12 @@ from regraft.prediction.job import (
 )
 from regraft.prediction.model_choice import TOLERANCE, ModelChoice, Source, choose, open_source
 from regraft.prediction.over_ray import answer_over_ray
-from regraft.prediction.sources.expand import Inputs, expand_inputs, names_of
+from regraft.prediction.sources.expand import Inputs, LeftOutCount, expand_inputs, names_of
 from regraft.prediction.sources.item import Item
 from regraft.prediction.sources.kind import Reading
 from regraft.prediction.sources.reader import ItemReader
 from regraft.prediction.tables.columns import Columns
+from regraft.prediction.tables.format import TableFormat
 from regraft.prediction.tables.table import TABLE_FORMATS, find_table_format, format_of, is_table_name
 from regraft.progress import Progress, Silent, Ticker
 
@@ -56,6 +59,8 @@ class Options:
         format: of the tables in a folder, or on a pipe: a key of `TABLE_FORMATS`; None is that of the suffix, or csv.
         resume: go on with a job that was begun.
         force: begin anew, whatever is there.
+        spreadsheet_safe: CSV cells that a spreadsheet would run begin with an apostrophe.
+        verbose: name each file that is left out.
         shard_rows: inputs a shard; a kill costs at most that many.
         engine: "local", or "ray": over a cluster whose machines see the inputs and the model.
         jobs: workers of a local Ray; 0 is one per core.
@@ -73,6 +78,8 @@ class Options:
     format: str | None = None
     resume: bool = False
     force: bool = False
+    spreadsheet_safe: bool = False
+    verbose: bool = False
     shard_rows: int = SHARD_ROWS
     engine: str = "local"
     jobs: int = 0
@@ -87,16 +94,30 @@ class PredictionSummary:
         rows: how many there are; 0 where the job was finished already and nothing was done.
         counts: how many rows have each status.
         already_finished: whether what was to be resumed was finished already.
+        left_out: how many files below folders and in archives got no row, by reason; nothing where a job went on,
+            whose inputs were listed before.
     """
 
     out: Path | None
     rows: int
     counts: Mapping[str, int]
     already_finished: bool = False
+    left_out: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def all_failed(self) -> bool:
+        """Whether there are rows and none has an answer."""
+        return bool(self.counts) and not self.counts.get("ok")
+
+    @property
+    def some_failed(self) -> bool:
+        """Whether a row has no answer."""
+        return any(count for status, count in self.counts.items() if status != "ok")
 
     def as_dict(self) -> dict[str, Any]:
         """All of it as JSON values."""
-        return {**vars(self), "out": None if self.out is None else str(self.out), "counts": dict(self.counts)}
+        counts, left_out = dict(self.counts), dict(self.left_out)
+        return {**vars(self), "out": self.out and str(self.out), "counts": counts, "left_out": left_out}
 
 
 def predict(
@@ -122,16 +143,19 @@ def predict(
         UsageError, RunError: the source, the inputs, `out` or the options are not as they must be.
     """
     options, progress, out, inputs = options or Options(), progress or Silent(), Path(out), names_of(inputs)
-    opened, columns = _begin(Path(source), options)
+    opened, columns = _begin(Path(source), options, progress)
     job = _job(out, columns, options)
     if check_out(out, is_file=job.is_file, resume=options.resume, force=options.force):
         progress.say(f"{out} is finished already.")
         return PredictionSummary(out, 0, {}, already_finished=True)
-    with locked(job):
-        model = _plan(job, opened, inputs, stdin, options, progress)
+    left_out = _left_out(options, progress)
+    items = expand_inputs(inputs, stdin, options.reading, left_out)
+    with locked(job), decoding_within(options.reading.memory):
+        model = _plan(job, opened, items, inputs, options, progress)
+        _tell(left_out, progress)
         _answer(job, model, options, progress)
         counts = finish(job)
-    return PredictionSummary(out, sum(counts.values()), counts)
+    return PredictionSummary(out, sum(counts.values()), counts, left_out=left_out.counts)
 
 
 def predict_to_pipe(
@@ -145,14 +169,16 @@ def predict_to_pipe(
 ) -> PredictionSummary:
     """As `predict`, but gives the table to `write`, piece by piece; this cannot be resumed."""
     options, progress = options or Options(), progress or Silent()
-    form = find_table_format(options.format or "csv")
+    form = _as_safe_as_asked(find_table_format(options.format or "csv"), options)
     if options.resume or options.engine != "local" or not form.streams:
         raise UsageError(f"{_only_to_a_file()} need {option('out')}, a file or folder to write to.")
-    opened, columns = _begin(Path(source), options)
+    opened, columns = _begin(Path(source), options, progress)
     counts: Counter[str] = Counter()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, decoding_within(options.reading.memory):
         job = Job(Path(folder), Path(folder), form, columns, _ROWS_AT_A_TIME)
-        count = write_inputs(job, expand_inputs(inputs, stdin, options.reading))
+        left_out = _left_out(options, progress)
+        count = write_inputs(job, expand_inputs(inputs, stdin, options.reading, left_out))
+        _tell(left_out, progress)
         answerer = _choose(opened, options, count, progress).open(options.wanted)
         header = form.encode(columns, [])
         write(header)
@@ -160,7 +186,7 @@ def predict_to_pipe(
             for _, predictions in answer_shards(answerer, job, shards_of(job), options, ticker):
                 counts.update(prediction.status for prediction in predictions)
                 write(encode(job, predictions)[len(header) :])
-    return PredictionSummary(None, counts.total(), dict(counts))
+    return PredictionSummary(None, counts.total(), dict(counts), left_out=left_out.counts)
 
 
 def answer_shards(
@@ -210,7 +236,7 @@ def _only_to_a_file() -> str:
     return f"{', '.join(most)} and {last}"
 
 
-def _begin(folder: Path, options: Options) -> tuple[Source, Columns]:
+def _begin(folder: Path, options: Options, progress: Progress) -> tuple[Source, Columns]:
     """The source, and the columns of what comes out."""
     if options.format is not None:
         find_table_format(options.format)
@@ -219,7 +245,7 @@ def _begin(folder: Path, options: Options) -> tuple[Source, Columns]:
         unknown_at, views, draws = option("unknown_at"), option("views"), option("draws")
         raise UsageError(f"{unknown_at} is calibrated for one look at each photo; leave {views} and {draws} out.")
     check_engine(options.engine)
-    source = open_source(folder)
+    source = open_source(folder, progress)
     columns = Columns(
         source.class_names,
         top=options.top,
@@ -238,13 +264,32 @@ def _job(out: Path, columns: Columns, options: Options) -> Job:
         form = format_of(out)
         if options.format and form is not find_table_format(options.format):
             raise UsageError(f"{option('format', options.format)} does not go with {out}; leave one of both out.")
-    return Job(out, job_folder(out, is_file=is_file), form, columns, options.shard_rows)
+    return Job(out, job_folder(out, is_file=is_file), _as_safe_as_asked(form, options), columns, options.shard_rows)
+
+
+def _as_safe_as_asked(form: TableFormat, options: Options) -> TableFormat:
+    if not options.spreadsheet_safe:
+        return form
+    if form.spreadsheet_safe is None:
+        safe = option("spreadsheet_safe", True)
+        raise UsageError(f"{safe} is for CSV alone: spreadsheets run nothing of a {form.suffix} file. Leave it out.")
+    return form.spreadsheet_safe
+
+
+def _left_out(options: Options, progress: Progress) -> LeftOutCount:
+    return LeftOutCount(progress.say if options.verbose else None)
+
+
+def _tell(left_out: LeftOutCount, progress: Progress) -> None:
+    """One line for all files that get no row."""
+    if left_out.counts:
+        progress.say(f"No row for {plural(left_out.counts.total(), 'file')}: {left_out}.")
 
 
 def _plan(
-    job: Job, source: Source, inputs: Sequence[str], stdin: Iterable[str], options: Options, progress: Progress
+    job: Job, source: Source, items: Iterable[Item], inputs: Sequence[str], options: Options, progress: Progress
 ) -> ModelChoice:
-    """What was planned when the job was begun, or a new plan."""
+    """What was planned when the job was begun, or a new plan for the `items` of the `inputs`."""
     asked = _asked(job, source, inputs, options)
     if is_job(job.folder) and not options.force:
         plan = read_plan(job.folder)
@@ -253,7 +298,7 @@ def _plan(
         check_same(plan, {**asked, "digest": model.digest()}, job.out)
         return model
     try:
-        count = write_inputs(job, expand_inputs(inputs, stdin, options.reading))
+        count = write_inputs(job, items)
         model = _choose(source, options, count, progress)
     except BaseException:
         if not is_job(job.folder):
@@ -272,7 +317,8 @@ def _asked(job: Job, source: Source, inputs: Sequence[str], options: Options) ->
         "unknown_at": options.unknown_at,
         "format": job.format.suffix,
         "shard_rows": job.shard_rows,
-        "reading": asdict(options.reading),
+        "reading": {**asdict(options.reading), "memory": None},  # another amount may go on
+        "spreadsheet_safe": options.spreadsheet_safe,
         "wanted": asdict(options.wanted),
         "runtime": options.runtime,
         "precision": options.precision,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from regraft.data.class_names import key_of
 from regraft.data.records import ImageFolder, Record
 from regraft.data.sources import scan_remembered
 from regraft.errors import FolderError, RunError, did_you_mean, option
@@ -45,7 +46,7 @@ def scan_role(run: Run, photos: Path | None, role: str, progress: Progress) -> l
 
 
 def _scan(run: Run, photos: Path | None, progress: Progress, advice: str) -> ImageFolder:
-    root = photos or Path(run.environment["root"])
+    root = photos or run.root
     if photos is None and not root.is_dir():
         raise RunError(f"The photos of {run.folder} are no longer in {root}; {advice}.")
     return scan_remembered(root, progress)
@@ -64,9 +65,13 @@ def rows_of(run: Run, *roles: str) -> list[RosterRow]:
 
 
 def _number_of(name: str, class_names: Sequence[str], root: Path) -> int:
-    if name not in class_names:
+    """The place of a class, also where the run has it in another writing, as after a move to another system."""
+    if name in class_names:
+        return class_names.index(name)
+    keys = [key_of(known) for known in class_names]
+    if key_of(name) not in keys:
         raise FolderError(f'{root} has a class "{name}" that the run does not know.{did_you_mean(name, class_names)}')
-    return class_names.index(name)
+    return keys.index(key_of(name))
 
 
 def fingerprints_of(run: Run, *roles: str) -> set[str]:

@@ -147,12 +147,13 @@ class Run:
 
     @cached_property
     def recipe(self) -> Recipe:
-        """The recipe the run was made with. Raises RunError where it is damaged."""
+        """The recipe the run was made with. Raises RunError where its file is missing or damaged."""
         try:
             return load_recipe(str(self.recipe_file))
         except (RegraftError, OSError, UnicodeError, RecursionError) as error:
-            reason = f" ({error.text})" if isinstance(error, RegraftError) else ""
-            raise RunError(f"{self.recipe_file} is damaged{reason}; put it back or train again.") from error
+            text = error.text if isinstance(error, RegraftError) else type(error).__name__
+            reason = text.removeprefix(f"{self.recipe_file} ").rstrip(".")
+            raise RunError(f"{self.recipe_file} is missing or damaged ({reason}); train again.") from error
 
     @cached_property
     def class_names(self) -> tuple[str, ...]:
@@ -162,8 +163,19 @@ class Run:
 
     @cached_property
     def environment(self) -> dict[str, Any]:
-        """What `environment.json` says."""
-        return read_json(self.environment_file)
+        """What `environment.json` says. Raises RunError where it is missing or damaged."""
+        values = read_json(self.environment_file)
+        for key in ("verb", "source", "root", "command"):
+            if not isinstance(values.get(key, ""), str):
+                raise RunError(f"{self.environment_file} is damaged: {key} is no text; train again.")
+        return values
+
+    @property
+    def root(self) -> Path:
+        """The folder that its photos lay in. Raises RunError where the run does not know."""
+        if not (root := self.environment.get("root")):
+            raise RunError(f"{self.environment_file} does not say where the photos lay; train again.")
+        return Path(root)
 
     @cached_property
     def metrics(self) -> RunMetrics:
@@ -171,7 +183,7 @@ class Run:
         values = read_json(self.metrics_file)
         try:
             return RunMetrics.from_dict(values)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
             raise RunError(_damaged(self.metrics_file)) from error
 
     def start(
@@ -327,9 +339,13 @@ def resumable_run(folder: Path) -> Run:
 
 def read_json(path: Path) -> dict[str, Any]:
     """The object of a JSON file. Raises RunError where it is missing or damaged."""
-    values = _read(path, json.loads)
+    return _read(path, _as_object)
+
+
+def _as_object(text: str) -> dict[str, Any]:
+    values = json.loads(text)
     if not isinstance(values, dict):
-        raise RunError(_damaged(path))
+        raise ValueError(f"expected an object; received {type(values).__name__}")
     return values
 
 

@@ -21,8 +21,9 @@ from regraft.evidence.conformal import write_calibration
 from regraft.evidence.metrics import Metrics, measure
 from regraft.evidence.report import ReportData, ReportSection, StageRow, write_judgement
 from regraft.exports.export import NOT_PROVEN, digest_model, read_export
-from regraft.exports.proof import Proof
+from regraft.exports.proof import Proof, float_error_of
 from regraft.exports.saved_model import Expected, export_proven, tolerance_for
+from regraft.inference.views import make_infer
 from regraft.machine.files import atomic_file, sync_tree, write_json
 from regraft.models.combine_members import cool
 from regraft.runs.digests import write_digests
@@ -212,7 +213,9 @@ def _export(session: Session, probabilities: np.ndarray) -> dict[str, Any]:
             image_size=session.reader.image_size,
             crop_fraction=session.recipe.data.crop_fraction,
             model_digest=digest_model(session.run),
-            expected=Expected(paths, probabilities, tolerance_for(session.model, session.device)),
+            expected=Expected(
+                paths, probabilities, tolerance_for(session.model, session.device), lambda: _float_error(session)
+            ),
             proof=proof,
         )
     return {"folder": str(export.folder), **export.proof.as_dict()}
@@ -242,6 +245,11 @@ def _awaited_answers(run: Run) -> np.ndarray:
         raise RunError(
             f"{run.awaited_answers_file} is missing or damaged; regraft export makes the export all the same."
         ) from error
+
+
+def _float_error(session: Session) -> float:
+    infer = make_infer(session.model, session.device)
+    return float_error_of(infer, session.reader, session.roles.report, session.progress)
 
 
 def _stage_row(candidate: Candidate, session: Session) -> dict[str, Any]:

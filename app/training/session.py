@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from regraft.data.readiness import assess
 from regraft.data.records import ImageFolder, Record
-from regraft.data.roles import Roles, plan_roles
-from regraft.data.scan import require_trainable
+from regraft.data.roles import Roles
 from regraft.data.sources import TFDS_PREFIX, data_fingerprint, load_source
 from regraft.errors import RegraftError, RunError, UsageError, option
 from regraft.exports.proof import Proof
@@ -161,8 +161,9 @@ def _open(request: Request, progress: Progress, stack: ExitStack) -> Session:
     # Reading a dataset starts TensorFlow, after which devices stay as they are.
     opened = open_device(request.device) if request.source.startswith(TFDS_PREFIX) else None
     with watch.phase("scan"):
-        folder = _load_photos(request, progress)
-        roles = _plan(folder, recipe, needs_selection=purpose.holds_selection or (trains_long and purpose.has_head))
+        folder = load_source(request.source, data_dir=request.data_dir, progress=progress)
+        needs_selection = purpose.holds_selection or (trains_long and purpose.has_head)
+        roles = plan_training(folder, recipe, progress, needs_selection=needs_selection)
         fingerprint = data_fingerprint(folder)
     # TensorFlow starts on one core: where the proof comes soon, its process starts on the other meanwhile.
     use_gpus = not request.device.startswith("cpu")
@@ -210,11 +211,34 @@ def hold(run: Run, stack: ExitStack, sources: str | list[str]) -> None:
     stack.enter_context(saying_how_to_go_on(f"go on: {command_to_resume(verb, sources, run.folder)}"))
 
 
-def _load_photos(request: Request, progress: Progress) -> ImageFolder:
-    folder = load_source(request.source, data_dir=request.data_dir, progress=progress)
-    for warning in require_trainable(folder):
+def plan_training(folder: ImageFolder, recipe: Recipe, progress: Progress, *, needs_selection: bool = True) -> Roles:
+    """What each photo of `folder` does in a training; `progress` is told what should be put right.
+
+    Raises:
+        FolderError: nothing can be trained on it, as `check` says as well.
+    """
+    readiness = assess(
+        folder,
+        val_fraction=recipe.data.val_fraction,
+        select_fraction=recipe.data.select_fraction,
+        needs_selection=needs_selection,
+        seed=recipe.seed if recipe.data.split_seed is None else recipe.data.split_seed,
+    )
+    roles = readiness.require()
+    for warning in readiness.warnings:
         progress.say(warning)
-    return folder
+    return roles
+
+
+def look_at_photos(request: Request, recipe: Recipe, progress: Progress) -> None:
+    """Tells `progress` what a training on the folder of `request` would, for trainings that are silent themselves.
+
+    Raises:
+        FolderError: nothing can be trained on it.
+    """
+    if not request.source.startswith(TFDS_PREFIX):  # what we have written out ourselves is as it should be
+        folder = load_source(request.source, data_dir=request.data_dir, progress=progress)
+        plan_training(folder, recipe, progress, needs_selection=recipe.finetune.epochs > 0)
 
 
 def resolve(recipe: Recipe) -> Recipe:
@@ -281,16 +305,6 @@ def build_model(recipe: Recipe, class_count: int, device: Device) -> tuple[keras
             seed=recipe.seed,
         )
     return model, weights_digest(backbone)
-
-
-def _plan(folder: ImageFolder, recipe: Recipe, *, needs_selection: bool) -> Roles:
-    return plan_roles(
-        folder,
-        val_fraction=recipe.data.val_fraction,
-        select_fraction=recipe.data.select_fraction,
-        needs_selection=needs_selection,
-        seed=recipe.seed if recipe.data.split_seed is None else recipe.data.split_seed,
-    )
 
 
 def _find_run(request: Request, stack: ExitStack) -> Run:

@@ -10,18 +10,10 @@ import pytest
 from drawn_photos import draw_photo
 
 import regraft.data.scan
-from regraft.data.records import ImageFolder, Record, SetAside
-from regraft.data.scan import (
-    imbalance,
-    name_some,
-    plural,
-    require_trainable,
-    scan_folder,
-    show_path,
-    training_counts,
-    training_obstacles,
-    training_warnings,
-)
+from regraft.data.readiness import assess, training_counts
+from regraft.data.records import ImageFolder, SetAside
+from regraft.data.scan import scan_folder
+from regraft.data.wording import show_path
 from regraft.errors import FolderError
 
 
@@ -31,22 +23,6 @@ def names_of(folder: ImageFolder, paths) -> list[str]:
 
 def image_names(folder: ImageFolder) -> list[str]:
     return names_of(folder, [record.path for record in folder.records])
-
-
-def folder_of(counts: dict[str, int], **fields) -> ImageFolder:
-    """A scanned folder without files: `counts` images of each "class" or "split/class"."""
-    class_names = tuple(sorted({Path(place).name for place in counts}))
-    records = [
-        Record(
-            Path("photos", place, f"{number}.jpg"),
-            class_names.index(Path(place).name),
-            place.split("/")[0] if "/" in place else "",
-            *("JPEG", 64, 48, 1, f"{place}{number}", bytes(32)),
-        )
-        for place, count in counts.items()
-        for number in range(count)
-    ]
-    return ImageFolder(Path("photos"), class_names, tuple(records), **fields)
 
 
 def test_classes_without_splits(photo_folder):
@@ -96,8 +72,11 @@ def test_everything_that_is_no_photo_is_listed_and_not_used(photo_folder):
     (root / "labels.csv").write_text("x")
     draw_photo(0, seed=9).save(root / "cover.png")
     folder = scan_folder(root)
-    assert len(folder.records) == 4
-    assert names_of(folder, folder.not_images) == ["cat/notes.txt", "cat/photo", "labels.csv"]
+    assert len(folder.records) == 5
+    assert {show_path(aside.path, root): aside.reason for aside in folder.not_images} == {
+        "cat/notes.txt": "not an image (text?)",
+        "labels.csv": "not an image (text?)",
+    }
     assert names_of(folder, folder.hidden) == [".git", "cat/Thumbs.db", "cat/__MACOSX", "dog/._000.jpg"]
     assert names_of(folder, folder.loose) == ["cover.png"]
     assert folder.unreadable == (SetAside(root / "dog" / "broken.JPG", "empty file"),)
@@ -201,19 +180,73 @@ def test_broken_links_and_pipes_are_set_aside(photo_folder):
     ]
 
 
-def test_a_class_folder_that_may_not_be_listed_is_set_aside(photo_folder, monkeypatch):
-    root = photo_folder({"cat": 1, "dog": 1})
-    listed = Path.iterdir
+@pytest.fixture
+def locked(monkeypatch):
+    """A function that has the system refuse to list folders of these names; root may list what others may not."""
+    scandir = os.scandir
 
-    def forbid(self):
-        if self.name == "dog":
-            raise PermissionError(13, "Permission denied", str(self))
-        return listed(self)
+    def lock(*names):
+        def list_or_refuse(path):
+            if Path(path).name in names:
+                raise PermissionError(13, "Permission denied", str(path))
+            return scandir(path)
 
-    monkeypatch.setattr(Path, "iterdir", forbid)
+        monkeypatch.setattr(os, "scandir", list_or_refuse)
+
+    return lock
+
+
+def test_a_folder_that_cannot_be_entered_is_one_row_and_no_class(photo_folder, locked):
+    root = photo_folder({"cat": 1, "dog": 1, "dog/old": 1, "private": 1})
+    locked("private", "old")
     folder = scan_folder(root)
-    assert folder.unreadable == (SetAside(root / "dog", "permission denied"),)
-    assert names_of(folder, folder.empty_folders) == ["dog"]
+    assert folder.unreadable == (
+        SetAside(root / "dog/old", "permission denied"),
+        SetAside(root / "private", "permission denied"),
+    )
+    assert (folder.class_names, folder.empty_folders) == (("cat", "dog"), ())
+    assert image_names(folder) == ["cat/000.jpg", "dog/000.jpg"]
+
+
+def test_a_photo_folder_that_cannot_be_entered_is_refused(photo_folder, locked):
+    root = photo_folder({"cat": 1, "dog": 1})
+    locked("photos")
+    with pytest.raises(FolderError, match=r"photos cannot be entered: permission denied\."):
+        scan_folder(root)
+
+
+def test_a_class_that_a_split_lacks_because_it_is_locked_is_named_so(photo_folder, locked):
+    root = photo_folder({"train/cat": 1, "train/dog": 1, "val/cat": 1, "val/dog": 1})
+    locked("cat")
+    folder = scan_folder(root)
+    assert folder.class_names == ("dog",)
+    (root / "val" / "cat").rename(root / "val" / "Cat")
+    with pytest.raises(FolderError, match=r"train lacks Cat\. Cannot enter train/cat: permission denied\."):
+        scan_folder(root)
+
+
+def test_what_vanishes_during_the_scan_is_set_aside(photo_folder, monkeypatch):
+    root = photo_folder({"cat": 2, "dog": 1, "dog/old": 1})
+    scandir, inspect = os.scandir, regraft.data.scan.inspect_photo
+
+    def list_what_goes(path):
+        if path.name == "old":
+            path.rename(path.with_name("gone"))
+        return scandir(path)
+
+    def inspect_what_went(path):
+        if path.name == "001.jpg":
+            path.unlink()
+        return inspect(path)
+
+    monkeypatch.setattr(os, "scandir", list_what_goes)
+    monkeypatch.setattr(regraft.data.scan, "inspect_photo", inspect_what_went)
+    folder = scan_folder(root)
+    assert image_names(folder) == ["cat/000.jpg", "dog/000.jpg"]
+    assert folder.unreadable == (
+        SetAside(root / "cat/001.jpg", "no such file or directory"),
+        SetAside(root / "dog/old", "no such file or directory"),
+    )
 
 
 def test_threads_do_not_change_the_order(photo_folder, monkeypatch):
@@ -268,6 +301,21 @@ def test_the_cache_notices_a_changed_file(photo_folder, tmp_path):
     assert scan_folder(root, cache=cache) == scan_folder(root)
 
 
+def test_the_cache_notices_a_photo_of_the_same_size_by_its_time(photo_folder, tmp_path):
+    root, cache = photo_folder({"cat": 1, "dog": 1}), tmp_path / "scan.sqlite"
+    cat, dog = root / "cat/000.jpg", root / "dog/000.jpg"
+    length = max(cat.stat().st_size, dog.stat().st_size)
+    for path in (cat, dog):  # bytes after the end mark belong to no picture
+        path.write_bytes(path.read_bytes().ljust(length, b"\0"))
+    before, other = scan_folder(root, cache=cache).records
+    state = cat.stat()
+    cat.write_bytes(dog.read_bytes())
+    os.utime(cat, ns=(state.st_atime_ns, state.st_mtime_ns + 1))
+    assert cat.stat().st_size == state.st_size
+    after, _ = scan_folder(root, cache=cache).records
+    assert before.fingerprint != after.fingerprint == other.fingerprint
+
+
 def test_the_cache_does_not_remember_refusals(photo_folder, tmp_path):
     root, cache = photo_folder({"cat": 1, "dog": 1}), tmp_path / "scan.sqlite"
     (root / "cat" / "bad.jpg").write_bytes(b"x")
@@ -308,55 +356,9 @@ def test_file_names_that_are_not_text_work(photo_folder, tmp_path):
     assert show_path(folder.records[0].path, root) == "cat/??.jpg"
 
 
-def test_one_class_cannot_be_trained_on():
-    with pytest.raises(FolderError, match='two or more classes; found "cat" alone'):
-        require_trainable(folder_of({"cat": 3}))
-
-
-def test_a_class_without_a_training_image_cannot_be_trained_on():
-    with pytest.raises(FolderError, match='Class "dog" has no readable training image'):
-        require_trainable(folder_of({"train/cat": 3, "train/dog": 0, "val/dog": 2}))
-    assert len(training_obstacles(folder_of({"cat": 0}))) == 2
-
-
-def test_a_good_folder_gives_no_warning():
-    assert require_trainable(folder_of({"cat": 20, "dog": 3})) == []
-
-
-def test_one_image_and_imbalance_are_warned_about():
-    warnings = require_trainable(folder_of({"cat": 30, "dog": 3, "fox": 1}))
-    assert len(warnings) == 2
-    assert 'Class "fox" has one training image' in warnings[0]
-    assert 'Class "cat" has 30 training images and "fox" 1' in warnings[1]
-
-
-def test_few_unreadable_files_are_named_and_the_rest_counted():
-    asides = tuple(SetAside(Path("photos", f"{number}.jpg"), "empty file") for number in range(22))
-    [warning] = training_warnings(folder_of({"cat": 3, "dog": 3}, unreadable=asides))
-    named = ", ".join(f"{number}.jpg (empty file)" for number in range(20))
-    assert warning == f"Cannot read 22 files, which training leaves out: {named} and 2 more."
-
-
-def test_imbalance_is_largest_over_smallest_of_those_present():
-    assert imbalance({"cat": 12, "dog": 3, "fox": 0}) == 4
-    assert imbalance({}) == 1
-
-
-def test_words_for_people():
-    assert [plural(1, "class"), plural(2, "class"), plural(0, "photo"), plural(1234, "entry")] == [
-        "1 class",
-        "2 classes",
-        "0 photos",
-        "1,234 entries",
-    ]
-    assert name_some(["a", "b", "c"]) == "a, b, c"
-    assert name_some(["a", "b", "c", "d"]) == "a, b, c and 1 more"
-    assert show_path(Path("/x/y"), Path("/z")) == "/x/y"
-
-
 @pytest.mark.shared
 def test_real_ants_and_bees(shared):
     folder = scan_folder(shared / "data" / "hymenoptera")
     assert folder.class_names == ("ants", "bees")
     assert [len(folder.split(name)) for name in ("train", "val")] == [244, 153]
-    assert require_trainable(folder) == []
+    assert (assess(folder).obstacles, assess(folder).warnings) == ((), ())

@@ -18,6 +18,7 @@ from regraft.errors import ExportError, RunError
 from regraft.exports.export import Export, read_export
 from regraft.exports.exporting import calibration_records, export_run
 from regraft.exports.format import Precision, Views, find_format
+from regraft.machine.drafts import draft_of
 from regraft.progress import Silent
 
 EXPORTS = [  # every path of the code; the fixture is litert, float32
@@ -106,6 +107,36 @@ def test_nothing_is_left_of_an_export_that_answers_otherwise(
     with pytest.raises(ExportError, match="it was removed"):
         export_run(trained.folder, "litert", out=tmp_path / "export", progress=Silent())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_force_replaces_an_export_and_no_folder_of_others(litert: Path, trained: TrainedRun, tmp_path: Path):
+    work = tmp_path / "work"
+    (work / "thesis").mkdir(parents=True)
+    (work / "thesis/a.txt").write_text("precious")
+    answer = run_regraft("export", trained.folder, "--format", "litert", "--force", "--out", work)
+    assert (answer.code, answer.stderr) == (
+        2,
+        f"regraft: {work} holds what no export does (thesis/a.txt), so it is not replaced; move that away or choose "
+        "another --out.\n",
+    )
+    assert (work / "thesis/a.txt").read_text() == "precious"
+
+
+@pytest.mark.parametrize("form", ["litert", "saved_model"])
+def test_an_empty_path_is_not_the_current_folder(
+    form: str, trained: TrainedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    answer = run_regraft("export", trained.folder, "--format", form, "--force", "--out", "")
+    complaint = "regraft: Invalid value for '--out': it must be a path; received an empty one."
+    assert (answer.code, answer.stderr) == (2, f"{complaint} See regraft export --help.\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_processes_do_not_write_one_export(trained: TrainedRun, tmp_path: Path):
+    busy = rf"Another process is writing {tmp_path}/export; wait until it is done\."
+    with draft_of(tmp_path / "export", RuntimeError("the first")), pytest.raises(RunError, match=busy):
+        export_run(trained.folder, "litert", out=tmp_path / "export", progress=Silent())
 
 
 def test_answering_without_tensorflow_does_not_import_it(litert: Path, trained: TrainedRun, tmp_path: Path):

@@ -21,7 +21,7 @@ from trained_runs import TrainedRun
 from regraft.data.photos import read_upright_rgb
 from regraft.errors import ExportError, RunError
 from regraft.exports.export import Export, ProofResult, read_export
-from regraft.exports.proof import Proof
+from regraft.exports.proof import Bound, Proof
 from regraft.exports.saved_model import Expected, compare, export_proven, tolerance_for
 from regraft.inference.trained import open_trained
 from regraft.inference.views import softmax
@@ -68,7 +68,7 @@ def test_the_labels_come_with_the_export(trained: TrainedRun, served):
 
 
 def test_the_signatures_are_those_that_tensorflow_serving_expects(served):
-    assert set(served.signatures) == {"serving_default", "serving_images", "serving_views", "labels"}
+    assert set(served.signatures) == {*("serving_default", "serving_each", "serving_images", "serving_views", "labels")}
     takes = {name: served.signatures[name].structured_input_signature[1] for name in served.signatures}
     assert takes["serving_default"]["image_bytes"].shape.as_list() == [None]
     assert takes["serving_default"]["image_bytes"].dtype == tf.string
@@ -82,6 +82,44 @@ def test_the_signatures_are_those_that_tensorflow_serving_expects(served):
             "scores": (tf.float32, 2),
             "classes": (tf.string, 2),
         }
+
+
+def test_a_broken_photo_costs_its_own_row_alone(served, tmp_path: Path):
+    whole = [write_png(tmp_path / f"{index}.png", class_index=index) for index in range(3)]
+    jpeg = tmp_path / "whole.jpg"
+    draw_photo(1, seed=500, size=(50, 40), classes=3).save(jpeg)
+    broken = [jpeg.read_bytes()[:-200], b"", b"II*\0" + b"\0" * 90, b"text"]
+    encoded = [broken[0], *(path.read_bytes() for path in whole[:2]), *broken[1:], whole[2].read_bytes()]
+    answer = {
+        key: value.numpy() for key, value in served.signatures["serving_each"](image_bytes=tf.constant(encoded)).items()
+    }
+    expected = answer_bytes(served, whole)
+    is_read = np.array([False, True, True, False, False, False, True])
+    assert answer["status"].tolist() == [b"ok" if each else b"unreadable" for each in is_read]
+    for key in ("label", "score", "scores"):
+        np.testing.assert_array_equal(answer[key][is_read], expected[key])
+    assert set(answer["label"][~is_read]) == {b""}
+    assert not answer["scores"][~is_read].any()
+    assert not answer["score"][~is_read].any()
+
+
+def test_where_no_photo_is_broken_each_is_answered_as_by_default(served, tmp_path: Path):
+    paths = [write_png(tmp_path / f"{index}.png", class_index=index % 3, seed=index) for index in range(20)]
+    answer = served.signatures["serving_each"](image_bytes=tf.constant([path.read_bytes() for path in paths]))
+    assert set(answer["status"].numpy()) == {b"ok"}
+    for key, values in answer_bytes(served, paths).items():
+        np.testing.assert_array_equal(answer[key].numpy(), values)
+
+
+def test_nothing_asked_is_nothing_answered(served):
+    nothing = {
+        "serving_default": {"image_bytes": tf.constant([], tf.string)},
+        "serving_each": {"image_bytes": tf.constant([], tf.string)},
+        "serving_images": {"images": tf.zeros([0, 40, 50, 3], tf.uint8)},
+        "serving_views": {"views": tf.zeros([0, 32, 32, 3])},
+    }
+    for name, inputs in nothing.items():
+        assert served.signatures[name](**inputs)["scores"].shape == (0, 3)
 
 
 def test_bytes_and_pixels_of_the_same_photo_give_the_same_answer(served, tmp_path: Path):
@@ -238,7 +276,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path, monkeypatch: pyt
 
 def test_agreement_is_counted_and_the_largest_difference_found():
     served = EXPECTED + np.array([[0, -0.25], [0.125, 0]], np.float32)
-    found = compare(EXPECTED, served, ["ant", "bee"], ("ant", "bee"), tolerance=0.25)
+    found = compare(EXPECTED, served, ["ant", "bee"], ("ant", "bee"), Bound(0.25))
     assert found == ProofResult(images=2, largest_difference=0.25, same_label=2, tolerance=0.25)
 
 

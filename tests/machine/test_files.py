@@ -2,12 +2,13 @@
 
 import os
 import stat
+import sys
 from pathlib import Path
 
 import pytest
 
 from regraft.machine import files
-from regraft.machine.files import atomic_file, digest_file, publish, remove_listed, write_text
+from regraft.machine.files import atomic_file, digest_file, exchange, publish, remove_listed, write_text
 
 
 def names_in(folder: Path) -> list[str]:
@@ -121,6 +122,18 @@ def test_a_listed_file_behind_a_link_to_another_folder_stays(tmp_path: Path):
     (tmp_path / "export" / "assets").symlink_to(tmp_path / "theirs")
     assert remove_listed(tmp_path / "export", ["assets/a.txt"]) == ["assets"]
     assert (tmp_path / "theirs" / "a.txt").read_text() == "precious"
+
+
+def test_two_folders_exchange_their_names_or_keep_them(tmp_path: Path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / name).touch()
+    can = exchange(tmp_path / "a", tmp_path / "b")
+    assert names_in(tmp_path / "a") == (["b"] if can else ["a"])
+    assert names_in(tmp_path / "b") == (["a"] if can else ["b"])
+    assert can or sys.platform not in ("linux", "darwin")
+    assert not exchange(tmp_path / "a", tmp_path / "nowhere")
+    assert names_in(tmp_path) == ["a", "b"]
 
 
 def test_the_digest_of_a_file_is_that_of_its_bytes(tmp_path: Path):

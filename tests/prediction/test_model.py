@@ -163,7 +163,7 @@ def test_photos_are_read_by_the_threads_that_answer_them_batch_by_batch(call, mo
         time.sleep(0.005)
         return compute(images)
 
-    monkeypatch.setattr("regraft.prediction.model.read_bytes", read_bytes)
+    monkeypatch.setattr("regraft.prediction.sources.reader.read_bytes", read_bytes)
     answerer = replace(ANSWERER, compute=slow_compute)
     choice: Any = SimpleNamespace(runtime="tensorflow", precision="", is_run=True, open=lambda _: answerer)
     answers = getattr(Model(Path("r"), Asked(), choice, answerer), call)([f"{number}.jpg" for number in range(40)])

@@ -9,11 +9,12 @@ import pytest
 from command_line import run_regraft
 from trained_runs import TrainedRun
 
-from regraft.errors import UsageError, as_keywords, as_options
+from regraft.errors import RunError, UsageError, as_keywords, as_options
 from regraft.exports.export import ProofResult, kind_of, read_export
 from regraft.inference.trained import Look
 from regraft.machine import processes
 from regraft.prediction import model_choice
+from regraft.prediction.answerer import Wanted
 from regraft.prediction.job import Writer
 from regraft.prediction.model_choice import FEW, ModelChoice, Source, choose, open_source
 from regraft.progress import Silent
@@ -104,6 +105,41 @@ def test_what_is_asked_for_is_taken_however_far_it_is(source: Source):
     assert name_of(choose(only, progress=Silent())) == "c"
 
 
+def flip_a_bit(export: Path) -> None:
+    network = bytearray((export / "model.tflite").read_bytes())
+    network[len(network) // 2] ^= 0x40
+    (export / "model.tflite").write_bytes(network)
+
+
+def test_a_broken_export_is_passed_over_and_named_and_another_or_the_run_answers(source: Source):
+    flip_a_bit(source.folder / "exports/a")
+    listening = Listening()
+    assert name_of(choose(source, progress=listening)) == "b"
+    (source.folder / "exports/b/model.tflite").write_bytes(b"")
+    assert choose(source, progress=listening).is_run
+    damaged = "model.tflite is damaged (it changed since it was written); export the run again."
+    assert listening.said == [f"Passed over: {source.folder}/exports/{name}/{damaged}" for name in "aab"]
+    (source.folder / "exports/b/export.json").write_bytes(b"")
+    assert [export.folder.name for export in open_source(source.folder).exports] == ["a", "c"]
+
+
+def test_a_broken_export_that_was_asked_for_is_named_and_not_answered_by_another(source: Source):
+    flip_a_bit(source.folder / "exports/c")
+    listening = Listening()
+    with pytest.raises(UsageError, match=r'precision="int8" needs an export that .* has not'):
+        choose(source, runtime="litert", precision="int8", progress=listening)
+    assert len(listening.said) == 1
+    only = open_source(source.folder / "exports/c")
+    with pytest.raises(RunError, match=r"c/model\.tflite is damaged"):
+        choose(only, progress=Silent()).open(Wanted())
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"a": "fast"}', '{"a": NaN}', '{"a": {"b": 1}}', "[" * 100_000])
+def test_damaged_rates_are_no_rates(source: Source, rates: dict[str, float], text: str):
+    (source.folder / "exports/runtimes.json").write_text(text)
+    assert name_of(choose(source, count=FEW, progress=Silent())) == "b"
+
+
 @pytest.mark.parametrize("look", [Look("ten"), Look(draws=2), Look(members=True)])
 def test_a_closer_look_takes_the_run_itself(source: Source, look: Look):
     assert choose(source, look=look, count=FEW, progress=Silent()).is_run
@@ -134,7 +170,8 @@ def swap_labels(export: Path) -> None:
     labels[:2] = labels[1::-1]
     (export / "labels.txt").write_text("".join(f"{label}\n" for label in labels))
     values = json.loads((export / "export.json").read_text())
-    (export / "export.json").write_text(json.dumps({**values, "labels": labels}))
+    description = {name: values[name] for name in values.keys() - {"files", "digest"}}  # as it was before digests
+    (export / "export.json").write_text(json.dumps({**description, "labels": labels, "format_version": 1}))
 
 
 def test_a_digest_changes_with_what_an_answer_depends_on_and_with_nothing_else(source: Source):

@@ -153,10 +153,93 @@ def test_a_place_that_takes_no_file_is_refused(trained: TrainedRun, tmp_path: Pa
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
 
 
+def test_a_model_with_code_in_it_is_said_to_be_that_and_not_damaged(trained: TrainedRun, tmp_path: Path):
+    import keras
+
+    shutil.copytree(trained.folder, tmp_path / "run", ignore=shutil.ignore_patterns("saved_model"))
+    code = keras.Sequential([keras.Input((2,)), keras.layers.Lambda(lambda x: x)])
+    code.save(tmp_path / "run/model.keras")
+    answer = run_regraft("evaluate", tmp_path / "run")
+    assert (answer.code, answer.stdout) == (2, "")
+    assert answer.stderr == (
+        f"regraft: {tmp_path}/run/model.keras has a Lambda layer, which is code of whoever made the file, and not run. "
+        "Regraft writes none; open the file with Keras if you trust it.\n"
+    )
+
+
+def test_labels_of_another_run_are_refused(trained: TrainedRun, tmp_path: Path):
+    shutil.copytree(trained.folder, tmp_path / "run", ignore=shutil.ignore_patterns("saved_model"))
+    (tmp_path / "run/labels.txt").write_text("bee\ncat\n")
+    answer = run_regraft("evaluate", tmp_path / "run")
+    assert (answer.code, answer.stdout) == (2, "")
+    assert answer.stderr == (
+        f"regraft: {tmp_path}/run/model.keras answers 3 numbers per photo, and {tmp_path}/run/labels.txt names 2 "
+        "classes: one of both is of another run.\n"
+    )
+
+
 def test_a_damaged_model_is_said_to_be_damaged(trained: TrainedRun, tmp_path: Path):
     shutil.copytree(trained.folder, tmp_path / "run", ignore=shutil.ignore_patterns("saved_model"))
     whole = (tmp_path / "run/model.keras").read_bytes()
     (tmp_path / "run/model.keras").write_bytes(whole[: len(whole) // 2])
     answer = run_regraft("predict", tmp_path / "run", trained.photos)
     assert (answer.code, answer.stdout) == (2, "")
-    assert answer.stderr == f"regraft: {tmp_path}/run/model.keras is damaged; train again.\n"
+    complaint = "is not what the run was finished with, so it is damaged or edited; put it back or train again."
+    assert answer.stderr == f"regraft: {tmp_path}/run/model.keras {complaint}\n"
+
+
+@pytest.mark.parametrize(
+    ("counts", "all_failed", "some_failed"),
+    [
+        ({"ok": 2}, False, False),
+        ({"ok": 1, "missing": 1}, False, True),
+        ({"missing": 2}, True, True),
+        ({}, False, False),
+    ],
+)
+def test_a_summary_says_whether_all_or_some_inputs_failed(counts: dict[str, int], all_failed: bool, some_failed: bool):
+    summary = PredictionSummary(None, sum(counts.values()), counts)
+    assert (summary.all_failed, summary.some_failed) == (all_failed, some_failed)
+
+
+def test_the_exit_code_is_3_when_nothing_and_if_strict_when_not_all_was_answered(trained: TrainedRun, tmp_path: Path):
+    photo, *failing = [*write_photos(tmp_path, "a.png"), "https://a.org/b.jpg", "gone.jpg"]
+    for words, code in (([*failing], 3), ([photo, *failing], 0), ([photo, *failing, "--strict"], 3)):
+        answer = run_regraft("predict", trained.folder, *words)
+        assert (answer.code, paths_of(answer.stdout)) == (code, [word for word in words if word != "--strict"])
+    reasons = [row["reason"] for row in rows_of(answer.stdout)]
+    assert reasons == [
+        *("", "addresses are not read; download it first and name the file"),
+        "no such file or directory",
+    ]
+
+
+def test_what_gets_no_row_is_counted_in_one_line_and_named_on_request(trained: TrainedRun, tmp_path: Path):
+    write_photos(tmp_path / "in", "a.png")
+    (tmp_path / "in/notes.txt").write_text("words")
+    (tmp_path / "in/b.HEIC").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100))
+    line = f"No row for 1 file: 1 not an image (text?) ({tmp_path}/in/notes.txt).\n"
+    answer = run_regraft("predict", trained.folder, tmp_path / "in")
+    assert answer.stderr == f"{line}1 ok, 1 unreadable\n"
+    told = run_regraft("predict", trained.folder, tmp_path / "in", "--verbose").stderr
+    assert told.startswith(f"Left out {tmp_path}/in/notes.txt: not an image (text?).\n{line}")
+    summary = predict(trained.folder, tmp_path / "in", tmp_path / "answers.csv")
+    assert summary.left_out == {"not an image (text?)": 1}
+
+
+def test_an_apostrophe_is_for_csv_alone_and_part_of_the_plan(trained: TrainedRun, tmp_path: Path):
+    (photo,) = write_photos(tmp_path, "=a.png")
+    safe = ("predict", trained.folder, "=a.png", "--spreadsheet-safe")
+    refused = run_regraft(*safe, "--out", tmp_path / "a.jsonl")
+    complaint = "--spreadsheet-safe is for CSV alone: spreadsheets run nothing of a .jsonl file. Leave it out."
+    assert (refused.code, refused.stderr) == (2, f"regraft: {complaint}\n")
+    assert paths_of(run_regraft(*safe).stdout) == ["'=a.png"]
+    assert paths_of(run_regraft(*safe[:-1]).stdout) == ["=a.png"]
+    assert photo.endswith("/=a.png")
+
+
+@pytest.mark.parametrize("value", ["lots", "0", "-4G", "1e999"])
+def test_an_amount_of_memory_that_is_none_is_refused(trained: TrainedRun, value: str):
+    answer = run_regraft("predict", trained.folder, "a.jpg", "--max-memory", value)
+    complaint = f"--max-memory must be a number of bytes, such as \"4G\"; received '{value}'."
+    assert (answer.code, answer.stderr) == (2, f"regraft: {complaint}\n")

@@ -6,29 +6,53 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from regraft.data.scan import is_hidden, is_image_name
-from regraft.prediction.sources.item import Item
+from regraft.data.file_format import identify_file
+from regraft.data.passed_over import is_left_by_system, what_of_ours
+from regraft.data.walk import is_image_name
+from regraft.prediction.sources.archives import LEFT_BY_SYSTEM, MORE_FILES, holds_more
+from regraft.prediction.sources.item import Found, Item, LeftOut
 from regraft.prediction.sources.kind import InputKind, Reading
 
 
-def _images_in(folder: str, reading: Reading) -> Iterator[Item]:
-    return (Item(path, path) for path in _images_below(folder, ()))
+def _images_in(folder: str, reading: Reading) -> Iterator[Found]:
+    return _found_below(folder, ())
 
 
-def _images_below(folder: str, parents: tuple[tuple[int, int], ...]) -> Iterator[str]:
-    """Paths in the order of their names, as `sorted` would give them; links that lead back up are not followed."""
-    status = os.stat(folder)  # noqa: PTH116 - one call for both numbers
+def _found_below(folder: str, parents: tuple[tuple[int, int], ...]) -> Iterator[Found]:
+    """What is in a folder, in the order of paths, as `sorted` would give them; links that lead back up end there."""
+    try:
+        status = os.stat(folder)  # noqa: PTH116 - one call for both numbers
+        with os.scandir(folder) as entries:
+            found = [(entry.name, _is_folder(entry)) for entry in entries]
+    except OSError as error:
+        yield Item(folder, kind="broken", reason=f"the folder cannot be read: {(error.strerror or '').lower()}")
+        return
     here = (status.st_dev, status.st_ino)
     if here in parents:
-        return
-    with os.scandir(folder) as entries:
-        found = [(entry.name, _is_folder(entry)) for entry in entries if not is_hidden(Path(entry.name))]
-    for name, is_folder in sorted(found, key=lambda entry: entry[0] + "/" if entry[1] else entry[0]):
-        path = os.path.join(folder, name)  # noqa: PTH118 - Path would change the folder's name
-        if is_folder:
-            yield from _images_below(path, (*parents, here))
-        elif is_image_name(Path(name)):
-            yield path
+        yield LeftOut(folder, "a link to a folder that it lies in")
+    elif parents and (ours := what_of_ours([name for name, _ in found])):
+        yield LeftOut(folder, f"{ours} of Regraft")
+    else:
+        for name, is_folder in sorted(found, key=lambda entry: entry[0] + "/" if entry[1] else entry[0]):
+            path = os.path.join(folder, name)  # noqa: PTH118 - Path would change the folder's name
+            if is_left_by_system(name):
+                yield LeftOut(path, LEFT_BY_SYSTEM)
+            elif is_folder:
+                yield from _found_below(path, (*parents, here))
+            else:
+                yield _found_at(path)
+
+
+def _found_at(path: str) -> Found:
+    """The file as an item if its name or its content says that it is a photo."""
+    if is_image_name(Path(path)):
+        return Item(path, path)
+    if holds_more(path):
+        return LeftOut(path, MORE_FILES)
+    if not os.path.isfile(path):  # noqa: PTH113 - nor opened, as a pipe might never end
+        return LeftOut(path, "a broken link, or not a file")
+    found = identify_file(Path(path))
+    return Item(path, path) if found.name else LeftOut(path, found.reason)
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -41,5 +65,6 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 KIND = InputKind(
     recognizes=os.path.isdir,  # Path.is_dir raises where a name is too long for the system
     expand=_images_in,
-    nothing="The folder {} holds no images.",
+    nothing="The folder {} holds no images",
+    is_file=False,
 )

@@ -37,3 +37,15 @@ class Item:
     def from_json(cls, line: str | bytes) -> Item:
         """The item that a line of `to_json` describes."""
         return cls(*json.loads(line))
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A file or folder that was found but is no input, such as a text among photos, and the reason."""
+
+    path: str
+    reason: str
+
+
+Found = Item | LeftOut
+"""What is found where the user points: it gets a row, or it is counted."""

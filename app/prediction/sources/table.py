@@ -10,6 +10,7 @@ INPUT_KINDS = {
     "folder": "folders",
     "pattern": "patterns",
     "table": "path_tables",
+    "list": "lists",
     "zip": "zip",
     "tar": "tar",
     "tfrecord": "tfrecord",

@@ -13,25 +13,28 @@ from pathlib import Path, PurePath
 from typing import IO
 
 from regraft.data.photos import UnreadablePhoto
-from regraft.prediction.sources.item import Item
+from regraft.prediction.sources.archives import BAD_CHECKSUM
+from regraft.prediction.sources.crc32c import masked_crc32c
+from regraft.prediction.sources.item import Found, Item
 from regraft.prediction.sources.kind import InputKind, Reading
 
 _HEADER, _FOOTER = 12, 4
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
-_CASTAGNOLI = 0x82F63B78
+_BAD_LENGTH = "the shard is damaged from this record on, as a checksum does not fit, or no uncompressed TFRecord file"
+_NAMES_SHOWN, _LETTERS_SHOWN = 20, 100
 
 
 def _is_shard(given: str) -> bool:
     """Also one of many, such as train.tfrecord-00000-of-00010."""
-    return ".tfrecord" in PurePath(given).name.lower() and os.path.isfile(given)  # noqa: PTH113 - never raises
+    return ".tfrecord" in PurePath(given).name.lower()
 
 
-def _examples(file: str, reading: Reading) -> Iterator[Item]:
+def _examples(file: str, reading: Reading) -> Iterator[Found]:
     """Items whose `offset` and `size` are those of the example."""
     for number, place in enumerate(_record_places(Path(file))):
         path = f"{file}::{number}"
-        if isinstance(place, str):
-            yield Item(path, kind="broken", reason=place, status="truncated")
+        if isinstance(place, UnreadablePhoto):
+            yield Item(path, kind="broken", reason=str(place), status=place.status)
         else:
             yield Item(path, file, "tfrecord", *place)
 
@@ -42,11 +45,13 @@ def _open(file: str) -> IO[bytes]:
 
 def _read(stream: IO[bytes], item: Item, reading: Reading) -> bytes:
     stream.seek(item.offset)
-    example = stream.read(item.size)
-    if len(example) < item.size:
+    example, checksum = stream.read(item.size), stream.read(_FOOTER)
+    if len(example) < item.size or len(checksum) < _FOOTER:
         raise UnreadablePhoto("its archive breaks off in it", "truncated")
+    if masked_crc32c(example) != int.from_bytes(checksum, "little"):
+        raise UnreadablePhoto(BAD_CHECKSUM)
     try:
-        return _bytes_feature(example, reading.feature)
+        return _bytes_feature(memoryview(example), reading.feature)
     except ValueError as error:
         raise UnreadablePhoto(str(error)) from error
 
@@ -54,48 +59,50 @@ def _read(stream: IO[bytes], item: Item, reading: Reading) -> bytes:
 # --- the format ---
 
 
-def _record_places(file: Path) -> Iterator[tuple[int, int] | str]:
-    """Offset and size of the data of each record; a reason where the file breaks off or is damaged, which ends it."""
+def _record_places(file: Path) -> Iterator[tuple[int, int] | UnreadablePhoto]:
+    """Offset and size of the data of each record; what is wrong where the file is damaged or breaks off, at its end."""
     end = file.stat().st_size
     with file.open("rb") as stream:
         while (start := stream.tell()) < end:
             header = stream.read(_HEADER)
             if len(header) < _HEADER:
-                yield "the shard breaks off in this record"
+                yield UnreadablePhoto("the shard breaks off in this record", "truncated")
                 return
             length, checksum = struct.unpack("<QI", header)
-            if checksum != _masked(_crc32c(header[:8])):
-                yield "the shard is damaged from this record on, or no uncompressed TFRecord file"
+            if checksum != masked_crc32c(header[:8]):
+                yield UnreadablePhoto(_BAD_LENGTH)
                 return
             after = start + _HEADER + length + _FOOTER
             if after > end:
-                yield "the shard breaks off in this record"
+                yield UnreadablePhoto("the shard breaks off in this record", "truncated")
                 return
             yield start + _HEADER, length
             stream.seek(after)
 
 
-def _bytes_feature(example: bytes, name: str) -> bytes:
+def _bytes_feature(example: memoryview, name: str) -> bytes:
     """The first value of the bytes feature `name` of a serialized `tf.train.Example`.
 
     Raises:
         ValueError: there is none, or `example` is no such message; says which features there are.
     """
-    names = []
+    wanted = os.fsencode(name)
+    names: list[str] = []
     for features in _fields(example, 1):
         for entry in _fields(features, 1):
-            key = b"".join(_fields(entry, 1)).decode("utf-8", "replace")
-            names.append(key)
-            if key == name:
+            key = next(_fields(entry, 1), memoryview(b""))
+            if len(names) < _NAMES_SHOWN:
+                names.append(str(key[:_LETTERS_SHOWN], "utf-8", "replace"))
+            if key == wanted:
                 for feature in _fields(entry, 2):
                     for values in _fields(feature, 1):
                         for value in _fields(values, 1):
-                            return value
+                            return bytes(value)
     raise ValueError(f'no photo in its feature "{name}" (it has: {", ".join(sorted(names)) or "none"})')
 
 
-def _fields(message: bytes, wanted: int) -> Iterator[bytes]:
-    """The values of the length-delimited field `wanted`."""
+def _fields(message: memoryview, wanted: int) -> Iterator[memoryview]:
+    """The values of the length-delimited field `wanted`, none of them copied."""
     at = 0
     while at < len(message):
         key, at = _varint(message, at)
@@ -116,7 +123,7 @@ def _fields(message: bytes, wanted: int) -> Iterator[bytes]:
         at += size
 
 
-def _varint(message: bytes, at: int) -> tuple[int, int]:
+def _varint(message: memoryview, at: int) -> tuple[int, int]:
     value = shift = 0
     while at < len(message) and shift < 70:
         byte = message[at]
@@ -125,20 +132,6 @@ def _varint(message: bytes, at: int) -> tuple[int, int]:
         if byte < 0x80:
             return value, at
     raise ValueError("not a tf.train.Example")
-
-
-def _crc32c(data: bytes) -> int:
-    """CRC-32C (RFC 3720, appendix B.4), bit by bit: it is only asked about eight bytes a record."""
-    value = 0xFFFFFFFF
-    for byte in data:
-        value ^= byte
-        for _ in range(8):
-            value = (value >> 1) ^ (_CASTAGNOLI if value & 1 else 0)
-    return value ^ 0xFFFFFFFF
-
-
-def _masked(checksum: int) -> int:
-    return (((checksum >> 15) | (checksum << 17)) + 0xA282EAD8) & 0xFFFFFFFF
 
 
 KIND = InputKind(recognizes=_is_shard, expand=_examples, open=_open, read=_read)

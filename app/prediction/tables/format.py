@@ -18,11 +18,13 @@ class TableFormat:
         encode: a whole file of these columns and rows.
         join: writes one file of many, in order. None where a file without rows is a header and the rows of all files
             may follow one after the other, so that they can also go to a pipe.
+        spreadsheet_safe: the same format with no cell that a spreadsheet would run; None where none would.
     """
 
     suffix: str
     encode: Callable[[Columns, Iterable[Sequence[Cell]]], bytes]
     join: Callable[[Iterable[Path], Path], None] | None = None
+    spreadsheet_safe: TableFormat | None = None
 
     @property
     def streams(self) -> bool:

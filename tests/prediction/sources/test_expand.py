@@ -10,7 +10,7 @@ from regraft.errors import UsageError
 
 def test_a_file_is_taken_as_it_is_also_where_it_is_missing(tmp_path: Path):
     (there,) = write_photos(tmp_path, "b.jpg")
-    missing, odd = str(tmp_path / "a.jpg"), str(tmp_path / "notes.txt")
+    missing, odd = str(tmp_path / "a.jpg"), str(tmp_path / "notes.md")
     Path(odd).touch()
     assert paths_of([there, missing, odd, there]) == [there, missing, odd, there]
 

@@ -47,7 +47,8 @@ def test_a_damaged_length_is_noticed_by_its_checksum(tmp_path: Path):
     data[0] ^= 1
     file.write_bytes(data)
     (item,) = expand_inputs([str(file)])
-    assert item.reason == "the shard is damaged from this record on, or no uncompressed TFRecord file"
+    assert item.reason.startswith("the shard is damaged from this record on, as a checksum does not fit, or no ")
+    assert item.status == "unreadable"
 
 
 def test_an_example_without_the_feature_says_which_it_has(tmp_path: Path):
@@ -60,3 +61,26 @@ def test_an_example_without_the_feature_says_which_it_has(tmp_path: Path):
         reader.read(item)
     with ItemReader(Limits(), Reading(feature="jpeg")) as other:
         assert other.read(item) == b"one"
+
+
+def test_a_rotten_byte_in_a_record_costs_that_record_alone(tmp_path: Path):
+    file = tmp_path / "a.tfrecord"
+    write_shard(file, [b"one", b"rotten" * 50, b"three"])
+    file.write_bytes(file.read_bytes().replace(b"rotten" * 50, b"rotten" * 49 + b"rottEn"))
+    items = list(expand_inputs([str(file)]))
+    with ItemReader(Limits()) as reader:
+        with pytest.raises(UnreadablePhoto, match=r"^damaged in its archive: its checksum does not fit$") as caught:
+            reader.read(items[1])
+        assert caught.value.status == "unreadable"
+        assert [reader.read(items[place]) for place in (0, 2)] == [b"one", b"three"]
+
+
+def test_names_of_features_that_fill_gigabytes_are_not_all_said(tmp_path: Path):
+    file = tmp_path / "a.tfrecord"
+    features = {f"{number:03d}{'n' * 500}": tf.train.Feature() for number in range(300)}
+    with tf.io.TFRecordWriter(str(file)) as writer:
+        writer.write(tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString())
+    (item,) = expand_inputs([str(file)])
+    with ItemReader(Limits()) as reader, pytest.raises(UnreadablePhoto) as caught:
+        reader.read(item)
+    assert len(str(caught.value)) < 3000

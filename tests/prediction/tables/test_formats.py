@@ -93,3 +93,20 @@ def test_the_table_of_formats_is_read_without_numpy_or_pyarrow():
     code = "import sys, regraft.prediction.tables.table; print(*({'numpy', 'pyarrow'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+def test_cells_that_a_spreadsheet_runs_are_written_as_they_are_or_on_request_behind_an_apostrophe():
+    """The signs are those of "CSV Injection" (OWASP)."""
+    run = ["=cmd|' /C calc'!A0.jpg", "+1.jpg", "-1.jpg", "@SUM(A1).jpg", "\tx.jpg", "\rx.jpg", "\nx.jpg", "\uff1dx.jpg"]
+    plain = ["a=b.jpg", "'quoted.jpg", " =x.jpg", "\u202egnp.jpg", ""]
+    columns = Columns(("=a", "b"), probabilities=True, embedding=True)
+    rows = rows_of(columns, *(Prediction(name, "ok", scores=(0.6, 0.4), embedding=(-1.5,)) for name in run + plain))
+    form = find_table_format("csv")
+    assert [row["path"] for row in read("csv", form.encode(columns, rows))] == run + plain
+    assert form.spreadsheet_safe is not None
+    safe = read("csv", form.spreadsheet_safe.encode(columns, rows))
+    assert [row["path"] for row in safe] == [f"'{name}" for name in run] + plain
+    assert {(row["label"], row["score"], row["p_=a"], row["embedding"]) for row in safe} == {
+        ("'=a", "0.600000", "0.600000", "[-1.5]")
+    }
+    assert find_table_format("jsonl").spreadsheet_safe is find_table_format("parquet").spreadsheet_safe is None

@@ -1,0 +1,52 @@
+"""Names of classes: which are one name in several writings, which cannot be one, and which deceive the eye."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from unicodedata import category, is_normalized, normalize
+
+from regraft.errors import FolderError
+
+_UNFIT_FOR_A_LABEL = frozenset({"Cc", "Cs"})  # control characters, and bytes that are not UTF-8
+_UNSEEN = frozenset({"Cf", "Zl", "Zp"})  # marks of direction, zero-width blanks, line and paragraph separators
+_JOINERS = "\u200c\u200d"  # unseen, but letters of Persian, of Indian scripts and of emoji change by them
+
+
+def key_of(name: str) -> str:
+    """What two writings of one name share: they differ in case, blanks, unseen letters or their Unicode form.
+
+    File systems disagree about these: `Cat` and `cat` are one folder on macOS and Windows and two on Linux, and an
+    accent is a letter of its own in what macOS writes. Case is `str.lower`, not `str.casefold`, which would make one
+    word of the German `Maße` and `Masse`.
+    """
+    seen = "".join(letter for letter in name if letter in _JOINERS or category(letter) not in _UNSEEN)
+    return " ".join(normalize("NFC", normalize("NFC", seen).lower()).split())
+
+
+def group_by_key(names: Iterable[str]) -> dict[str, list[str]]:
+    """The different `names` by their key, in order of the keys; of each the plainest writing first."""
+    groups: defaultdict[str, set[str]] = defaultdict(set)
+    for name in names:
+        groups[key_of(name)].add(name)
+    return {key: sorted(groups[key], key=_strangeness) for key in sorted(groups)}
+
+
+def _strangeness(name: str) -> tuple[bool, bool, str]:
+    return bool(unseen_in(name)) or name != name.strip(), not is_normalized("NFC", name), name
+
+
+def unseen_in(name: str) -> list[str]:
+    """The letters of `name` that nobody sees, such as those that turn the direction of writing, as U+202E."""
+    return [f"U+{ord(letter):04X}" for letter in name if letter not in _JOINERS and category(letter) in _UNSEEN]
+
+
+def check_class_names(names: Sequence[str], root: object) -> None:
+    """Raises FolderError for the first of `names` that cannot be a label: no text, or nothing to see."""
+    for name in names:
+        if _UNFIT_FOR_A_LABEL.intersection(map(category, name)):
+            raise FolderError(
+                f"Class folders must have UTF-8 names without control characters; received {name!r} in {root}."
+            )
+        if not key_of(name):
+            raise FolderError(f"Class folders must have names that can be seen; received {name!r} in {root}.")

@@ -1,0 +1,61 @@
+"""Which names of class folders are one name, and which are none."""
+
+import pytest
+
+from regraft.data.class_names import check_class_names, group_by_key, key_of, unseen_in
+from regraft.errors import FolderError
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [
+        ("Cat", "cat"),
+        ("dog", "dog "),
+        ("hot dog", " Hot  dog"),
+        ("caf\u00e9", "cafe\u0301"),
+        ("CAF\u00c9", "cafe\u0301"),
+        ("dog", "dog\u200b"),
+        ("dog", "\u202edog"),
+        ("\u212bngstrom", "\u00e5ngstrom"),  # the sign of the unit, and the letter
+    ],
+)
+def test_writings_of_one_name_have_one_key(name, other):
+    assert key_of(name) == key_of(other)
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [
+        ("cat", "cats"),
+        ("cafe", "caf\u00e9"),
+        ("Ma\u00dfe", "Masse"),
+        ("hotdog", "hot dog"),
+        ("dog-1", "dog_1"),
+        ("\u0646\u0627\u0645\u0647\u200c\u0627\u06cc", "\u0646\u0627\u0645\u0647\u0627\u06cc"),  # letters of Persian
+    ],
+)
+def test_different_names_have_different_keys(name, other):
+    assert key_of(name) != key_of(other)
+
+
+def test_the_plainest_writing_comes_first():
+    assert group_by_key(["dog ", "Dog", "dog", "bee"]) == {"bee": ["bee"], "dog": ["Dog", "dog", "dog "]}
+    assert group_by_key(["cafe\u0301", "caf\u00e9"])["caf\u00e9"][0] == "caf\u00e9"
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\tb", "\udcff", "\x7f"])
+def test_a_name_that_is_no_line_of_text_is_refused(name):
+    with pytest.raises(FolderError, match="UTF-8 names without control characters; received") as caught:
+        check_class_names(["cat", name], "photos")
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("name", [" ", "\u200b", "\u202e \u00a0"])
+def test_a_name_that_nobody_sees_is_refused(name):
+    with pytest.raises(FolderError, match="names that can be seen; received"):
+        check_class_names(["cat", name], "photos")
+
+
+def test_letters_that_nobody_sees_are_named_by_their_number():
+    assert unseen_in("ab\u202ec\u2028") == ["U+202E", "U+2028"]
+    assert unseen_in("caf\u00e9 \u0646\u0627\u0645\u0647\u200c\u0627\u06cc") == []
