@@ -196,7 +196,7 @@ def folder_of(source: Any) -> Path:
     folder = getattr(source, "folder", None)
     if folder:
         return Path(folder)
-    if not isinstance(source, str | os.PathLike):  # one of several, which no annotation has checked
+    if not isinstance(source, str | os.PathLike) or not os.fspath(source):  # no annotation has checked several
         raise UsageError(f"{option('source')} must be a path; received {shown(source)}.")
     return Path(source)
 

@@ -14,6 +14,7 @@ from regraft.exports.description import check_values, digest_values
 from regraft.exports.table import FORMATS
 from regraft.machine.files import digest_file, write_json, write_text
 from regraft.progress import Progress, Silent
+from regraft.runs.digests import MODEL, kept_digest
 from regraft.runs.run import Run
 
 FORMAT_VERSION = 2
@@ -251,7 +252,7 @@ def _check_is_of(run: Run, export: Export) -> None:
             f"{export.folder} has mixed label sets: it answers {', '.join(export.labels)}, the run "
             f"{', '.join(run.class_names)}; export the run again or remove it."
         )
-    if export.model and export.model != digest_model(run):
+    if export.model and export.model != (kept_digest(run.folder, MODEL) or digest_model(run)):
         raise RunError(f"{export.folder} was made of another model than {run.model_file}; export the run again.")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from regraft.data.sources import tensorflow_path
-from regraft.errors import ExportError, RunError
+from regraft.errors import ExportError, RunError, UsageError, option
 from regraft.exports.export import Export, ProofResult, digest_model
 from regraft.exports.format import Format, Network, Precision
 from regraft.exports.proof import Bound, Proof, answers_of_trained, float_error_of, proof_records
@@ -47,6 +48,8 @@ class Expected:
 
 def _export(folder: Path, *, photos: Path | None, out: Path | None, device: str, progress: Progress) -> Export:
     """The run in `folder` as the next version under `out`, by default under its `saved_model`."""
+    if out and os.path.lexists(out) and not out.is_dir():
+        raise UsageError(f"{out} is no folder, so none of versions; choose another {option('out')}.")
     with Proof(use_gpus=not device.startswith("cpu")) as proof:  # started first, so that it gets ready meanwhile
         from regraft.inference.trained import open_trained
 

@@ -27,6 +27,7 @@ from regraft.inference.trained import open_trained
 from regraft.inference.views import softmax
 from regraft.machine import processes
 from regraft.machine.devices import open_device
+from regraft.machine.drafts import draft_of
 from regraft.models.backbones import build_backbone
 from regraft.models.classifier import build_classifier
 from regraft.runs.roster import read_roster
@@ -224,7 +225,7 @@ class StubProof(Proof):
 EXPECTED = np.array([[0.25, 0.75], [0.5, 0.5]], np.float32)
 
 
-def export(target: Path, scores: np.ndarray, labels: list[str]) -> Export:
+def export(target: Path, scores: np.ndarray, labels: list[str], float_error: float = 0.0) -> Export:
     return export_proven(
         small_model(),
         ("ant", "bee"),
@@ -232,7 +233,7 @@ def export(target: Path, scores: np.ndarray, labels: list[str]) -> Export:
         image_size=8,
         crop_fraction=1.0,
         model_digest="of a model",
-        expected=Expected([Path("a.jpg"), Path("b.jpg")], EXPECTED),
+        expected=Expected([Path("a.jpg"), Path("b.jpg")], EXPECTED, float_error=lambda: float_error),
         proof=StubProof(scores, labels),
     )
 
@@ -261,6 +262,18 @@ def test_nothing_is_left_of_an_export_that_answers_otherwise(tmp_path: Path, sco
     with pytest.raises(ExportError, match=complaint):
         export(tmp_path, scores, labels)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_version_may_be_ten_times_as_far_off_as_the_trained_model_rounds(tmp_path: Path):
+    scores = EXPECTED + np.array([[2e-5, -2e-5], [0, 0]], np.float32)
+    assert export(tmp_path, scores, ["ant", "bee"], float_error=3e-6).proof.tolerance == pytest.approx(3e-5)
+    with pytest.raises(ExportError, match=r"up to 2e-05 \(allowed: 1e-05\)"):
+        export(tmp_path, scores, ["ant", "bee"], float_error=1e-6)
+
+
+def test_a_second_process_does_not_write_a_version_meanwhile(tmp_path: Path):
+    with draft_of(tmp_path / "version", RuntimeError("the first")), pytest.raises(RunError, match="Another process"):
+        export(tmp_path, EXPECTED, ["ant", "bee"])
 
 
 def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
