@@ -255,13 +255,6 @@ def test_taking_a_start_back_leaves_what_others_put_there(tmp_path: Path):
     assert [path.name for path in run.folder.iterdir()] == ["notes.txt"]
 
 
-@pytest.mark.parametrize("text", ["[model", "\x00\xff", "seed = 'x'", "epochs = 1", "a = " + "[" * 3000])
-def test_a_damaged_recipe_is_one_line(tmp_path: Path, text: str):
-    run = started(tmp_path / "run")
-    run.recipe_file.write_bytes(text.encode("latin-1"))
-    assert "recipe.toml is damaged" in message_of(lambda: Run(run.folder).recipe)
-
-
 @pytest.mark.parametrize("text", ["", "[]", "3", "\xff", "[" * 100_000])
 @pytest.mark.parametrize("name", ["environment", "metrics"])
 def test_damaged_json_is_one_line(tmp_path: Path, name: str, text: str):
