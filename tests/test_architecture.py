@@ -30,7 +30,6 @@ TESTED_ELSEWHERE = {
     "regraft.evidence.report.contents": "evidence/report/test_page::test_sections_with_content_are_there",
     "regraft.evidence.report.markup": "evidence/report/test_page::test_report_escapes_everything",
     "regraft.experiments.trials": "experiments/test_compare::test_the_figures_are_those_of_the_runs",
-    "regraft.inference.trained": "prediction/test_predict::test_a_damaged_model_is_said_to_be_damaged",
     "regraft.exports.litert": "exports/test_exporting::test_formats_and_precisions_are_proven_and_predict",
     "regraft.exports.onnx": "exports/test_exporting::test_formats_and_precisions_are_proven_and_predict",
     "regraft.exports.prove_export": "exports/test_saved_model::test_the_proof_imports_tensorflow_and_not_regraft",

@@ -194,7 +194,7 @@ class Run:
         try:
             return RunMetrics.from_dict(values)
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
-            raise RunError(_damaged(self.metrics_file)) from error
+            raise RunError(f"{self.metrics_file} is damaged; train again.") from error
 
     def start(
         self,
@@ -365,11 +365,7 @@ def _read(path: Path, parse: Callable[[str], Any]) -> Any:
     try:
         return parse(path.read_text("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise RunError(_damaged(path)) from error
-
-
-def _damaged(path: Path) -> str:
-    return f"{path} is missing or damaged; train again."
+        raise RunError(f"{path} is missing or damaged; train again.") from error
 
 
 def _existing(folder: Path) -> Run:
