@@ -29,7 +29,7 @@ def _write(model: keras.Model, network: Path, export: Export, views: Views) -> N
         write_quantized(model, network, views)
     else:
         model.export(str(network), format="onnx", verbose=False)
-    _label(network, export)
+    describe_network(network, export)
 
 
 def write_quantized(model: keras.Model, network: Path, views: Views) -> None:
@@ -56,11 +56,12 @@ def write_quantized(model: keras.Model, network: Path, views: Views) -> None:
     whole.unlink()
 
 
-def _label(network: Path, export: Export) -> None:
-    """Labels and view in the file's own metadata, where a viewer shows them."""
+def describe_network(network: Path, export: Export) -> None:
+    """Labels and view in the file's own metadata, where a viewer shows them; probabilities first among the outputs."""
     import onnx
 
     model = onnx.load(str(network))
+    model.graph.output.sort(key=lambda output: output.name != "probabilities")
     facts = {"labels": "\n".join(export.labels), "image_size": export.image_size, "crop_fraction": export.crop_fraction}
     onnx.helper.set_model_props(model, {name: str(value) for name, value in facts.items()})
     onnx.save(model, str(network))
