@@ -84,7 +84,7 @@ class _Server(tf.Module):
         return {"labels": self._labels}
 
     def _view_of_bytes(self, encoded: tf.Tensor) -> tf.Tensor:
-        return self._view(decode_upright(encoded))
+        return self._view(decode_upright(encoded, self._background))
 
     def _answer(self, view: Callable[[tf.Tensor], tf.Tensor], inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         return self._answer_views(tf.map_fn(view, inputs, fn_output_signature=self._view_spec))
