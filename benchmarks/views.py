@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from regraft.data.duplicates import group_duplicates
 from regraft.data.photos import read_upright_rgb
 from regraft.data.records import Record
-from regraft.data.roles import group_duplicates
 from regraft.data.scan import scan_folder
 from regraft.data.sources import labels_of
 from regraft.errors import FolderError

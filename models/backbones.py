@@ -6,6 +6,7 @@ The table itself needs no Keras, so the command line can check a name in millise
 from __future__ import annotations
 
 import difflib
+import os
 from dataclasses import dataclass
 from importlib import import_module, resources
 from pathlib import Path
@@ -189,7 +190,7 @@ def find_weights(name: str, weights: str) -> Path | None:
     if weights == IMAGENET.name:
         leave, end = option("weights"), "for the ones it ships with" if pretrained else "to begin with fresh ones"
         raise WeightsError(f"{name} has no ImageNet weights; leave {leave} out {end}.")
-    path = Path(weights).expanduser()
+    path = Path(os.path.expanduser(weights))  # noqa: PTH111  # Path raises for no such user
     if not path.is_file():
         raise WeightsError(f'weights must be imagenet, none or a file that exists; received "{weights}".')
     return path

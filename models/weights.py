@@ -110,7 +110,8 @@ def _how_to_get(error: Exception, name: str) -> str:
     if not url:
         return f"The ImageNet weights of {name} do not load ({_first_line(error)})."
     file_name = url.group().rsplit("/", 1)[-1]
-    folder = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser() / "models"
+    home = os.path.expanduser(os.environ.get("KERAS_HOME", "~/.keras"))  # noqa: PTH111  # Path raises for no such user
+    folder = Path(home, "models")
     return (
         f"The ImageNet weights of {name} could not be downloaded from {url.group()}. "
         f"Put {file_name} into {folder}, or name a file with {option('weights', 'PATH')}, or use "

@@ -1,6 +1,7 @@
 """Verbs that write runs, killed at their file operations and gone on with; see `killing` for how.
 
     call_in_new_process("killed_runs:kill", verb="train", folder=str(tmp_path), most=60)
+    python tests/killed_runs.py train compare --most 60      # of all verbs, at all of their operations, unless told
 
 A process that has imported TensorFlow and run nothing forks for every call, so that none waits for the import. The
 export is written without TensorFlow and not proven: that is what tests of exports kill.
@@ -8,7 +9,9 @@ export is written without TensorFlow and not proven: that is what tests of expor
 
 from __future__ import annotations
 
+import argparse
 import csv
+import functools
 import importlib
 import io
 import json
@@ -16,6 +19,7 @@ import os
 import random
 import re
 import shutil
+import tempfile
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,7 +27,7 @@ from typing import Any
 
 import numpy as np
 from drawn_photos import draw_photo
-from killing import KILLED, Point, run_killed
+from killing import KILLED, Point, call_in_new_process, run_killed
 
 Work = Callable[[bool], object]
 
@@ -58,7 +62,7 @@ def kill(verb: str, folder: str, most: int, ends: int = 0, seed: int = 0) -> dic
     place = base / "work"
     photos = _draw_photos(base / "photos")
     for step in prepare:
-        _must(run_killed(lambda step=step: step(base, photos), base))
+        _must(run_killed(functools.partial(step, base, photos), base))
     place.mkdir()
     whole = run_killed(lambda: work(base, photos, False), place)
     _must(whole)
@@ -268,3 +272,24 @@ def _timeless(value: Any) -> Any:
 def _difference(found: dict[str, Any], expected: dict[str, Any]) -> str:
     names = [name for name in sorted(found | expected) if found.get(name, ...) != expected.get(name, ...)]
     return ", ".join(names)
+
+
+def main() -> None:
+    """Kills the verbs that are named, each in a process of its own, and prints what came of it."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("verbs", nargs="*", default=list(WORKS), choices=[*WORKS, []], metavar="VERB")
+    parser.add_argument("--most", type=int, default=10**6)
+    parser.add_argument("--ends", type=int, default=0)
+    words = parser.parse_args()
+    for verb in words.verbs:
+        with tempfile.TemporaryDirectory(prefix="killed-runs-") as folder:
+            found = call_in_new_process("killed_runs:kill", verb=verb, folder=folder, most=words.most, ends=words.ends)
+        print(
+            f"{verb}: killed before {found['tried']} of {found['operations']} operations",
+            *found["failures"],
+            sep="\n  ",
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -28,6 +28,7 @@ COMMAND: ContextVar[tuple[str, ...]] = ContextVar("command", default=())
 _KEYS = {
     "seed": "seed",
     "val_fraction": "data.val_fraction",
+    "max_pixels": "data.max_pixels",
     "image_size": "data.image_size",
     "epochs": "finetune.epochs",
     "backbone": "model.backbone",
@@ -178,7 +179,7 @@ def as_names(inputs: Any) -> list[str]:
 
 def as_bytes(name: str, value: int | str | None) -> int | None:
     """A number of bytes, of "4G" too; None stays. Raises UsageError where the argument `name` is no such number."""
-    from regraft.machine.memory import LEAST_BYTES, parse_bytes
+    from regraft.machine.memory import parse_bytes
 
     if value is None:
         return None
@@ -186,9 +187,8 @@ def as_bytes(name: str, value: int | str | None) -> int | None:
         amount = parse_bytes(str(value))
     except (ValueError, OverflowError):
         amount = 0
-    if amount < LEAST_BYTES:
-        least = f"{LEAST_BYTES >> 20}M"
-        raise UsageError(f'{option(name)} must be bytes, at least {least}, such as "4G"; received {shown(value)}.')
+    if amount < 1:
+        raise UsageError(f'{option(name)} must be a number of bytes, such as "4G"; received {shown(value)}.')
     return amount
 
 
@@ -197,7 +197,7 @@ def folder_of(source: Any) -> Path:
     folder = getattr(source, "folder", None)
     if folder:
         return Path(folder)
-    if not isinstance(source, str | os.PathLike):  # one of several, which no annotation has checked
+    if not isinstance(source, str | os.PathLike) or not os.fspath(source):  # no annotation has checked several
         raise UsageError(f"{option('source')} must be a path; received {shown(source)}.")
     return Path(source)
 

@@ -20,6 +20,7 @@ from regraft.api.arguments import (
     start_tensorflow_for,
 )
 from regraft.errors import UsageError, option
+from regraft.machine.signals import saying_how_to_go_on
 from regraft.machine.untouched import OPENING_SECONDS, untouched
 from regraft.progress import Progress
 
@@ -106,7 +107,8 @@ def predict(
         top: how many labels a row names.
         all_probabilities: adds a column for each class.
         embeddings: adds the features that the head answers by.
-        unknown_at: answers "unknown" so that at most this part of the answers is wrong.
+        unknown_at: answers "unknown" where the classes leave doubt, so that at most this part of the answers to photos
+            like those it reports on is wrong; it does not see that a picture shows none of them.
         uncertainty: adds entropy, and how far the members of an ensemble disagree.
         views: "one", "flip", "five", "ten" or "scales": how many views of a photo are averaged.
         draws: of the regularizers' noise, averaged.
@@ -160,7 +162,10 @@ def predict(
             return predict_to_pipe(folder_of(model), names, write, options, stdin=stdin, progress=as_progress(progress))
         if out is None:
             raise UsageError(f"regraft.predict writes a table: give {option('out')}. model.predict answers in memory.")
-        return predict_files(folder_of(model), names, Path(out), options, stdin=stdin, progress=as_progress(progress))
+        with saying_how_to_go_on("go on with the same command and --resume"):
+            return predict_files(
+                folder_of(model), names, Path(out), options, stdin=stdin, progress=as_progress(progress)
+            )
 
 
 def _asked_of(model: PathLike | Run | Model, asked: Asked) -> Asked:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import shlex
 import signal
 import sys
+import threading
 from typing import Any
 
 import click
@@ -16,7 +18,10 @@ from regraft.cli import model_verbs, other_verbs, photo_verbs, training_verbs
 from regraft.cli.peers import advice_on
 from regraft.cli.streams import open_streams, reader_may_go
 from regraft.errors import RegraftError, UsageError, as_options, did_you_mean, refused_by_system, visible
+from regraft.machine.quiet import swallowed
 from regraft.machine.signals import Stopped, listening, stop_behind
+
+_SECONDS_FOR_LIBRARIES = 5.0
 
 
 class _Verbs(click.Group):
@@ -69,6 +74,7 @@ for _verb in (
     model_verbs.export,
     model_verbs.predict,
     other_verbs.backbones,
+    other_verbs.cache,
     other_verbs.demo,
 ):
     regraft.add_command(_verb)
@@ -120,16 +126,25 @@ def _remember_command() -> None:
 
 
 def _leave(stop: KeyboardInterrupt) -> None:
-    """Says how to go on. After a real signal the process ends here: what libraries do at its end may take long."""
+    """Says how to go on, and ends the process; after a real signal without waiting for threads that still work."""
     number = stop.number if isinstance(stop, Stopped) else signal.SIGINT
     word = "interrupted" if number == signal.SIGINT else f"stopped by {signal.Signals(number).name}"
-    advice = [f"; {note}" for note in getattr(stop, "__notes__", [])[-1:]]
+    notes = getattr(stop, "__notes__", [])
     try:
-        _fail("".join([word, *advice, "."]), 128 + number)
+        _fail(f"{word}; {notes[-1]}" if notes else f"{word}.", 128 + number)
     finally:
         if isinstance(stop, Stopped):
-            sys.stderr.flush()
-            os._exit(128 + number)
+            _end_at_once(128 + number)
+
+
+def _end_at_once(code: int) -> None:
+    """Ends the process after what libraries have to remove at its end, for which they get seconds."""
+    end = threading.Timer(_SECONDS_FOR_LIBRARIES, os._exit, (code,))
+    end.daemon = True
+    end.start()
+    with contextlib.suppress(BaseException), swallowed():  # they may have been interrupted while they were imported
+        atexit._run_exitfuncs()
+    os._exit(code)
 
 
 def _fail_or_raise(error: Exception) -> None:

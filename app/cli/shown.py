@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from regraft.experiments.preview import Preview
     from regraft.experiments.trials import ArmResult
     from regraft.exports.export import Export
+    from regraft.machine.cache_room import CacheReport
     from regraft.prediction.predict import PredictionSummary
     from regraft.runs.ensemble_figures import AnswerFigures
     from regraft.runs.run_metrics import RunMetrics
@@ -70,6 +71,18 @@ def show_training(metrics: RunMetrics) -> None:
     _show_next(metrics.run)
     if metrics.backbone:
         _say(f"Build on  {_command('train', 'PHOTOS', '--backbone', 'tiny', '--weights', metrics.backbone)}")
+
+
+def show_cache(report: CacheReport) -> None:
+    """What is in the cache, and what was removed."""
+    table = _columns("", "files", "size", "removed", "")
+    for part in report.parts:
+        removed = f"{part.removed_files:,} ({_size(part.removed_bytes)})" if part.removed_files else ""
+        what = f"{part.what}; in use, so none removed" if part.in_use else part.what
+        _add_row(table, part.name, f"{part.files:,}", _size(part.bytes), removed, what)
+    show(table)
+    limit = "no limit" if report.limit_bytes is None else f"limit {_size(report.limit_bytes)}"
+    _say("", f"{report.folder}: {_size(report.bytes)}, {limit}")
 
 
 def show_preview(preview: Preview) -> None:
@@ -198,8 +211,6 @@ def _trials_table(results: Sequence[ArmResult]) -> Any:
 
 
 def _training_rows(metrics: RunMetrics) -> list[tuple[str, str]]:
-    export = metrics.export or {}
-    proof = f"agrees on {export['images']:,} photos, largest difference {export['largest_difference']:.1e}"
     phases = ", ".join(f"{name} {seconds:.1f}" for name, seconds in metrics.seconds_by_phase.items())
     return [
         ("run", metrics.run),
@@ -207,10 +218,18 @@ def _training_rows(metrics: RunMetrics) -> list[tuple[str, str]]:
         *_uneven_rows(metrics),
         ("stage kept", f"{metrics.stage}: {metrics.stage_reason}"),
         *(("", note) for note in metrics.notes),
-        ("export", export["folder"]),
-        ("", proof),
+        *_export_rows(metrics.export or {}),
         ("seconds", phases if metrics.seconds is None else f"{metrics.seconds:.1f} ({phases})"),
     ]
+
+
+def _export_rows(export: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Where the export is and how near to the trained model, as far as the file says."""
+    rows = [("export", export["folder"])] if "folder" in export else []
+    if {"images", "largest_difference"} <= set(export):
+        difference = f"largest difference {export['largest_difference']:.1e}"
+        rows.append(("", f"agrees on {export['images']:,} photos, {difference}"))
+    return rows
 
 
 def _uneven_rows(metrics: Metrics | RunMetrics) -> list[tuple[str, str]]:
@@ -253,6 +272,14 @@ def _add_row(table: Any, *cells: str) -> None:
     from rich.text import Text
 
     table.add_row(*(Text(visible(cell)) for cell in cells))
+
+
+def _size(count: int) -> str:
+    """Bytes as `--trim` takes them, such as "1.2GB"."""
+    for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if count >= size:
+            return f"{count / size:.1f}{unit}"
+    return f"{count}B"
 
 
 def _say(*lines: str) -> None:

@@ -16,7 +16,7 @@ import click
 READER_GONE = 141
 """The exit code where the reader of a pipe has gone: 128 + SIGPIPE, as of other tools."""
 
-_ANY_NAME = "regraft.any_name"
+_ANY_NAME = "any-name"
 _DESCRIPTORS = {"stdin": (0, "r"), "stdout": (1, "w"), "stderr": (2, "w")}
 
 

@@ -9,9 +9,12 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from regraft.data.duplicates import Group
 from regraft.data.left_out import what_is_left_out
-from regraft.data.readiness import Group, Readiness, assess, first_pair, imbalance, training_counts
+from regraft.data.pixel_notes import pixel_notes
+from regraft.data.readiness import Readiness, assess, first_pair, imbalance, training_counts
 from regraft.data.records import ImageFolder
+from regraft.data.rendering import Rendering
 from regraft.data.walk import is_image_name
 from regraft.data.wording import name_some, plural, show_path
 from regraft.errors import visible
@@ -74,6 +77,7 @@ class CheckReport:
         ours: folders that Regraft has written, passed over: what they are, by path.
         links: links back to a folder that is read anyway.
         alike: class folders of one class whose names are different writings of one name.
+        noted: what is odd about photos that are read all the same, such as a missing end mark, by path.
     """
 
     root: str
@@ -99,6 +103,7 @@ class CheckReport:
     ours: dict[str, str]
     links: Paths
     alike: tuple[Paths, ...]
+    noted: dict[str, str]
 
     @property
     def is_trainable(self) -> bool:
@@ -121,8 +126,8 @@ class CheckReport:
 
 def build_report(folder: ImageFolder) -> CheckReport:
     """The report on what `scan_folder` found."""
-    readiness = assess(folder)
-    problems = _problems(folder, readiness)
+    readiness, misnamed = assess(folder), _misnamed(folder)
+    problems = _problems(folder, readiness, misnamed)
     records, root, duplicates = folder.records, folder.root, readiness.duplicates
     upright = [(one.height, one.width) if one.orientation >= 5 else (one.width, one.height) for one in records]
     return CheckReport(
@@ -144,11 +149,12 @@ def build_report(folder: ImageFolder) -> CheckReport:
         empty_folders=_shown(folder.empty_folders, root),
         hidden=_shown(folder.hidden, root),
         not_images={show_path(aside.path, root): aside.reason for aside in folder.not_images},
-        misnamed=_misnamed(folder),
+        misnamed=misnamed,
         loose=_shown(folder.loose, root),
         ours={show_path(aside.path, root): aside.reason for aside in folder.ours},
         links=_shown(folder.links, root),
         alike=tuple(_shown(paths, root) for paths in folder.alike),
+        noted={show_path(record.path, root): record.note for record in records if record.note},
     )
 
 
@@ -193,26 +199,28 @@ def _verdict(problems: Iterable[Problem]) -> str:
     return WARNED if "warning" in gravities else READY
 
 
-def _problems(folder: ImageFolder, readiness: Readiness) -> tuple[Problem, ...]:
+def _problems(folder: ImageFolder, readiness: Readiness, misnamed: Paths) -> tuple[Problem, ...]:
     left_out = what_is_left_out(folder)
     texts = {
         "error": readiness.obstacles,
         "warning": [*readiness.warnings, *(f"{kind}: {kind.advice}." for kind in left_out if kind.advice)],
-        "note": [*_notes(folder, readiness), *(f"{kind}." for kind in left_out if not kind.advice)],
+        "note": [
+            *_notes(folder, readiness, misnamed),
+            *pixel_notes(folder, Rendering()),
+            *(f"{kind}." for kind in left_out if not kind.advice),
+        ],
     }
     return tuple(Problem(gravity, text) for gravity, of_gravity in texts.items() for text in of_gravity)
 
 
-def _notes(folder: ImageFolder, readiness: Readiness) -> list[str]:
+def _notes(folder: ImageFolder, readiness: Readiness, misnamed: Paths) -> list[str]:
     spare, near = readiness.duplicates.spare(), readiness.duplicates.near()
     turned = sum(record.orientation != 1 for record in folder.records)
-    endless = sum(not record.complete for record in folder.records)
-    empty, misnamed = _shown(folder.empty_folders, folder.root), _misnamed(folder)
+    empty = _shown(folder.empty_folders, folder.root)
     lists = (
         (len(spare), "photo", f"with exact copies ({first_pair(spare, folder)}): delete the spare ones."),
         (len(near), "group", f"of near-duplicates ({first_pair(near, folder)}): kept on one side."),
         (turned, "photo", "stored lying or mirrored, by EXIF: turned upright when read."),
-        (endless, "photo", "without the end mark of the format where it should be: read all the same."),
         (len(misnamed), "photo", f"not named like one ({name_some(misnamed)}): read all the same."),
         (len(empty), "class folder", f"without a readable image ({name_some(empty)})."),
     )

@@ -22,7 +22,7 @@ _READ = {
     "GIF": rb"GIF8[79]a",
     "BMP": rb"BM.{12}",
     "WEBP": rb"RIFF.{4}WEBP",
-    "TIFF": rb"(?:II\*\0|MM\0\*)(?!.{4}CR)",
+    "TIFF": rb"(?:II|MM)(?:[*+]\0|\0[*+])(?!.{4}CR)",
     "AVIF": rb".{4}ftyp(?:avi[fs]|mi[fa]1.{4}(?:.{4}){0,8}?avif)",
     "HEIF": rb".{4}ftyp(?:hei[cxms]|hev[cxms]|mif1|msf1)",
     "JXL": rb"\xff\x0a|\0\0\0\x0cJXL \r\n\x87\n",
@@ -33,13 +33,12 @@ PLUGINS = {"AVIF": "", "HEIF": "pillow_heif", "JXL": "pillow_jxl"}
 """The module that reads a format which Pillow does not, or "" for one that not every Pillow was built with."""
 
 _OTHERS = {
-    "a raw photo of a camera (CR2)": rb"(?:II\*\0|MM\0\*).{4}CR",
+    "a raw photo of a camera (CR2)": rb"II\*\0.{4}CR",
     "a raw photo of a camera (CR3)": rb".{4}ftypcrx ",
     "a raw photo of a camera (RAF)": rb"FUJIFILMCCD-RAW",
     "a raw photo of a camera (RW2)": rb"IIU\0",
     "a raw photo of a camera (ORF)": rb"IIR[OS]|MMOR",
     "a JPEG 2000 picture": rb"\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51",
-    "a BigTIFF": rb"II\+\0|MM\0\+",
     "a Photoshop file": rb"8BPS",
     "an icon (ICO)": rb"\0\0[\x01\x02]\0[\x01-\x20]\0",
     "an OpenEXR picture": rb"v/1\x01",
@@ -54,6 +53,14 @@ _OTHERS = {
     "a web page": rb"\s*<(?:!doctype html|html)",
 }
 """What else lies among photos, in the order of the look."""
+
+_RAW_SUFFIXES = frozenset(
+    [".nef", ".dng", ".arw", ".pef", ".srw", ".nrw", ".3fr", ".iiq", ".kdc", ".dcr", ".mef", ".mos", ".erf", ".sr2"]
+)
+"""Of raw photos whose first bytes are those of a TIFF."""
+
+NOT_READ = "not an image that is read: "
+"""What the reason says before it names a film, a document or a picture in a format that is not read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,17 +94,23 @@ def identify(first: bytes) -> FileFormat:
         return FileFormat(name, "" if can_read(name) else f"a photo in {words}, which needs {PHONE_EXTRA}")
     for what, start in _OTHERS.items():
         if re.match(start, first, re.DOTALL | re.IGNORECASE):
-            return FileFormat("", f"not an image that is read: {what}")
+            return FileFormat("", f"{NOT_READ}{what}")
     return FileFormat("", "not an image" if b"\0" in first else "not an image (text?)")
 
 
 def identify_file(path: Path) -> FileFormat:
-    """What the file at `path` is, by its first bytes; where it cannot be opened, the reason says why."""
+    """What the file at `path` is, by its first bytes; where it cannot be opened, the reason says why.
+
+    A TIFF that is named like a camera's raw photo is one: read as a TIFF, it would give a thumbnail.
+    """
     try:
         with path.open("rb") as file:
-            return identify(file.read(FIRST_BYTES))
+            found = identify(file.read(FIRST_BYTES))
     except (OSError, ValueError) as error:  # a name with a null byte is a ValueError
         return FileFormat("", (getattr(error, "strerror", None) or str(error)).lower())
+    if found.name == "TIFF" and path.suffix.lower() in _RAW_SUFFIXES:
+        return FileFormat("", f"{NOT_READ}a raw photo of a camera ({path.suffix[1:].upper()})")
+    return found
 
 
 @cache

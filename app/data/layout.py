@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from regraft.data.class_names import key_of
@@ -25,6 +25,7 @@ _SPLIT_OF_NAME = {
 }
 _WORD = re.compile(r"[a-z]+")
 _MORE_WORDS = {"eval": "val", "evaluation": "val", "dev": "val", "holdout": "test"}
+_ENDINGS = ("set", "data", "images", "imgs", "split")  # as in testset and TrainImages
 
 
 def split_named(name: str) -> str:
@@ -35,7 +36,9 @@ def split_named(name: str) -> str:
 def split_resembled(name: str) -> str:
     """The split that a name reminds of, as "Test Set", "seg_test" and "test1" do of test; else ""."""
     known = _SPLIT_OF_NAME | _MORE_WORDS
-    return next((known[word] for word in _WORD.findall(key_of(name)) if word in known), "")
+    words = _WORD.findall(key_of(name))
+    beginnings = [word.removesuffix(ending) for word in words for ending in ("", *_ENDINGS)]
+    return next((known[word] for word in beginnings if word in known), "")
 
 
 def find_splits(root: Path, holds_folders: Mapping[Path, bool]) -> dict[Path, str]:
@@ -83,7 +86,8 @@ def _check_not_all_resemble_splits(root: Path, folders: Iterable[Path]) -> None:
 
 def layout_warnings(folder: ImageFolder) -> list[str]:
     """What looks like a split, but is read as a class or as a part of one."""
-    return [*_split_like_classes(folder), *_splits_below_classes(folder)]
+    below = _folders_below_classes(folder)
+    return [*_split_like_classes(folder, below), *_splits_below_classes(folder, below)]
 
 
 def wrapper_advice(folder: ImageFolder) -> str:
@@ -95,9 +99,8 @@ def wrapper_advice(folder: ImageFolder) -> str:
     return f" It holds the folders {name_some(inner)}: name {wrapper} instead of {folder.root} if these are meant."
 
 
-def _split_like_classes(folder: ImageFolder) -> list[str]:
+def _split_like_classes(folder: ImageFolder, below: Mapping[str, set[str]]) -> list[str]:
     alike = {name: split for name in folder.class_names if (split := split_resembled(name))}
-    below = _folders_below_classes(folder)
     is_vehicle = len(alike) == 1 and next(iter(alike)).lower() == "train" and not below.get(next(iter(alike)))
     all_one_word = len(alike) == len(folder.class_names) and len(set(alike.values())) == 1  # as tested, not_tested
     if not alike or is_vehicle or all_one_word:
@@ -108,8 +111,7 @@ def _split_like_classes(folder: ImageFolder) -> list[str]:
     ]
 
 
-def _splits_below_classes(folder: ImageFolder) -> list[str]:
-    below = _folders_below_classes(folder)
+def _splits_below_classes(folder: ImageFolder, below: Mapping[str, set[str]]) -> list[str]:
     found = {name: sorted(filter(split_resembled, names)) for name, names in below.items()}
     if not (found := {name: inner for name, inner in found.items() if inner and name not in ("train", "val", "test")}):
         return []
@@ -124,13 +126,9 @@ def _splits_below_classes(folder: ImageFolder) -> list[str]:
 def _folders_below_classes(folder: ImageFolder) -> dict[str, set[str]]:
     """The names of the folders with photos that lie directly in class folders, by class."""
     below: defaultdict[str, set[str]] = defaultdict(set)
+    root_depth = len(folder.root.parts)
     for record in folder.records:
-        parts = _parts_below(record.path, folder.root)
-        depth = 2 if record.split else 1  # of what lies in a class folder
+        parts, depth = record.path.parts, root_depth + (2 if record.split else 1)  # of what lies in a class folder
         if len(parts) > depth + 1:
             below[folder.class_names[record.class_index]].add(parts[depth])
     return below
-
-
-def _parts_below(path: Path, root: Path) -> Sequence[str]:
-    return path.parts[len(root.parts) :]

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from regraft.data.file_format import NOT_READ
 from regraft.data.records import ImageFolder, SetAside
-from regraft.data.walk import FOREIGN
 from regraft.data.wording import name_some, plural, show_path
 
 _REASONS_SHOWN = 6
@@ -34,11 +34,11 @@ class LeftOut:
 
 def what_is_left_out(folder: ImageFolder) -> list[LeftOut]:
     """Every kind of file that `folder` has and that is not used, the gravest first."""
-    others = [aside for aside in folder.not_images if not aside.reason.startswith(FOREIGN)]
+    others = [aside for aside in folder.not_images if not aside.reason.startswith(NOT_READ)]
     foreign = [
-        SetAside(aside.path, aside.reason.removeprefix(FOREIGN))
+        SetAside(aside.path, aside.reason.removeprefix(NOT_READ))
         for aside in folder.not_images
-        if aside.reason.startswith(FOREIGN)
+        if aside.reason.startswith(NOT_READ)
     ]
     kinds = (
         ("file", "that cannot be read", folder.unreadable, "repair or remove, or install what a reason names"),

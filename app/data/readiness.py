@@ -2,59 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from regraft.data.class_names import unseen_in
+from regraft.data.duplicates import Duplicates, Group, Likeness
 from regraft.data.layout import layout_warnings, wrapper_advice
-from regraft.data.records import ImageFolder, Record
-from regraft.data.roles import Roles, group_duplicates, plan_roles
+from regraft.data.records import ImageFolder
+from regraft.data.roles import Roles, plan_roles
 from regraft.data.wording import count_reasons, name_some, plural, show_path
 from regraft.errors import FolderError
 
 HEAVY_IMBALANCE = 10
 """A largest class this many times as large as the smallest is worth a warning."""
-
-Group = tuple[Record, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Duplicates:
-    """Groups of photos that are copies of one another, each in path order.
-
-    Attributes:
-        exact: files with the same bytes.
-        alike: photos that are the same, exactly or nearly.
-    """
-
-    exact: tuple[Group, ...]
-    alike: tuple[Group, ...]
-
-    @classmethod
-    def of(cls, folder: ImageFolder) -> Duplicates:
-        """Those of `folder`."""
-        records = folder.records
-        return cls(
-            _groups_of(records, [record.fingerprint for record in records]),
-            _groups_of(records, group_duplicates(records).tolist()),
-        )
-
-    def near(self) -> list[Group]:
-        """Those that look the same in different bytes."""
-        return differing(self.alike, lambda record: record.fingerprint)
-
-    def across_splits(self) -> list[Group]:
-        """Those that lie in several splits."""
-        return differing(self.alike, lambda record: record.split)
-
-    def across_classes(self) -> list[Group]:
-        """Those that lie in several classes."""
-        return differing(self.alike, lambda record: record.class_index)
-
-    def spare(self) -> list[Group]:
-        """Exact copies within one class and split, all but one of which can go."""
-        return [group for group in self.exact if len({(one.split, one.class_index) for one in group}) == 1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +56,7 @@ def assess(
     Raises:
         UsageError: a fraction is not in (0, 1).
     """
-    roles, obstacles = None, training_obstacles(folder)
+    roles, obstacles, likeness = None, training_obstacles(folder), Likeness(folder.records)
     if not obstacles:
         try:
             roles = plan_roles(
@@ -104,10 +65,11 @@ def assess(
                 select_fraction=select_fraction,
                 needs_selection=needs_selection,
                 seed=seed,
+                likeness=likeness,
             )
         except FolderError as error:
             obstacles = [error.text]
-    duplicates = Duplicates.of(folder)
+    duplicates = Duplicates.of(folder.records, likeness)
     return Readiness(tuple(obstacles), tuple(training_warnings(folder, duplicates)), duplicates, roles)
 
 
@@ -152,23 +114,10 @@ def imbalance(counts: Mapping[str, int]) -> float:
     return max(present) / min(present) if present else 1.0
 
 
-def differing(groups: Iterable[Group], value: Callable[[Record], Hashable]) -> list[Group]:
-    """Those of `groups` whose members do not all have the same value."""
-    return [group for group in groups if len({value(record) for record in group}) > 1]
-
-
 def first_pair(groups: Iterable[Group], folder: ImageFolder) -> str:
     """`such as a.jpg = b.jpg`: the beginning of the first group."""
     first = next(iter(groups), ())
     return f"such as {' = '.join(show_path(record.path, folder.root) for record in first[:2])}" if first else ""
-
-
-def _groups_of(records: Iterable[Record], keys: Iterable[Hashable]) -> tuple[Group, ...]:
-    """The records that share a key with another, in path order."""
-    groups = defaultdict(list)
-    for record, key in zip(records, keys, strict=True):
-        groups[key].append(record)
-    return tuple(tuple(group) for group in groups.values() if len(group) > 1)
 
 
 def _duplicate_warnings(folder: ImageFolder, duplicates: Duplicates) -> list[str]:

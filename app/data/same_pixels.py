@@ -9,9 +9,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from regraft.data.duplicates import are_detailed
 from regraft.data.photos import UnreadablePhoto, read_upright_rgb
 from regraft.data.records import Record
-from regraft.data.roles import are_detailed
 from regraft.machine.threads import map_ordered
 
 

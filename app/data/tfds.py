@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import re
 import tempfile
 import textwrap
@@ -64,7 +65,7 @@ def write_out(name: str, *, data_dir: Path | None, progress: Progress) -> Path:
 
 def _open_builder(name: str, data_dir: Path | None) -> tfds.core.DatasetBuilder:
     tfds = _import_silently()
-    place = str(data_dir.expanduser()) if data_dir else None
+    place = os.path.expanduser(data_dir) if data_dir else None  # noqa: PTH111  # Path raises for no such user
     try:
         return tfds.builder(name, data_dir=place, try_gcs=False)
     except tfds.core.DatasetNotFoundError:

@@ -14,14 +14,6 @@ from regraft.data.photos import IMAGE_SUFFIXES
 from regraft.data.records import SetAside
 from regraft.errors import FolderError
 
-FOREIGN = "not an image that is read: "
-"""What `identify` says of films, documents and pictures in formats that nothing here reads, before it names them."""
-
-_CAMERA_RAW = frozenset(
-    [".nef", ".dng", ".arw", ".pef", ".srw", ".nrw", ".3fr", ".iiq", ".kdc", ".dcr", ".mef", ".mos", ".erf", ".sr2"]
-)
-"""Suffixes of raw photos whose first bytes are those of a TIFF: read as one, they give a thumbnail or nothing."""
-
 
 @dataclass(frozen=True, slots=True)
 class ClassFolder:
@@ -127,10 +119,7 @@ class Walk:
         """Whether the name or the first bytes are an image's; where they are not, what it is has been noted."""
         if is_image_name(path):
             return True
-        found = identify_file(path)
-        reason = found.reason
-        if found.name == "TIFF" and path.suffix.lower() in _CAMERA_RAW:
-            reason = f"{FOREIGN}a raw photo of a camera ({path.suffix[1:].upper()})"
+        reason = identify_file(path).reason
         is_other = reason.startswith("not an image") or reason == "empty file"
         if reason:
             (self.not_images if is_other else self.unreadable).append(SetAside(path, reason))

@@ -114,7 +114,7 @@ def check_began_from(folder: Path, runs: Sequence[Path] | None) -> Run:
     verb = run.environment.get("verb", "train")
     if verb != "ensemble" or began != named:
         go_on = command_to_resume(verb, began or run.environment.get("source", "FOLDER"), folder)
-        raise UsageError(f"{folder} was begun by another command; go on with {go_on}.")
+        raise UsageError(f"{folder} was begun by another command; go on: {go_on}")
     return run
 
 

@@ -1,14 +1,14 @@
-"""Answering "unknown" rather than guessing: prediction sets that hold the true class as often as was asked for.
+"""Answering "unknown" in doubt: prediction sets that hold the true class as often as was asked for.
 
 Split conformal prediction (Vovk, Gammerman & Shafer 2005, "Algorithmic learning in a random world"; the sets are the
 smallest on average, Sadinle, Lei & Wasserman 2019, "Least ambiguous set-valued classifiers", J. Am. Stat. Assoc.
-114). Nothing is assumed of the model; of the photos, that those to come are like those it was calibrated on.
+114). Nothing is assumed of the model; of the photos, that those to come are like those it was calibrated on. Of others
+nothing is known: a picture that shows none of the classes may well look clearly like one.
 """
 
 from __future__ import annotations
 
 import math
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from regraft.errors import RunError, UsageError, option
+from regraft.machine.arrays import read_arrays
 from regraft.machine.files import atomic_file
 
 UNKNOWN = "unknown"
@@ -36,7 +37,7 @@ class UnknownRule:
     photos: int
 
     def prediction_sets(self, probabilities: np.ndarray) -> np.ndarray:
-        """Bool [N, C]: which classes are in the set of each photo; none where it is like nothing in training."""
+        """Bool [N, C]: which classes are in the set of each photo; none where no class is probable enough."""
         return np.asarray(probabilities) >= self.least_probability
 
     def answer(self, scores: Sequence[float], class_names: Sequence[str]) -> tuple[str, list[str]]:
@@ -81,7 +82,9 @@ def write_calibration(path: Path, probabilities: np.ndarray, truth: np.ndarray) 
 def read_calibration(path: Path) -> np.ndarray:
     """What `write_calibration` kept. Raises RunError where the file is missing or damaged."""
     try:
-        with path.open("rb") as file, np.load(file) as arrays:
-            return arrays["own"]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        own = read_arrays(path)["own"]
+        if own.ndim != 1 or own.dtype.kind != "f" or not ((own >= 0) & (own <= 1)).all():
+            raise ValueError("expected a probability for each photo")
+        return own
+    except (ValueError, KeyError) as error:
         raise RunError(f"{path} is missing or damaged, which {option('unknown_at')} needs; train again.") from error

@@ -68,7 +68,7 @@ def compare(plan: Plan, progress: Progress | None = None, show: Show = lambda re
     look_at_photos(plan.request, recipes[0], progress)
     folder = _open_folder(plan)
     busy = RunError(f"Another process is writing {folder} at this moment; {WAIT}")
-    again = f"go on with the same command and --resume --out {shlex.quote(str(folder))}"
+    again = f"go on with the same command and these words: --resume --out {shlex.quote(str(folder))}"
     with exclusive(folder, busy), saying_how_to_go_on(again):
         for place in (folder.parent, folder):
             sweep(place)

@@ -64,7 +64,7 @@ def find_rate(
     if out.exists() and not force:
         raise RunError(f"{out} exists already; choose another {option('out')} or add {option('force', True)}.")
     with ExitStack() as stack:
-        stack.enter_context(saying_how_to_go_on("nothing is left of it"))
+        stack.enter_context(saying_how_to_go_on("nothing is left of it."))
         scratch = stack.enter_context(draft_folder(Path(tempfile.gettempdir())))
         request = replace(request, out=scratch / "run", purpose=RANGE_TEST)
         session = stack.enter_context(open_session(request, progress))

@@ -8,7 +8,9 @@ import numpy as np
 
 from regraft.errors import RunError
 from regraft.evidence.calibration import expected_calibration_error
+from regraft.evidence.judged import check_answers
 from regraft.evidence.losses import losses_of
+from regraft.machine.arrays import read_arrays
 from regraft.recipes.arms import Arm
 from regraft.runs.photos_now import rows_of
 from regraft.runs.run import Run
@@ -46,11 +48,11 @@ class ArmResult:
 def read_trial(run: Run, seed: int, stage: str) -> Trial:
     """What a finished run of a comparison answered. Raises RunError where its files are damaged."""
     try:
-        with np.load(run.stages_file) as arrays:
-            index = int(arrays["kept"]) if stage == "kept" else len(arrays["names"]) - 1
-            probabilities, truth = arrays["probabilities"][index], arrays["truth"]
-            name, fingerprints = str(arrays["names"][index]), tuple(arrays["fingerprints"].tolist())
-    except (OSError, KeyError, ValueError, EOFError) as error:
+        arrays = read_arrays(run.stages_file)
+        index = int(arrays["kept"]) if stage == "kept" else len(arrays["names"]) - 1
+        truth, probabilities = check_answers(arrays["truth"], arrays["probabilities"][index])
+        name, fingerprints = str(arrays["names"][index]), tuple(arrays["fingerprints"].tolist())
+    except (KeyError, ValueError, TypeError, IndexError) as error:
         raise RunError(f"{run.stages_file} is damaged; delete {run.folder} and compare again.") from error
     with np.errstate(divide="ignore"):
         losses = losses_of(np.log(np.maximum(probabilities, 1e-12)), truth)

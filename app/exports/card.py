@@ -50,7 +50,7 @@ turned upright by its EXIF orientation, take the centre square with {side} and s
 centres; averaged over the area it stands for from twice the size on). Stretching to a square instead costs accuracy.
 Output: `probabilities`, float32 [N, {len(export.labels)}]{embedding}.
 
-All of it, to be run in this folder:
+All of it, to be run in this folder (grey of more than 8 bits has to be scaled to 8 first):
 
 ```python
 {_code(export)}
@@ -79,7 +79,8 @@ from PIL import Image, ImageOps
 
 
 export = json.loads(Path("export.json").read_text("utf-8"))
-view = read_view("photo.jpg", export["image_size"], export["crop_fraction"])
+background = export.get("background", "none")
+view = read_view("photo.jpg", export["image_size"], export["crop_fraction"], background)
 {call}
 label = export["labels"][answer["probabilities"][0].argmax()]"""
 

@@ -93,7 +93,7 @@ def _image(export: Export) -> Any:
 
 
 def _probabilities() -> Any:
-    labels = _table("AssociatedFile", name=_LABELS, description="One class a line.", type=_TENSOR_AXIS_LABELS)
+    labels = _table("AssociatedFile", name=_LABELS, description="One class per line.", type=_TENSOR_AXIS_LABELS)
     return _table(
         "TensorMetadata",
         name="probabilities",

@@ -39,6 +39,8 @@ class Place:
         nearest = next(parent for parent in self.target.parents if parent.exists())
         if not nearest.is_dir():
             raise UsageError(f"{self.folder} cannot be made: {nearest} is a file; choose another {option('out')}.")
+        if self.target.parent == nearest:
+            sweep(nearest)
         self._names_to_remove()
 
     def take(self, draft: Path) -> None:

@@ -97,7 +97,7 @@ def proof_records(run: Run, photos: Path | None, progress: Progress, *, role: st
 
     if records := scan_role(run, photos, role, progress):
         return records
-    root = photos or run.environment["root"]
+    root = photos or run.root
     raise RunError(
         f"None of the photos {run.folder} {_ROLES[role]} are in {root} to prove the export on; use {option('photos')}."
     )

@@ -11,10 +11,13 @@ import numpy as np
 from PIL import Image, ImageOps
 
 
-def read_view(path: str, image_size: int, crop_fraction: float) -> np.ndarray:
+def read_view(path: str, image_size: int, crop_fraction: float, background: str) -> np.ndarray:
     """float32 [image_size, image_size, 3] in [0, 255]: the centre square of an upright photo."""
     with Image.open(path) as file:
-        photo = ImageOps.exif_transpose(file).convert("RGB")
+        photo = ImageOps.exif_transpose(file)
+    if background != "none" and photo.has_transparency_data:
+        photo = Image.alpha_composite(Image.new("RGBA", photo.size, background), photo.convert("RGBA"))
+    photo = photo.convert("RGB")
     side = max(round(np.float32(crop_fraction) * np.float32(min(photo.size))), 1)
     width, height = (side + (length - side) % 2 for length in photo.size)  # one more where margins would differ
     left, top = (photo.width - width) // 2, (photo.height - height) // 2

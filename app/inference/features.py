@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from regraft.augment.decode import JPEG_TRANSFORM
-from regraft.data.photos import UnreadablePhoto
+from regraft.data.photos import DECODING, UnreadablePhoto
 from regraft.data.records import Record
 from regraft.errors import FolderError
 from regraft.inference.views import Infer, infer_all
+from regraft.machine.cache import cache_limit, touch
+from regraft.machine.cache_room import keep_within_limit
 from regraft.machine.devices import Device
 from regraft.machine.files import atomic_file
 from regraft.machine.versions import describe_versions
@@ -47,6 +49,7 @@ def features_made_by(extractor: keras.Model, reader: ReadsViews, device: Device)
         "network": network_digest(extractor),
         "reader": dict(reader.settings),
         "jpeg_transform": JPEG_TRANSFORM,
+        "decoding": DECODING,
         "precision": device.precision,
         "device": device.kind,
         "versions": describe_versions(),
@@ -60,11 +63,13 @@ class FeatureCache:
         folder: where caches live.
         made_by: all that a feature depends on besides the image: weights, image size, view, precision, versions.
 
-    A cache that cannot be read or written is as good as none: features are then computed again.
+    A cache that cannot be read or written is as good as none: features are then computed again. What is kept counts
+    towards the limit of the cache, and goes when it was not used for longest.
     """
 
     def __init__(self, folder: Path, made_by: Mapping[str, object]) -> None:
         text = json.dumps(made_by, sort_keys=True, default=str)
+        self._cache = folder
         self.folder = folder / "features" / hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
 
     def load(self) -> dict[str, np.ndarray]:
@@ -74,7 +79,8 @@ class FeatureCache:
             try:
                 with path.open("rb") as file, np.load(file) as shard:  # given a path, it leaves a damaged file open
                     kept.update(zip(shard["fingerprints"].tolist(), shard["features"], strict=True))
-            except Exception:  # damaged data makes NumPy and zipfile raise nearly any type
+                touch(path)
+            except Exception:  # gone meanwhile; or damaged, which makes NumPy and zipfile raise nearly any type
                 continue
         return kept
 
@@ -89,6 +95,7 @@ class FeatureCache:
                     fingerprints=np.array(list(features)),
                     features=np.stack(list(features.values())),
                 )
+            keep_within_limit(self._cache, self.folder)
         except OSError:
             return
 
@@ -100,7 +107,9 @@ def extract_features(
 
     Raises:
         FolderError: a file became unreadable since it was scanned.
+        UsageError: the limit of the cache is no size.
     """
+    cache_limit()  # that it is one is known before anything is computed
     kept = cache.load()
     missing = list({r.fingerprint: r for r in records if r.fingerprint not in kept}.values())
     with progress.work("features", len(missing), "images") as ticker:

@@ -97,11 +97,20 @@ def load_model(run: Run) -> keras.Model:
     check_digests(run.folder, MODEL)
     register_layers()
     try:
-        return keras.saving.load_model(run.model_file, compile=False, safe_mode=True)
+        model = keras.saving.load_model(run.model_file, compile=False, safe_mode=True)
     except Exception as error:  # a damaged file makes Keras, zipfile and h5py raise nearly any type
-        if "safe_mode" in str(error):
-            raise RunError(f"{run.model_file} holds code of its own (a Lambda layer), which is not run.") from error
+        if "Lambda" in str(error):
+            raise RunError(
+                f"{run.model_file} has a Lambda layer, which is code of whoever made the file, and not run. Regraft "
+                "writes none; open the file with Keras if you trust it."
+            ) from error
         raise RunError(f"{run.model_file} is damaged; train again.") from error
+    if model.output_shape != (None, len(run.class_names)):
+        raise RunError(
+            f"{run.model_file} answers {model.output_shape[-1]} numbers per photo, and {run.labels_file} names "
+            f"{len(run.class_names)} classes: one of both is of another run."
+        )
+    return model
 
 
 def _with_embedding(model: keras.Model, look: Look) -> keras.Model:

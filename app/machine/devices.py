@@ -126,6 +126,13 @@ def _open_cpu(count: int) -> Device:
     if count == 1:
         return Device("cpu", 1, "float32", False, tf.distribute.get_strategy())
     cpu = tf.config.list_physical_devices("CPU")[0]
-    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * count)
+    if len(tf.config.get_logical_device_configuration(cpu) or [None]) != count:
+        try:
+            tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * count)
+        except RuntimeError:
+            asked = option("device", f"cpu:{count}")
+            raise UsageError(
+                f"{asked} must come before TensorFlow has run anything in this process; begin a new one with it."
+            ) from None
     names = [f"cpu:{index}" for index in range(count)]
     return Device("cpu", count, "float32", False, tf.distribute.MirroredStrategy(names))

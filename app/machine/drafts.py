@@ -136,5 +136,5 @@ def _is_ours(folder: Path) -> bool:
     """Whether a folder bears the mark, or was left before it did."""
     mark = folder / MARK
     if mark.is_file() and not mark.is_symlink():
-        return mark.read_bytes() in (_MARK_TEXT.encode(), b"")
+        return _MARK_TEXT.encode().startswith(mark.read_bytes())  # a pulled plug may have left a part of it
     return not any(folder.iterdir())

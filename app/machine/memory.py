@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 from collections import deque
@@ -13,11 +14,13 @@ from pathlib import Path
 DEFAULT_SHARE = 0.5
 """Of the memory that is there, what may be held by photos on their way to the network."""
 
-LEAST_BYTES = 256 << 20  # enough for a photo of any camera, however little is left
+LIMIT = "REGRAFT_MAX_MEMORY"
+"""The environment variable that sets the budget, such as "4G"; `--max-memory` does for one command."""
+
+_LEAST_BYTES = 256 << 20  # enough for a photo of any camera, however little is left
 _MEMINFO = Path("/proc/meminfo")
 _CGROUP = Path("/proc/self/cgroup")
 _CGROUP_ROOT = Path("/sys/fs/cgroup")
-_limit: int | None = None  # of `memory_limited`
 _UNITS = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
 _SIZE = re.compile(r"(\d{1,15}(?:\.\d+)?) ?([KMGT]?)(?:I?B)?")
 
@@ -93,48 +96,46 @@ class MemoryBudget:
             raise OverBudget(f"{show_bytes(amount)}, the limit is {show_bytes(self.total)}")
 
 
-@contextmanager
-def memory_limited(limit: int | None) -> Iterator[None]:
-    """Has the budgets of this process be those of `limit` bytes for as long as the block lasts, in all its threads.
+def decoding_budget() -> MemoryBudget:
+    """The budget of this process for decoding: what `LIMIT` says, or else `DEFAULT_SHARE` of what was there at first.
 
-    None leaves them as they are.
+    Decoding takes from it once for each photo, and waits for nothing while it holds.
     """
-    global _limit
-    before = _limit
-    _limit = before if limit is None else limit
-    try:
-        yield
-    finally:
-        _limit = before
+    chosen = os.environ.get(LIMIT)
+    return _budget("decoding", parse_bytes(chosen) if chosen else _default_limit())
 
 
-def decoding_budget(limit: int | None = None) -> MemoryBudget:
-    """The budget of this process for decoding, of `limit` bytes.
-
-    None is what `memory_limited` says, else `DEFAULT_SHARE` of what was there at first.
-
-    The same limit is the same budget, whoever asks. Decoding takes from it once for each photo, and waits for nothing
-    while it holds.
-    """
-    return _decoding_budget(_limit if limit is None else limit)
-
-
-def reading_budget(limit: int | None = None) -> MemoryBudget:
+def reading_budget() -> MemoryBudget:
     """The budget of this process for encoded photos that are read ahead, of a quarter of `decoding_budget`.
 
     It is one of its own, so that bytes that wait to be decoded never keep a photo from being decoded.
     """
-    return _reading_budget(decoding_budget(limit).total)
+    return _budget("reading", decoding_budget().total // 4)
+
+
+@contextmanager
+def decoding_within(limit: int | None) -> Iterator[None]:
+    """Within the block, this process and those that it starts decode in so many bytes; None changes nothing."""
+    before = os.environ.get(LIMIT)
+    if limit is not None:
+        os.environ[LIMIT] = str(limit)
+    try:
+        yield
+    finally:
+        if before is not None:
+            os.environ[LIMIT] = before
+        elif limit is not None:
+            del os.environ[LIMIT]
 
 
 @cache
-def _decoding_budget(limit: int | None) -> MemoryBudget:
-    return MemoryBudget(_default_limit() if limit is None else limit)
+def _budget(purpose: str, total: int) -> MemoryBudget:
+    return MemoryBudget(total)
 
 
 @cache
-def _reading_budget(total: int) -> MemoryBudget:
-    return MemoryBudget(total // 4)
+def _default_limit() -> int:
+    return max(int(available_bytes() * DEFAULT_SHARE), _LEAST_BYTES)
 
 
 def available_bytes() -> int:
@@ -160,10 +161,6 @@ def show_bytes(amount: int) -> str:
         if amount >= scale:
             return f"{amount / scale:.1f} {unit}"
     return f"{max(round(amount / 1e3), 1)} kB"
-
-
-def _default_limit() -> int:
-    return max(int(available_bytes() * DEFAULT_SHARE), LEAST_BYTES)
 
 
 def _free_memory() -> int | None:

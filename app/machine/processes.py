@@ -18,11 +18,15 @@ MOST_RESTARTS = 3
 PROGRAMS: dict[str, tuple[str, ...]] = {
     "regraft": ("-m", "regraft"),
     "worker": ("-m", "regraft.training.worker"),
+    "ray_keeper": ("-m", "regraft.machine.ray_keeper"),
     "time_network": ("-m", "regraft.prediction.time_network"),
     # By its path, as it must import nothing of this package.
     "prove_export": (str(_PACKAGE / "exports" / "prove_export.py"),),
 }
 """What Python is given to run each of them."""
+
+OUTLIVING = ("ray_keeper",)
+"""Programs that clear away behind this process, whose end they wait for."""
 
 _SECONDS_TO_CLEAN_UP = 5.0
 
@@ -37,10 +41,10 @@ def start(
 ) -> subprocess.Popen[Any]:
     """Starts a program, with `environment` on top of this process's; `options` are those of `subprocess.Popen`.
 
-    It ends with this process, also where this one is killed.
+    It ends with this process, also where this one is killed, unless it is one of `OUTLIVING`.
     """
     python, apart, *rest = command(program, *words)
-    if os.name == "posix":
+    if os.name == "posix" and program not in OUTLIVING:
         pipe, _ = _lifeline()
         rest = [str(_PACKAGE / "machine" / "lifeline.py"), str(pipe), *rest]
         options["pass_fds"] = (pipe,)

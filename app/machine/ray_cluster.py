@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from regraft.errors import RegraftError, RunError, UsageError, option
-from regraft.machine import signals
+from regraft.machine import processes, signals
 from regraft.machine.processes import MOST_RESTARTS
 from regraft.machine.threads import cores
 
 ENGINES = ("local", "ray")
+_SECONDS_TO_CLEAR = 15.0
 
 
 def check_engine(name: str) -> None:
@@ -39,18 +43,44 @@ def import_ray() -> Any:
 
 @contextmanager
 def ray_cluster(ray: Any, jobs: int) -> Iterator[None]:
-    """The cluster of RAY_ADDRESS, or one of this machine alone that ends with the block."""
+    """The cluster of RAY_ADDRESS, or one of this machine alone that ends with the block, or with this process."""
     # Ray gives its workers one thread for linear algebra, and another number of threads gives other last bits.
     threads = {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", str(cores()))}
     options: dict[str, Any] = {"log_to_driver": False, "runtime_env": {"env_vars": threads}}
-    if "RAY_ADDRESS" not in os.environ:
-        options |= {"num_cpus": jobs, "include_dashboard": False}
+    if "RAY_ADDRESS" in os.environ:
+        with _started(ray, options):
+            yield
+        return
+    with _own_folder(ray) as folder, _started(ray, options | _local(jobs, folder)):
+        yield
+
+
+def _local(jobs: int, folder: str) -> dict[str, Any]:
+    return {"num_cpus": jobs, "include_dashboard": False, "_temp_dir": folder}
+
+
+@contextmanager
+def _started(ray: Any, options: dict[str, Any]) -> Iterator[None]:
     try:
         with signals.kept():  # Ray takes SIGTERM for itself
             ray.init(**options)
         yield
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _own_folder(ray: Any) -> Iterator[str]:
+    """A folder for what Ray writes; it goes, and who still runs for it, after the block or when this process ends."""
+    folder = tempfile.mkdtemp(prefix="ray-", dir=os.environ.get("RAY_TMPDIR"))  # short, as it holds sockets
+    # In a session of its own: a signal to this process and all its children does not reach it.
+    words = (folder, Path(ray.__file__).parent)
+    keeper = processes.start("ray_keeper", *words, stdin=subprocess.PIPE, start_new_session=True)
+    try:
+        yield folder
+    finally:
+        with suppress(subprocess.TimeoutExpired):
+            keeper.communicate(timeout=_SECONDS_TO_CLEAR)
 
 
 def remote(ray: Any, function: Callable[..., Any]) -> Any:

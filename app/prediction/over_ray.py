@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any
 
-from regraft.machine.memory import memory_limited
+from regraft.machine.memory import decoding_within
 from regraft.machine.ray_cluster import import_ray, ray_cluster, remote, result_of
 from regraft.prediction.answerer import Answerer, Wanted, answer_batches
 from regraft.prediction.job import Job, Shard
@@ -53,7 +53,7 @@ def _answer_shard(
     answerer = _opened(model, wanted)
     size = answerer.batch_size
     batches = (items[start : start + size] for start in range(0, len(items), size))
-    with memory_limited(reading.memory), ItemReader(wanted.limits, reading) as reader:
+    with decoding_within(reading.memory), ItemReader(wanted.limits, reading) as reader:
         rows = [row for batch in answer_batches(answerer, batches, reader) for row in batch]
     return encode(job, rows), dict(Counter(row.status for row in rows))
 

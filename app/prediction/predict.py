@@ -15,7 +15,7 @@ from regraft.data.scan import plural
 from regraft.errors import UsageError, option
 from regraft.evidence.conformal import UNKNOWN, UnknownRule, calibrate, read_calibration
 from regraft.machine.drafts import sweep
-from regraft.machine.memory import memory_limited
+from regraft.machine.memory import decoding_within
 from regraft.machine.ray_cluster import check_engine
 from regraft.machine.threads import cores
 from regraft.prediction.answerer import Answerer, Wanted, answer_batches
@@ -25,7 +25,7 @@ from regraft.prediction.journal import Writer, encode, read_journal
 from regraft.prediction.model_choice import TOLERANCE, ModelChoice, Source, choose, open_source
 from regraft.prediction.over_ray import answer_over_ray
 from regraft.prediction.planning import begin, clear, forget_begun
-from regraft.prediction.sources.expand import Inputs, PassedOverCount, expand_inputs, names_of
+from regraft.prediction.sources.expand import Inputs, LeftOutCount, expand_inputs, names_of
 from regraft.prediction.sources.item import Item
 from regraft.prediction.sources.kind import Reading
 from regraft.prediction.sources.reader import ItemReader
@@ -47,7 +47,7 @@ class Options:
         resume: go on with a job that was begun.
         force: begin anew, whatever is there.
         spreadsheet_safe: CSV cells that a spreadsheet would run begin with an apostrophe.
-        verbose: name each file that is passed over.
+        verbose: name each file that is left out.
         shard_rows: inputs a shard; a kill costs at most that many.
         engine: "local", or "ray": over a cluster whose machines see the inputs and the model.
         jobs: workers of a local Ray; 0 is one per core.
@@ -81,7 +81,7 @@ class PredictionSummary:
         rows: how many there are; 0 where the job was finished already and nothing was done.
         counts: how many rows have each status.
         already_finished: whether what was to be resumed was finished already.
-        passed_over: how many files below folders and in archives got no row, by reason; nothing where a job went on,
+        left_out: how many files below folders and in archives got no row, by reason; nothing where a job went on,
             whose inputs were listed before.
     """
 
@@ -89,7 +89,7 @@ class PredictionSummary:
     rows: int
     counts: Mapping[str, int]
     already_finished: bool = False
-    passed_over: Mapping[str, int] = field(default_factory=dict)
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def all_failed(self) -> bool:
@@ -103,8 +103,8 @@ class PredictionSummary:
 
     def as_dict(self) -> dict[str, Any]:
         """All of it as JSON values."""
-        counts, passed_over = dict(self.counts), dict(self.passed_over)
-        return {**vars(self), "out": self.out and str(self.out), "counts": counts, "passed_over": passed_over}
+        counts, left_out = dict(self.counts), dict(self.left_out)
+        return {**vars(self), "out": self.out and str(self.out), "counts": counts, "left_out": left_out}
 
 
 def predict(
@@ -135,8 +135,8 @@ def predict(
     request = Request(_asked(job, opened, inputs, options), _digest_of, options.resume, options.force)
     if not job.folder.is_dir() and decide(job, standing_of(job), request) is Step.DONE:
         return _finished_already(out, progress)
-    passed_over = _passed_over(options, progress)
-    with locked(job), memory_limited(options.reading.memory):
+    left_out = _left_out(options, progress)
+    with locked(job), decoding_within(options.reading.memory):
         standing = standing_of(job)
         sweep(job.folder)
         step = decide(job, standing, request)  # again, and now nobody changes it any more
@@ -144,9 +144,9 @@ def predict(
             forget_begun(job, standing)
             return _finished_already(out, progress)
         if step is Step.BEGIN:
-            items = expand_inputs(inputs, stdin, options.reading, passed_over)
+            items = expand_inputs(inputs, stdin, options.reading, left_out)
             plan = begin(job, standing, request.asked, items, lambda count: _choose(opened, options, count, progress))
-            _tell(passed_over, progress)
+            _tell(left_out, progress)
         else:
             forget_begun(job, standing)
             plan = dict(standing.plan or {})
@@ -155,7 +155,7 @@ def predict(
         if "finished" not in plan:
             _answer(job, plan, options, progress)
         counts = finish(job, plan)
-    return PredictionSummary(out, sum(counts.values()), counts, passed_over=passed_over.counts)
+    return PredictionSummary(out, sum(counts.values()), counts, left_out=left_out.counts)
 
 
 def predict_to_pipe(
@@ -174,11 +174,11 @@ def predict_to_pipe(
         raise UsageError(f"{_only_to_a_file()} need {option('out')}, a file or folder to write to.")
     opened, columns = _begin(Path(source), options, progress)
     counts: Counter[str] = Counter()
-    with tempfile.TemporaryDirectory() as folder, memory_limited(options.reading.memory):
+    with tempfile.TemporaryDirectory() as folder, decoding_within(options.reading.memory):
         job = Job(Path(folder), Path(folder), form, columns, _ROWS_AT_A_TIME, new_id())
-        passed_over = _passed_over(options, progress)
-        count = write_inputs(job, expand_inputs(inputs, stdin, options.reading, passed_over))
-        _tell(passed_over, progress)
+        left_out = _left_out(options, progress)
+        count = write_inputs(job, expand_inputs(inputs, stdin, options.reading, left_out))
+        _tell(left_out, progress)
         answerer = _choose(opened, options, count, progress).open(options.wanted)
         header = form.encode(columns, [])
         write(header)
@@ -186,7 +186,7 @@ def predict_to_pipe(
             for _, predictions in answer_shards(answerer, job, shards_of(job), options, ticker):
                 counts.update(prediction.status for prediction in predictions)
                 write(encode(job, predictions)[len(header) :])
-    return PredictionSummary(None, counts.total(), dict(counts), passed_over=passed_over.counts)
+    return PredictionSummary(None, counts.total(), dict(counts), left_out=left_out.counts)
 
 
 def answer_shards(
@@ -282,14 +282,14 @@ def _as_safe_as_asked(form: TableFormat, options: Options) -> TableFormat:
     return form.spreadsheet_safe
 
 
-def _passed_over(options: Options, progress: Progress) -> PassedOverCount:
-    return PassedOverCount(progress.say if options.verbose else None)
+def _left_out(options: Options, progress: Progress) -> LeftOutCount:
+    return LeftOutCount(progress.say if options.verbose else None)
 
 
-def _tell(passed_over: PassedOverCount, progress: Progress) -> None:
+def _tell(left_out: LeftOutCount, progress: Progress) -> None:
     """One line for all files that get no row."""
-    if passed_over.counts:
-        progress.say(f"No row for {plural(passed_over.counts.total(), 'file')}: {passed_over}.")
+    if left_out.counts:
+        progress.say(f"No row for {plural(left_out.counts.total(), 'file')}: {left_out}.")
 
 
 def _asked(job: Job, source: Source, inputs: Sequence[str], options: Options) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import keras
 import numpy as np
 
 from regraft.errors import RunError
+from regraft.machine.arrays import read_arrays
 from regraft.machine.files import atomic_file
 from regraft.runs.run import BEST_CHECKPOINT, CHECKPOINT_NAMES
 
@@ -80,10 +80,9 @@ def _write(path: Path, variables: Sequence[Any], **more: np.ndarray) -> None:
 def _read(path: Path, variables: Sequence[Any]) -> dict[str, np.ndarray]:
     """Assigns what the file holds to `variables` and returns the rest of it."""
     try:
-        with np.load(path) as file:
-            arrays = dict(file)
+        arrays = read_arrays(path)
         for index, variable in enumerate(variables):
             variable.assign(arrays.pop(f"variable_{index}"))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, TypeError, KeyError) as error:
         raise RunError(f"{path} is missing or damaged; delete its folder to train again from the beginning.") from error
     return arrays

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from regraft.runs.field_types import check_field_types
+
 
 @dataclass(frozen=True, slots=True)
 class ClassMetrics:
@@ -32,4 +34,5 @@ class ClassMetrics:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ClassMetrics:
         """The class in one object of metrics.json's `per_class`; what it lacks is None, what is not known is left."""
+        check_field_types(cls, values)
         return cls(**{each.name: values.get(each.name) for each in fields(cls)})  # type: ignore[arg-type]

@@ -24,6 +24,11 @@ def write_digests(folder: Path) -> None:
     write_json(folder / DIGESTS, {_METHOD: {name: digest_file(folder / name) for name in names}})
 
 
+def kept_digest(folder: Path, name: str) -> str | None:
+    """The digest of a file as the run was finished with it; None in older runs. Raises RunError where it is damaged."""
+    return _read(folder / DIGESTS).get(name)
+
+
 def check_digests(folder: Path, *names: str) -> None:
     """Raises RunError where one of the files is not what the run was finished with.
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
+from regraft.runs.field_types import check_field_types
+
 
 class _FromDict:
     """Made of a JSON object, whatever else this or another version wrote into it."""
@@ -13,6 +15,7 @@ class _FromDict:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """The figures in a JSON object; what it lacks is as the class says."""
+        check_field_types(cls, values)
         names = {each.name for each in fields(cls)}  # type: ignore[arg-type]  # the classes below are dataclasses
         return cls(**{key: value for key, value in values.items() if key in names})
 
@@ -85,6 +88,7 @@ class EnsembleFigures:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> EnsembleFigures:
         """The figures in the JSON object of a run's `ensemble`."""
+        check_field_types(cls, {key: value for key, value in values.items() if key != "member_rows"})
         rival = values.get("same_budget")
         return cls(
             kind=values["kind"],

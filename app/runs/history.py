@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 from typing import Any
 
+from regraft.errors import RunError
 from regraft.machine.files import read_csv, write_csv
 
+_TEXT = "phase"
 HISTORY_COLUMNS = (
-    "phase",
+    _TEXT,
     "epoch",
     "learning_rate",
     "loss",
@@ -26,14 +29,13 @@ def write_history(path: Path, history: list[dict[str, Any]]) -> None:
 
 
 def read_history(path: Path) -> list[dict[str, Any]]:
-    """The rows of `write_history`, numbers as floats; empty where there is no such file."""
+    """The rows of `write_history`, numbers as floats; empty where there is no such file. Raises RunError if damaged."""
     if not path.is_file():
         return []
-    return [{key: _number_or_text(value) for key, value in row.items() if value} for row in read_csv(path)]
-
-
-def _number_or_text(value: str) -> float | str:
     try:
-        return float(value)
-    except ValueError:
-        return value
+        return [
+            {key: row[key] if key == _TEXT else float(row[key]) for key in HISTORY_COLUMNS if row[key]}
+            for row in read_csv(path)
+        ]
+    except (OSError, KeyError, ValueError, csv.Error) as error:
+        raise RunError(f"{path} is damaged; train again.") from error

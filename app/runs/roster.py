@@ -34,11 +34,17 @@ def write_roster(path: Path, roles: Roles, class_names: Sequence[str]) -> None:
 def read_roster(path: Path) -> list[RosterRow]:
     """The rows of `write_roster`. Raises RunError where the file is missing or damaged."""
     try:
-        return [RosterRow(Path(row["path"]), *(row[key] for key in _COLUMNS[1:])) for row in read_csv(path)]
-    except (OSError, KeyError, csv.Error) as error:
+        return [RosterRow(Path(row["path"]), *(_text(row[key]) for key in _COLUMNS[1:])) for row in read_csv(path)]
+    except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
         raise RunError(
             f"{path} is missing or damaged, so nobody knows what the run was trained on; train again."
         ) from error
+
+
+def _text(cell: str | None) -> str:
+    if cell is None:
+        raise ValueError("the row is cut short")
+    return cell
 
 
 def _row(record: Record, role: str, class_names: Sequence[str]) -> tuple[str, str, str, str]:

@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from regraft.data.rendering import AS_EARLIER
 from regraft.errors import RegraftError, RunError, option
 from regraft.machine.drafts import draft_folder, sweep
 from regraft.machine.files import publish, remove_listed, write_json, write_text
@@ -22,6 +23,9 @@ from regraft.machine.notebook import framed
 from regraft.recipes.recipe import Recipe, load_recipe
 from regraft.runs.digests import DIGESTS, SMALL_FILES, check_digests
 from regraft.runs.run_metrics import RunMetrics
+
+_EARLIER = {"background": AS_EARLIER.background, "range": AS_EARLIER.range}
+"""Choices that runs of an earlier version made without saying so."""
 
 
 @dataclass(frozen=True)
@@ -147,12 +151,19 @@ class Run:
 
     @cached_property
     def recipe(self) -> Recipe:
-        """The recipe the run was made with. Raises RunError where it is damaged."""
+        """The recipe the run was made with; what it does not say, as those before there was a choice, is as then.
+
+        Raises:
+            RunError: its file is missing or damaged.
+        """
         try:
-            return load_recipe(str(self.recipe_file))
+            recipe = load_recipe(str(self.recipe_file))
         except (RegraftError, OSError, UnicodeError, RecursionError) as error:
-            reason = f" ({error.text})" if isinstance(error, RegraftError) else ""
-            raise RunError(f"{self.recipe_file} is damaged{reason}; put it back or train again.") from error
+            text = error.text if isinstance(error, RegraftError) else type(error).__name__
+            reason = text.removeprefix(f"{self.recipe_file} ").rstrip(".")
+            raise RunError(f"{self.recipe_file} is missing or damaged ({reason}); train again.") from error
+        unsaid = {key: value for key, value in _EARLIER.items() if key not in recipe.data.model_fields_set}
+        return recipe.model_copy(update={"data": recipe.data.model_copy(update=unsaid)})
 
     @cached_property
     def class_names(self) -> tuple[str, ...]:
@@ -162,8 +173,19 @@ class Run:
 
     @cached_property
     def environment(self) -> dict[str, Any]:
-        """What `environment.json` says."""
-        return read_json(self.environment_file)
+        """What `environment.json` says. Raises RunError where it is missing or damaged."""
+        values = read_json(self.environment_file)
+        for key in ("verb", "source", "root", "command"):
+            if not isinstance(values.get(key, ""), str):
+                raise RunError(f"{self.environment_file} is damaged: {key} is no text; train again.")
+        return values
+
+    @property
+    def root(self) -> Path:
+        """The folder that its photos lay in. Raises RunError where the run does not know."""
+        if not (root := self.environment.get("root")):
+            raise RunError(f"{self.environment_file} does not say where the photos lay; train again.")
+        return Path(root)
 
     @cached_property
     def metrics(self) -> RunMetrics:
@@ -171,8 +193,8 @@ class Run:
         values = read_json(self.metrics_file)
         try:
             return RunMetrics.from_dict(values)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise RunError(_damaged(self.metrics_file)) from error
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+            raise RunError(f"{self.metrics_file} is damaged; train again.") from error
 
     def start(
         self,
@@ -212,7 +234,7 @@ class Run:
         remove_listed(self.folder, [path.name for path in files])
 
     def tidy(self) -> None:
-        """Removes what a killed process was writing in the run and beside it; checkpoints, too, of a finished one."""
+        """Removes what a killed process was writing in the run and beside it; of a finished run, also checkpoints."""
         for folder in (self.folder.parent, self.folder, self.checkpoints, self.snapshots, self.export_folder):
             sweep(folder)
         if self.is_finished and not self.lacks_export:
@@ -327,9 +349,13 @@ def resumable_run(folder: Path) -> Run:
 
 def read_json(path: Path) -> dict[str, Any]:
     """The object of a JSON file. Raises RunError where it is missing or damaged."""
-    values = _read(path, json.loads)
+    return _read(path, _as_object)
+
+
+def _as_object(text: str) -> dict[str, Any]:
+    values = json.loads(text)
     if not isinstance(values, dict):
-        raise RunError(_damaged(path))
+        raise ValueError(f"expected an object; received {type(values).__name__}")
     return values
 
 
@@ -339,11 +365,7 @@ def _read(path: Path, parse: Callable[[str], Any]) -> Any:
     try:
         return parse(path.read_text("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise RunError(_damaged(path)) from error
-
-
-def _damaged(path: Path) -> str:
-    return f"{path} is missing or damaged; train again."
+        raise RunError(f"{path} is missing or damaged; train again.") from error
 
 
 def _existing(folder: Path) -> Run:

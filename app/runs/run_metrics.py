@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from regraft.runs.class_metrics import ClassMetrics
 from regraft.runs.ensemble_figures import EnsembleFigures
+from regraft.runs.field_types import check_field_types
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,6 +49,21 @@ class StageFigures:
     iterations: int | None = None
     objective: float | None = None
     solve_seconds: float | None = None
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> StageFigures:
+        """The stage in one object of metrics.json's `stages`. Raises ValueError where it is damaged."""
+        check_field_types(cls, values)
+        return cls(**_known(cls, values))
+
+
+@dataclass(frozen=True)
+class _ExportFigures:
+    """What `RunMetrics.export` says for sure."""
+
+    folder: str
+    images: int
+    largest_difference: float
 
 
 @dataclass(frozen=True)
@@ -110,11 +126,13 @@ class RunMetrics:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> RunMetrics:
-        """The metrics in the JSON object of this or an older version."""
+        """The metrics in the JSON object of this or an older version. Raises ValueError where it is damaged."""
+        check_field_types(cls, values)
+        check_field_types(_ExportFigures, values.get("export") or {})
         # Before there was this key, the head that was kept had always learned from them.
         known: dict[str, Any] = {"learned_from_select": values.get("stage") == "head"}
         known |= _known(cls, values)
-        known["stages"] = tuple(StageFigures(**_known(StageFigures, row)) for row in values.get("stages", ()))
+        known["stages"] = tuple(StageFigures.from_dict(row) for row in values.get("stages", ()))
         known["per_class"] = tuple(ClassMetrics.from_dict(row) for row in values.get("per_class", ()))
         known["confusion"] = _counts(values.get("confusion", ()))
         if ensemble := values.get("ensemble"):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from regraft.data.roles import group_duplicates
+from regraft.data.duplicates import group_duplicates
 from regraft.data.sources import labels_of
 from regraft.inference.features import FeatureCache, extract_features, features_made_by
 from regraft.inference.views import make_infer

@@ -204,7 +204,7 @@ def test_help_lists_the_verbs_in_the_order_of_a_users_work(words: list[str]):
     lines = [line.split() for line in run_regraft(*words).stdout.splitlines()]
     verbs = [line[0] for line in lines if line and line[0] in regraft.commands]
     assert " ".join(verbs) == (
-        "check train pretrain compare ensemble augment-preview find-lr evaluate export predict backbones demo"
+        "check train pretrain compare ensemble augment-preview find-lr evaluate export predict backbones cache demo"
     )
 
 
@@ -275,6 +275,17 @@ def test_check_answers_a_person_and_a_program(workplace: Path):
     assert (answer.code, answer.stderr) == (0, "")
     assert answer.values["counts"] == {"ant": {"all": 2}, "bee": {"all": 2}}
     assert below(workplace) == before
+
+
+def test_check_and_train_take_the_limits_that_their_messages_name(workplace: Path):
+    answer = run_regraft("check", "good", "--max-pixels", 100, "--json")
+    assert {reason[-14:] for reason in answer.values["unreadable"].values()} == {"(--max-pixels)"}
+    answer = run_regraft("check", "good", "--max-memory", "1K", "--json")
+    assert {reason[-14:] for reason in answer.values["unreadable"].values()} == {"(--max-memory)"}
+    answer = run_regraft("train", "good", "--max-pixels", 100, "--out", "run")
+    assert (answer.code, answer.stderr[-17:]) == (2, " (--max-pixels).\n")
+    answer = run_regraft("check", "good", "--max-memory", "plenty")
+    assert answer.stderr == "regraft: --max-memory must be a number of bytes, such as \"4G\"; received 'plenty'.\n"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has file names that are no text")

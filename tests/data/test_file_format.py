@@ -66,3 +66,12 @@ def test_a_file_that_is_not_there_says_so(tmp_path):
 def test_pillow_reads_its_own_formats_and_no_others():
     assert can_read("JPEG")
     assert not can_read("EPS")
+
+
+@pytest.mark.parametrize(("suffix", "what"), [(".tif", "TIFF"), (".TIFF", "TIFF"), (".NEF", ""), (".dng", "")])
+def test_a_raw_photo_that_begins_like_a_tiff_is_known_by_its_name(tmp_path, suffix, what):
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(b"II*\0" + bytes(100))
+    found = identify_file(path)
+    assert (found.name, found.readable) == (what, bool(what))
+    assert found.reason in ("", f"not an image that is read: a raw photo of a camera ({suffix[1:].upper()})")

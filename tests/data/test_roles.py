@@ -4,36 +4,13 @@ import random
 from collections import Counter
 from pathlib import Path
 
-import numpy as np
 import pytest
-from default_cases import few_by_default
-from drawn_photos import draw_photo
-from PIL import Image
-from sklearn.datasets import load_digits
+from drawn_records import detailed_appearance, flip_bits, record
 
-from regraft.data.photos import inspect_photo
 from regraft.data.records import ImageFolder, Record
-from regraft.data.roles import DETAIL_BITS, NEAR_BITS, group_duplicates, hold_out, plan_roles
+from regraft.data.roles import hold_out, plan_roles
 from regraft.data.scan import scan_folder
 from regraft.errors import FolderError, UsageError
-
-
-def detailed_appearance(seed: int) -> np.ndarray:
-    """256 random bits, which change about 120 times down and across."""
-    return np.random.default_rng(seed).integers(0, 2, 256).astype(np.uint8)
-
-
-def flip_bits(bits: np.ndarray, count: int, *, seed: int = 0) -> np.ndarray:
-    flipped = bits.copy()
-    flipped[np.random.default_rng(seed).choice(256, count, replace=False)] ^= 1
-    return flipped
-
-
-def record(name: str, class_index=0, *, split="", content=None, bits=None) -> Record:
-    bits = np.zeros(256, np.uint8) if bits is None else bits
-    content = name if content is None else content
-    appearance = np.packbits(bits).tobytes()
-    return Record(Path("photos", split, name), class_index, split, "JPEG", 64, 48, 1, content, appearance)
 
 
 def records_of(*class_sizes: int) -> list[Record]:
@@ -50,86 +27,6 @@ def contents(records) -> set[str]:
 
 def sizes(records) -> dict[int, int]:
     return Counter(one.class_index for one in records)
-
-
-def test_every_different_photo_is_its_own_group():
-    records = [record(str(seed), bits=detailed_appearance(seed)) for seed in range(50)]
-    np.testing.assert_array_equal(group_duplicates(records), np.arange(50))
-
-
-def test_no_photos_make_no_groups():
-    assert group_duplicates([]).shape == (0,)
-
-
-def test_equal_bytes_are_one_group_even_where_the_picture_is_flat():
-    records = [record("a", content="x"), record("b", content="y"), record("c", 1, content="x")]
-    np.testing.assert_array_equal(group_duplicates(records), [0, 1, 0])
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_near_means_up_to_the_threshold_and_no_further(seed):
-    bits = detailed_appearance(seed)
-    near, far = (flip_bits(bits, count, seed=seed) for count in (NEAR_BITS, NEAR_BITS + 1))
-    records = [record("a", bits=bits), record("b", bits=near), record("c", bits=far)]
-    groups = group_duplicates([records[0], records[1]]), group_duplicates([records[0], records[2]])
-    np.testing.assert_array_equal(groups, [[0, 0], [0, 1]])
-
-
-def test_near_duplicates_are_linked_in_chains():
-    bits = detailed_appearance(1)
-    chain = [bits, flip_bits(bits, 12, seed=1), flip_bits(flip_bits(bits, 12, seed=1), 12, seed=2)]
-    records = [record(str(number), bits=one) for number, one in enumerate(chain)]
-    assert (chain[0] != chain[2]).sum() > NEAR_BITS
-    np.testing.assert_array_equal(group_duplicates(records), [0, 0, 0])
-
-
-def test_pictures_without_detail_are_never_near():
-    stripes = np.zeros((16, 16), np.uint8)
-    stripes[:, ::2] = 1  # changes across, never down
-    for bits in (np.zeros(256, np.uint8), np.ones(256, np.uint8), stripes.ravel(), stripes.T.ravel()):
-        np.testing.assert_array_equal(group_duplicates([record("a", bits=bits), record("b", bits=bits)]), [0, 1])
-
-
-def test_detail_is_counted_down_and_across():
-    bits = np.zeros((16, 16), np.uint8)
-    isolated = [(y, x) for y in range(1, 15, 2) for x in range(1, 15, 2)]  # each changes twice down and across
-    for count, groups in ((DETAIL_BITS // 2 - 1, [0, 1]), (DETAIL_BITS // 2, [0, 0])):
-        bits[:] = 0
-        bits[tuple(np.transpose(isolated[:count]))] = 1
-        pair = [record("a", bits=bits.ravel()), record("b", bits=bits.ravel())]
-        np.testing.assert_array_equal(group_duplicates(pair), groups)
-
-
-def test_a_recompressed_and_a_smaller_copy_are_near(tmp_path):
-    photo = draw_photo(1, seed=3, size=(320, 240))
-    photo.save(tmp_path / "a.jpg", quality=95)
-    photo.save(tmp_path / "b.jpg", quality=50)
-    photo.resize((160, 120), Image.Resampling.LANCZOS).save(tmp_path / "c.png")
-    draw_photo(1, seed=4, size=(320, 240)).save(tmp_path / "d.jpg")
-    photos = [inspect_photo(path) for path in sorted(tmp_path.iterdir())]
-    bits = [np.unpackbits(np.frombuffer(photo.appearance, np.uint8)) for photo in photos]
-    records = [record(str(n), bits=b) for n, b in enumerate(bits)]
-    np.testing.assert_array_equal(group_duplicates(records), [0, 0, 0, 1])
-
-
-@pytest.mark.parametrize(
-    "filter", few_by_default([Image.Resampling.NEAREST, Image.Resampling.BICUBIC], Image.Resampling.BICUBIC)
-)
-def test_handwritten_digits_are_not_taken_for_each_other(tmp_path, filter):
-    for number, pixels in enumerate(load_digits().images):
-        image = Image.fromarray(np.rint(pixels * 255 / 16).astype(np.uint8))
-        path = tmp_path / "all" / f"{number:04}.png"
-        path.parent.mkdir(exist_ok=True)
-        image.resize((64, 64), filter).save(path)
-    records = scan_folder(tmp_path).records
-    assert len(records) == 1797
-    assert np.bincount(group_duplicates(records)).max() == 1
-
-
-def test_look_alikes_by_the_thousand_stay_quick_and_together():
-    bits = detailed_appearance(0)
-    records = [record(str(n), bits=flip_bits(bits, 2, seed=n)) for n in range(3000)]
-    assert set(group_duplicates(records)) == {0}
 
 
 def test_the_held_part_has_the_share_of_every_class():
@@ -315,14 +212,6 @@ def test_a_photo_a_class_leaves_nothing_to_report_on():
 def test_a_fraction_out_of_range_is_refused_even_where_it_is_not_needed(name):
     with pytest.raises(UsageError, match=f"{name} must be between 0 and 1"):
         roles_of(splits_of(train=4, val=2, test=2), **{name: 1.0})
-
-
-@pytest.mark.shared
-def test_near_duplicates_in_real_photos_are_few_and_small_groups(shared):
-    for name, groups in {"hymenoptera": 0, "trashnet6": 12, "flowers5_128": 11}.items():
-        counts = np.bincount(group_duplicates(scan_folder(shared / "data" / name).records))
-        assert (counts > 1).sum() <= groups
-        assert counts.max() <= 2
 
 
 @pytest.mark.shared

@@ -8,8 +8,9 @@ from PIL import Image, ImageDraw
 
 import regraft.data.same_pixels
 from regraft.data.check import build_report
+from regraft.data.duplicates import are_detailed, group_duplicates
 from regraft.data.readiness import assess
-from regraft.data.roles import are_detailed, group_duplicates, plan_roles
+from regraft.data.roles import plan_roles
 from regraft.data.scan import scan_folder
 
 COMMENT = b"\xff\xfe\x00\x0ehello world."

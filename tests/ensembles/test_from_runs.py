@@ -1,6 +1,9 @@
 """Runs that exist as one: what goes together, and which photos may judge."""
 
 import csv
+import shlex
+import shutil
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -10,8 +13,8 @@ from trained_runs import FAST, TrainedRun
 
 from regraft.data.records import ImageFolder, Record
 from regraft.ensembles.from_runs import check_runs, common_roles, ensemble_runs
-from regraft.ensembles.plan import Plan
-from regraft.errors import UsageError
+from regraft.ensembles.plan import Plan, resumed_plan
+from regraft.errors import UsageError, as_options
 from regraft.inference.views import ViewReader
 from regraft.machine.files import write_json
 from regraft.recipes.recipe import load_recipe
@@ -177,3 +180,84 @@ def test_the_snapshots_of_one_run_are_an_ensemble(mixed_photos: Path, tmp_path: 
     answer = run_regraft("ensemble", tmp_path / "run", "--kind", "snapshot", "--out", tmp_path / "out", "--json")
     assert answer.code == 0, answer.stderr
     assert [row["name"] for row in answer.values["ensemble"]["member_rows"]] == ["cycle 1", "cycle 2"]
+
+
+def begun(folder: Path, plan: Plan, runs: list[Path] | None) -> Run:
+    """An ensemble that was begun and got no further."""
+    began = {"source": "photos"} if runs is None else {"members": [str(run) for run in runs]}
+    run = Run(folder)
+    environment = {"verb": "ensemble", **began}
+    run.start(load_recipe("balanced"), ("ant", "bee"), environment, ensemble_plan=plan.describe())
+    return run
+
+
+ASKED = Plan(Request("photos", load_recipe("balanced")))
+
+
+@pytest.mark.parametrize("runs", [None, [Path("/runs/a b"), Path("/runs/c")]])
+def test_a_begun_ensemble_goes_on_as_it_was_begun(tmp_path: Path, runs: list[Path] | None):
+    began = replace(ASKED, kind="soup", members=2, soup="uniform", calibrate=False)
+    run = begun(tmp_path / "out", began, runs)
+    asked = replace(ASKED, request=replace(ASKED.request, out=run.folder, resume=True))
+    plan = resumed_plan(asked, runs)
+    assert (plan.kind, plan.members, plan.soup, plan.calibrate) == ("soup", 2, "uniform", False)
+
+
+@pytest.mark.parametrize(
+    ("began", "named", "command"),
+    [
+        (None, [Path("/runs/a b"), Path("/runs/c")], "regraft ensemble photos"),
+        ([Path("/runs/a b"), Path("/runs/c")], None, "regraft ensemble '/runs/a b' /runs/c"),
+        (
+            [Path("/runs/a b"), Path("/runs/c")],
+            [Path("/runs/c"), Path("/runs/d")],
+            "regraft ensemble '/runs/a b' /runs/c",
+        ),
+    ],
+)
+def test_an_ensemble_that_was_begun_of_something_else_names_the_command_that_goes_on(tmp_path, began, named, command):
+    run = begun(tmp_path / "out", ASKED, began)
+    asked = replace(ASKED, request=replace(ASKED.request, out=run.folder, resume=True))
+    with pytest.raises(UsageError) as caught:
+        resumed_plan(asked, named)
+    go_on = f"{command} --resume --out {run.folder}"
+    assert str(caught.value) == f"{run.folder} was begun by another command; go on: {go_on}"
+
+
+@pytest.mark.parametrize(
+    ("edits", "words"),
+    [({"kind": "soup"}, "--kind soup"), ({"members": 3}, "--members 3"), ({"rival": False}, "--no-rival")],
+)
+def test_an_ensemble_does_not_go_on_as_another_one(tmp_path: Path, edits: dict, words: str):
+    run = begun(tmp_path / "out", replace(ASKED, kind="heads", members=10), None)
+    asked = replace(ASKED, request=replace(ASKED.request, out=run.folder, resume=True), **edits)
+    with pytest.raises(UsageError) as caught:
+        resumed_plan(asked, None)
+    assert as_options(caught.value.text) == (
+        f"{run.folder} was begun without {words}; leave it out, or choose another --out."
+    )
+
+
+@pytest.mark.slow
+def test_an_ensemble_of_runs_that_is_interrupted_says_how_to_go_on_and_does(
+    trained: TrainedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, without_export
+):
+    twin = shutil.copytree(trained.folder, tmp_path / "its twin")
+    words = ("ensemble", trained.folder, twin)
+    whole = run_regraft(*words, "--out", tmp_path / "whole", "--json").values
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as interrupting:
+        interrupting.setattr("regraft.ensembles.from_runs.combine_and_finish", interrupt)
+        cut = run_regraft(*words, "--out", tmp_path / "cut")
+    command = shlex.join(map(str, ["regraft", *words, "--resume", "--out", tmp_path / "cut"]))
+    assert (cut.code, cut.stderr) == (130, f"regraft: interrupted; go on: {command}\n")
+    assert refusal(*words[1:], "--out", tmp_path / "cut").startswith(
+        f"{tmp_path / 'cut'} exists already; continue it with"
+    )
+    resumed = run_regraft(*shlex.split(command)[1:], "--json")
+    assert resumed.code == 0, resumed.stderr
+    for key in ("accuracy", "log_loss", "confusion", "images"):
+        assert resumed.values[key] == whole[key]

@@ -42,7 +42,7 @@ def run_card(folder: Path, photo: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Of many sizes, odd and even, small and large; turned; as JPEG and PNG; grey."""
+    """Of many sizes, odd and even, small and large; turned; as JPEG and PNG; grey and transparent."""
     folder = tmp_path_factory.mktemp("card_photos")
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -54,6 +54,9 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     for number, (suffix, size, options) in enumerate(kinds):
         draw_photo(number % 3, seed=number, size=size, classes=3).save(folder / f"{number}.{suffix}", **options)
     draw_photo(0, seed=9, size=(90, 71), classes=3).convert("L").save(folder / "grey.jpg")
+    transparent = draw_photo(1, seed=10, size=(60, 60), classes=3)
+    transparent.putalpha(draw_photo(2, seed=11, size=(60, 60), classes=3).convert("L"))
+    transparent.save(folder / "transparent.png")
     return sorted(folder.iterdir())
 
 

@@ -10,8 +10,9 @@ import keras
 import numpy as np
 import pytest
 from command_line import run_regraft
-from drawn_photos import PhotoFolder
-from trained_runs import TrainedRun
+from drawn_photos import PhotoFolder, draw_photo
+from PIL import Image
+from trained_runs import FAST, TrainedRun
 
 from regraft.data.records import Record
 from regraft.errors import ExportError, RunError
@@ -123,6 +124,16 @@ def test_force_replaces_an_export_and_no_folder_of_others(litert: Path, trained:
 
 
 @pytest.mark.parametrize("form", ["litert", "saved_model"])
+@pytest.mark.parametrize("words", [(), ("--force",)])
+def test_a_file_is_not_replaced_by_an_export(form: str, words: tuple[str, ...], trained: TrainedRun, tmp_path: Path):
+    (tmp_path / "file").write_text("precious")
+    answer = run_regraft("export", trained.folder, "--format", form, "--out", tmp_path / "file", *words)
+    assert answer.code == 2
+    assert answer.stderr.startswith(f"regraft: {tmp_path}/file ")
+    assert (tmp_path / "file").read_text() == "precious"
+
+
+@pytest.mark.parametrize("form", ["litert", "saved_model"])
 def test_an_empty_path_is_not_the_current_folder(
     form: str, trained: TrainedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -148,6 +159,22 @@ def test_answering_without_tensorflow_does_not_import_it(litert: Path, trained: 
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
     assert (tmp_path / "out.csv").read_text().count("\n") == 2
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_photos_with_hardly_any_contrast_are_trained_on_and_exported(tmp_path: Path):
+    for class_index, name in enumerate(("healthy", "ill")):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for number in range(30):
+            grey = np.asarray(draw_photo(class_index, seed=number, size=(48, 48), classes=2).convert("L"))
+            Image.fromarray((7 + (grey > 100)).astype(np.uint8)).save(tmp_path / "photos" / name / f"{number}.png")
+    run = tmp_path / "run"
+    answer = run_regraft("train", tmp_path / "photos", *FAST, "--image-size", 32, "--out", run, "--json")
+    assert answer.code == 0, answer.stderr
+    assert answer.values["export"]["largest_difference"] <= answer.values["export"]["tolerance"] < 2e-2
+    answer = run_regraft("export", run, "--format", "litert")
+    assert answer.code == 0, answer.stderr
 
 
 @pytest.mark.slow

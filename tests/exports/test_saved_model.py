@@ -24,9 +24,10 @@ from regraft.exports.export import Export, ProofResult, read_export
 from regraft.exports.proof import Bound, Proof
 from regraft.exports.saved_model import Expected, compare, export_proven, tolerance_for
 from regraft.inference.trained import open_trained
-from regraft.inference.views import softmax
+from regraft.inference.views import ViewReader, softmax
 from regraft.machine import processes
 from regraft.machine.devices import open_device
+from regraft.machine.drafts import draft_of
 from regraft.models.backbones import build_backbone
 from regraft.models.classifier import build_classifier
 from regraft.runs.roster import read_roster
@@ -68,7 +69,7 @@ def test_the_labels_come_with_the_export(trained: TrainedRun, served):
 
 
 def test_the_signatures_are_those_that_tensorflow_serving_expects(served):
-    assert set(served.signatures) == {"serving_default", "serving_images", "serving_views", "labels"}
+    assert set(served.signatures) == {*("serving_default", "serving_each", "serving_images", "serving_views", "labels")}
     takes = {name: served.signatures[name].structured_input_signature[1] for name in served.signatures}
     assert takes["serving_default"]["image_bytes"].shape.as_list() == [None]
     assert takes["serving_default"]["image_bytes"].dtype == tf.string
@@ -82,6 +83,44 @@ def test_the_signatures_are_those_that_tensorflow_serving_expects(served):
             "scores": (tf.float32, 2),
             "classes": (tf.string, 2),
         }
+
+
+def test_a_broken_photo_costs_its_own_row_alone(served, tmp_path: Path):
+    whole = [write_png(tmp_path / f"{index}.png", class_index=index) for index in range(3)]
+    jpeg = tmp_path / "whole.jpg"
+    draw_photo(1, seed=500, size=(50, 40), classes=3).save(jpeg)
+    broken = [jpeg.read_bytes()[:-200], b"", b"II*\0" + b"\0" * 90, b"text"]
+    encoded = [broken[0], *(path.read_bytes() for path in whole[:2]), *broken[1:], whole[2].read_bytes()]
+    answer = {
+        key: value.numpy() for key, value in served.signatures["serving_each"](image_bytes=tf.constant(encoded)).items()
+    }
+    expected = answer_bytes(served, whole)
+    is_read = np.array([False, True, True, False, False, False, True])
+    assert answer["status"].tolist() == [b"ok" if each else b"unreadable" for each in is_read]
+    for key in ("label", "score", "scores"):
+        np.testing.assert_array_equal(answer[key][is_read], expected[key])
+    assert set(answer["label"][~is_read]) == {b""}
+    assert not answer["scores"][~is_read].any()
+    assert not answer["score"][~is_read].any()
+
+
+def test_where_no_photo_is_broken_each_is_answered_as_by_default(served, tmp_path: Path):
+    paths = [write_png(tmp_path / f"{index}.png", class_index=index % 3, seed=index) for index in range(20)]
+    answer = served.signatures["serving_each"](image_bytes=tf.constant([path.read_bytes() for path in paths]))
+    assert set(answer["status"].numpy()) == {b"ok"}
+    for key, values in answer_bytes(served, paths).items():
+        np.testing.assert_array_equal(answer[key].numpy(), values)
+
+
+def test_nothing_asked_is_nothing_answered(served):
+    nothing = {
+        "serving_default": {"image_bytes": tf.constant([], tf.string)},
+        "serving_each": {"image_bytes": tf.constant([], tf.string)},
+        "serving_images": {"images": tf.zeros([0, 40, 50, 3], tf.uint8)},
+        "serving_views": {"views": tf.zeros([0, 32, 32, 3])},
+    }
+    for name, inputs in nothing.items():
+        assert served.signatures[name](**inputs)["scores"].shape == (0, 3)
 
 
 def test_bytes_and_pixels_of_the_same_photo_give_the_same_answer(served, tmp_path: Path):
@@ -186,15 +225,14 @@ class StubProof(Proof):
 EXPECTED = np.array([[0.25, 0.75], [0.5, 0.5]], np.float32)
 
 
-def export(target: Path, scores: np.ndarray, labels: list[str]) -> Export:
+def export(target: Path, scores: np.ndarray, labels: list[str], float_error: float = 0.0) -> Export:
     return export_proven(
         small_model(),
         ("ant", "bee"),
         target,
-        image_size=8,
-        crop_fraction=1.0,
+        reader=ViewReader(8, 1.0),
         model_digest="of a model",
-        expected=Expected([Path("a.jpg"), Path("b.jpg")], EXPECTED),
+        expected=Expected([Path("a.jpg"), Path("b.jpg")], EXPECTED, float_error=lambda: float_error),
         proof=StubProof(scores, labels),
     )
 
@@ -223,6 +261,18 @@ def test_nothing_is_left_of_an_export_that_answers_otherwise(tmp_path: Path, sco
     with pytest.raises(ExportError, match=complaint):
         export(tmp_path, scores, labels)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_version_may_be_ten_times_as_far_off_as_the_trained_model_rounds(tmp_path: Path):
+    scores = EXPECTED + np.array([[2e-5, -2e-5], [0, 0]], np.float32)
+    assert export(tmp_path, scores, ["ant", "bee"], float_error=3e-6).proof.tolerance == pytest.approx(3e-5)
+    with pytest.raises(ExportError, match=r"up to 2e-05 \(allowed: 1e-05\)"):
+        export(tmp_path, scores, ["ant", "bee"], float_error=1e-6)
+
+
+def test_a_second_process_does_not_write_a_version_meanwhile(tmp_path: Path):
+    with draft_of(tmp_path / "version", RuntimeError("the first")), pytest.raises(RunError, match="Another process"):
+        export(tmp_path, EXPECTED, ["ant", "bee"])
 
 
 def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

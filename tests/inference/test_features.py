@@ -1,5 +1,6 @@
 """Features: computed once an image, kept on disk, the same bits from there."""
 
+import os
 from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,7 +14,7 @@ from drawn_photos import draw_photo
 
 import regraft.inference.features
 from regraft.data.records import Record
-from regraft.errors import FolderError
+from regraft.errors import FolderError, UsageError
 from regraft.inference.features import FeatureCache, extract_features, features_made_by
 from regraft.inference.views import ViewReader
 from regraft.machine.devices import Device
@@ -71,6 +72,39 @@ def expected(records: Sequence[Record]) -> np.ndarray:
 
 def test_features_are_those_of_each_records_view_in_order(records, cache):
     np.testing.assert_allclose(extract(records[::-1], cache), expected(records[::-1]), rtol=1e-5)
+
+
+def test_features_that_were_removed_meanwhile_are_computed_again(records, cache, monkeypatch):
+    first = extract(records, cache)
+    for shard in cache.folder.iterdir():
+        shard.unlink()
+    np.testing.assert_array_equal(extract(records, cache), first)
+    monkeypatch.setattr(Path, "glob", lambda folder, pattern: [folder / "gone.npz"])  # between listing and opening
+    np.testing.assert_array_equal(extract(records, cache), first)
+
+
+def test_features_that_are_used_count_as_new(records, cache):
+    extract(records, cache)
+    (shard,) = cache.folder.iterdir()
+    os.utime(shard, (1, 1))
+    extract(records, cache)
+    assert shard.stat().st_mtime > 1
+
+
+def test_the_cache_keeps_its_limit_and_the_features_in_use(records, tmp_path, monkeypatch):
+    old = FeatureCache(tmp_path / "cache", {"weights": "old"})
+    extract(records, old)
+    monkeypatch.setenv("REGRAFT_CACHE_LIMIT", "100")
+    cache = FeatureCache(tmp_path / "cache", {"weights": "new"})
+    extract(records, cache)
+    assert not old.folder.exists()
+    assert len(cache.load()) == len(records)  # more than the limit, but what a run is about to use
+
+
+def test_a_limit_that_is_none_is_refused_before_anything_is_computed(records, cache, monkeypatch):
+    monkeypatch.setenv("REGRAFT_CACHE_LIMIT", "plenty")
+    with pytest.raises(UsageError, match="REGRAFT_CACHE_LIMIT must be a size"):
+        extract_features(records, None, READER, cache, Silent())
 
 
 def test_features_from_the_cache_have_the_same_bits_and_need_no_file(records, cache):

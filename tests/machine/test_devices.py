@@ -28,6 +28,16 @@ def test_a_cpu_computes_in_float32_without_xla():
     assert device.strategy.num_replicas_in_sync == 1
 
 
+def test_virtual_devices_after_tensorflow_has_run_are_refused():
+    tf.constant(1.0) + 1.0
+    with pytest.raises(UsageError) as caught:
+        open_device("cpu:3")
+    assert str(caught.value) == (
+        'device="cpu:3" must come before TensorFlow has run anything in this process; begin a new one with it.'
+    )
+    assert open_device("cpu:1").count == 1
+
+
 @pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), reason="there is a GPU")
 def test_a_gpu_that_is_not_there_is_refused():
     with pytest.raises(

@@ -36,15 +36,16 @@ def test_what_a_living_writer_holds_is_left_alone(tmp_path: Path):
         assert temporary.is_file()
 
 
+@pytest.mark.parametrize("of_mark", [None, 40, 0], ids=["all of the mark", "a part of it", "its name"])
 @pytest.mark.parametrize("holds", [(), (MARK,), (MARK, "draft/model.bin")], ids=["nothing", "mark", "work"])
-def test_the_draft_of_a_dead_process_is_swept(holds, tmp_path: Path):
+def test_the_draft_of_a_dead_process_is_swept(holds, of_mark, tmp_path: Path):
     left = tmp_path / ".drafting-abcd1234"
     left.mkdir()
     with draft_folder(tmp_path) as draft:
         mark = (draft.parent / MARK).read_bytes()
     for name in holds:
         (left / name).parent.mkdir(exist_ok=True)
-        (left / name).write_bytes(mark)
+        (left / name).write_bytes(mark[:of_mark])
     (tmp_path / ".writing-abcd1234.csv").write_text("half")
     sweep(tmp_path)
     assert names_in(tmp_path) == []

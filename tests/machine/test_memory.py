@@ -1,5 +1,6 @@
 """The budget of memory: who waits, who is refused, and what it is by default."""
 
+import os
 import threading
 
 import pytest
@@ -10,6 +11,7 @@ from regraft.machine.memory import (
     OverBudget,
     available_bytes,
     decoding_budget,
+    decoding_within,
     parse_bytes,
     reading_budget,
     show_bytes,
@@ -88,17 +90,32 @@ def test_the_default_is_half_of_what_is_free_within_every_control_group(tmp_path
     (inner.parent / "memory.max").write_text("3000000000\n")
     (inner.parent / "memory.current").write_text("1000000000\n")
     assert available_bytes() == 2_000_000_000
-    decoding_budget.cache_clear()
+    memory._default_limit.cache_clear()
+    monkeypatch.delenv("REGRAFT_MAX_MEMORY", raising=False)
     try:
         assert decoding_budget().total == 1_000_000_000
     finally:
-        decoding_budget.cache_clear()
+        memory._default_limit.cache_clear()
 
 
-def test_everyone_in_a_process_shares_one_budget_and_reading_ahead_has_its_own():
-    assert decoding_budget(8000) is decoding_budget(8000)
-    assert decoding_budget(8000) is not reading_budget(8000)
-    assert reading_budget(8000).total == 2000
+def test_everyone_in_a_process_shares_one_budget_and_reading_ahead_has_its_own(monkeypatch):
+    monkeypatch.setenv("REGRAFT_MAX_MEMORY", "8K")
+    assert decoding_budget() is decoding_budget()
+    assert decoding_budget().total == 8192
+    assert reading_budget() is reading_budget()
+    assert reading_budget().total == 2048
+
+
+def test_a_limit_holds_for_one_block_and_for_the_processes_that_it_starts(monkeypatch):
+    monkeypatch.delenv("REGRAFT_MAX_MEMORY", raising=False)
+    with decoding_within(4096):
+        assert (os.environ["REGRAFT_MAX_MEMORY"], decoding_budget().total) == ("4096", 4096)
+        with decoding_within(None):
+            assert decoding_budget().total == 4096
+        with decoding_within(2048):
+            assert decoding_budget().total == 2048
+        assert decoding_budget().total == 4096
+    assert "REGRAFT_MAX_MEMORY" not in os.environ
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from regraft.data.photos import Limits
-from regraft.machine.memory import memory_limited
+from regraft.machine.memory import decoding_within
 from regraft.prediction.answerer import Answerer, Answers, answer_batches
 from regraft.prediction.sources.expand import expand_inputs
 from regraft.prediction.sources.item import Item
@@ -55,7 +55,7 @@ def photos_in(folder: Path, kind: str) -> list[Item]:
 def test_what_is_read_ahead_is_counted_in_bytes(tmp_path: Path, kind: str, batch_size: int, limit: int, allowed: int):
     """A quarter of the limit waits; beside it each of 2 threads and the one that reads have a photo in hand."""
     items = photos_in(tmp_path, kind)
-    with memory_limited(limit), Counted(Limits()) as reader:
+    with decoding_within(limit), Counted(Limits()) as reader:
 
         def read(photo: bytes) -> np.ndarray:
             time.sleep(0.0005)

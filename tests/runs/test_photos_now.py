@@ -51,6 +51,17 @@ def test_a_part_of_the_classes_keeps_their_numbers(photo_folder: PhotoFolder):
     assert folder.class_names == ("bee", "cat", "cow", "dog")
 
 
+def test_classes_in_another_writing_are_those_of_the_run(photo_folder: PhotoFolder):
+    folder = scan_folder(photo_folder({"Cat": 1, "cafe\u0301": 1, "dog ": 1}))
+    numbered = renumber(folder, ("caf\u00e9", "cat", "dog"))
+    assert {record.path.parent.name: record.class_index for record in numbered.records} == {
+        "cafe\u0301": 0,
+        "Cat": 1,
+        "dog ": 2,
+    }
+    assert renumber(folder, ("Cat", "cafe\u0301", "cat", "dog ")).records[0].class_index == 0  # its own writing first
+
+
 def test_a_class_that_the_run_does_not_know_is_named_with_the_nearest(photo_folder: PhotoFolder):
     with pytest.raises(FolderError, match=r'has a class "cats" that the run does not know. Did you mean "cat"\?'):
         renumber(scan_folder(photo_folder({"cats": 1, "dog": 1})), ("cat", "dog"))

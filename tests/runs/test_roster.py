@@ -33,7 +33,7 @@ def test_paths_are_absolute(tmp_path: Path, monkeypatch):
     assert (row.path, row.role) == (tmp_path / "a.jpg", "report")
 
 
-@pytest.mark.parametrize("content", [None, "path,class\na.jpg,ant\n"])
+@pytest.mark.parametrize("content", [None, "path,class\na.jpg,ant\n", "path,class,role,fingerprint\na.jpg,ant\n"])
 def test_a_missing_or_damaged_roster_is_named(tmp_path: Path, content: str | None):
     path = tmp_path / "images.csv"
     if content:

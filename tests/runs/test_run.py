@@ -140,6 +140,40 @@ def test_an_unfinished_run_does_not_open(tmp_path: Path):
     assert as_options(caught.value.text) == f"{unfinished} --resume --out {folder}"
 
 
+@pytest.mark.parametrize(
+    ("file", "content", "reason"),
+    [
+        ("recipe.toml", "seed = [", "recipe.toml is missing or damaged (cannot be read as TOML: "),
+        (
+            "recipe.toml",
+            "sed = 3",
+            'recipe.toml is missing or damaged (A recipe has no key "sed".',
+        ),
+        ("environment.json", "[]", "environment.json is missing or damaged; train again."),
+        ("environment.json", "{", "environment.json is missing or damaged; train again."),
+        ("environment.json", "[" * 5_000, "environment.json is missing or damaged; train again."),
+        ("environment.json", '{"root": 3}', "environment.json is damaged: root is no text; train again."),
+        ("environment.json", "{}", "environment.json does not say where the photos lay; train again."),
+        ("metrics.json", "null", "metrics.json is missing or damaged; train again."),
+        ("metrics.json", '{"accuracy": "good"}', "metrics.json is missing or damaged; train again."),
+        ("metrics.json", '{"stages": [3]}', "metrics.json is missing or damaged; train again."),
+        ("metrics.json", '{"per_class": [{"images": "3"}]}', "metrics.json is missing or damaged; train again."),
+        ("metrics.json", '{"confusion": [[1, 2]]}', "metrics.json is missing or damaged; train again."),
+        ("metrics.json", '{"export": {"images": "many"}}', "metrics.json is missing or damaged; train again."),
+        ("metrics.json", '{"ensemble": {"kind": "heads"}}', "metrics.json is missing or damaged; train again."),
+        ("labels.txt", b"\xff", "labels.txt is missing or damaged; train again."),
+    ],
+)
+def test_a_damaged_file_is_named(tmp_path: Path, file: str, content: str | bytes, reason: str):
+    run = finished(tmp_path / "run")
+    (run.folder / file).write_bytes(content if isinstance(content, bytes) else content.encode())
+    run = Run(run.folder)
+    with pytest.raises(RunError) as caught:
+        _ = run.recipe, run.environment, run.metrics, run.class_names, run.root
+    assert str(caught.value).startswith(f"{run.folder}/{reason}")
+    assert len(str(caught.value).splitlines()) == 1
+
+
 def test_a_run_that_lost_its_model_does_not_open(tmp_path: Path):
     run = finished(tmp_path / "run")
     run.model_file.unlink()
@@ -225,7 +259,7 @@ def test_taking_a_start_back_leaves_what_others_put_there(tmp_path: Path):
 def test_a_damaged_recipe_is_one_line(tmp_path: Path, text: str):
     run = started(tmp_path / "run")
     run.recipe_file.write_bytes(text.encode("latin-1"))
-    assert "recipe.toml is damaged" in message_of(lambda: Run(run.folder).recipe)
+    assert "recipe.toml is missing or damaged" in message_of(lambda: Run(run.folder).recipe)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "3", "\xff", "[" * 100_000])

@@ -17,11 +17,12 @@ from test_pipeline import CLASSES, COUNT, SIZE, write_photos
 from regraft.errors import UsageError
 from regraft.machine.devices import open_device
 from regraft.models.classifier import HEAD, backbone_of, build_classifier, set_trainable
+from regraft.models.schedules import Constant
 from regraft.progress import Silent
 from regraft.recipes.recipe import Recipe, load_recipe
 from regraft.runs.history import HISTORY_COLUMNS, read_history
 from regraft.runs.run import Run
-from regraft.training.finetune import fine_tune, make_optimizer, schedule_of
+from regraft.training.finetune import fine_tune, make_optimizer, make_trainer, schedule_of
 from regraft.training.pipeline import TrainingImages
 
 EDITS = {"seed": 5, "finetune.epochs": 3, "finetune.batch_size": 4, "optimizer.learning_rate": 0.01}
@@ -220,6 +221,25 @@ def test_averaged_weights_are_judged_and_kept(images, tmp_path: Path):
     (tmp_path / "plain").mkdir()
     train(plain, images, tmp_path / "plain", recipe_with(finetune__epochs=2))
     assert not np.array_equal(plain.get_layer(HEAD).kernel, seen[-1])
+
+
+def test_a_run_killed_after_its_last_epoch_ends_with_the_averaged_weights_too(images, tmp_path: Path):
+    recipe, whole, resumed = recipe_with(optimizer__ema=0.9, finetune__epochs=1), small_classifier(), small_classifier()
+    train(whole, images, tmp_path, recipe)
+    train(resumed, images, tmp_path, recipe)
+    assert are_equal(whole, resumed)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_labels_are_smoothed_as_the_recipe_says(smoothing: float):
+    model = small_classifier()
+    trainer = make_trainer(model, recipe_with(finetune__label_smoothing=smoothing), Constant(0.1), open_device("cpu"))
+    logits = np.linspace(2, -1, CLASSES, dtype=np.float32)[None]
+    target = np.full(CLASSES, smoothing / CLASSES)
+    target[0] += 1 - smoothing
+    expected = -(target * (logits[0] - np.log(np.exp(logits[0]).sum()))).sum()
+    found = trainer.compute_loss(y=np.eye(CLASSES, dtype=np.float32)[:1], y_pred=logits)
+    assert float(found) == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.slow

@@ -1,9 +1,11 @@
 """What is checked and opened before a training starts, and what a resumed one must find as it was."""
 
+import random
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from drawn_photos import PhotoFolder
@@ -45,6 +47,31 @@ def test_what_is_left_out_is_what_the_backbone_wants(edits, image_size, weights,
     recipe = resolve(load_recipe("balanced", {"model.backbone": "tiny", **edits}))
     assert (recipe.data.image_size, recipe.model.weights) == (image_size, weights)
     assert recipe.finetune.batch_norm == batch_norm
+
+
+def test_what_layers_draw_from_the_global_generators_follows_the_seed(monkeypatch: pytest.MonkeyPatch):
+    """Layers of keras.applications, which are given no seed of their own, draw theirs from there."""
+    drawn: list[float] = []
+
+    def load(*_: object, **__: object) -> keras.Model:
+        drawn.extend([random.random(), float(np.random.random()), float(keras.random.uniform(()))])
+        return keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Conv2D(4, 3)])
+
+    monkeypatch.setattr("regraft.models.weights.load_backbone", load)
+    for seed in (1, 1, 2):
+        build_model(resolve(load_recipe("quick", {"model.backbone": "tiny", "seed": seed})), 2, open_device("cpu"))
+    first, again, other = drawn[:3], drawn[3:6], drawn[6:]
+    assert first == again
+    assert not set(first) & set(other)
+
+
+def test_fresh_weights_follow_the_seed():
+    first, again, other = (
+        build_model(resolve(load_recipe("quick", {"model.backbone": "tiny", "model.weights": "none", "seed": seed})), 2,
+                    open_device("cpu"))[1]
+        for seed in (1, 1, 2)
+    )  # fmt: skip
+    assert first == again != other
 
 
 def test_a_weights_file_is_kept_by_its_absolute_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

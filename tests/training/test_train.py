@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from command_line import run_regraft
@@ -17,10 +18,12 @@ from drawn_photos import PhotoFolder, draw_photo
 from trained_runs import FAST, TRAINING, TrainedRun
 
 import regraft.training.network
+from regraft.errors import ExportError, UsageError
 from regraft.recipes.recipe import load_recipe
 from regraft.runs.roster import read_roster
 from regraft.runs.run import Run
-from regraft.training.session import Request, Session
+from regraft.training.finetune import DivergedError
+from regraft.training.session import Request, Session, resolve
 from regraft.training.train import train_photos
 
 ROOT = Path(__file__).parents[2]
@@ -129,7 +132,8 @@ def test_broken_files_are_named_and_training_goes_on_without_them(trained: Train
     assert all(row["reason"] for row in set_aside)
     assert trained.answer.stderr.startswith(f"60 photos in {trained.photos}; left out: 6 files that cannot be read (")
     assert all(f"cat/{name}: " in trained.answer.stderr for name in broken)
-    assert trained.answer.stderr.count("\n") == 1
+    said = [line for line in trained.answer.stderr.splitlines() if not line.startswith("fine-tune: ")]
+    assert len(said) == 1  # beside the progress, of which a slow machine sees more
 
 
 @pytest.mark.parametrize(
@@ -232,6 +236,81 @@ def test_a_full_disk_leaves_a_run_that_does_not_load_and_can_be_resumed(
     assert (refused.code, refused.stdout) == (2, "")
     assert run_regraft("train", photos, "--resume", "--out", run).code == 0
     assert run_regraft("evaluate", run).code == 0
+
+
+def refuse_export(*_: object, **__: object) -> None:
+    raise ExportError("The export's scores differ from the trained model's by up to 1.")
+
+
+def test_a_run_whose_export_is_refused_is_finished_all_the_same_and_resuming_tries_again(
+    photo_folder: PhotoFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, without_export
+):
+    photos, run = photo_folder({"ant": 4, "bee": 4}), Run(tmp_path / "run")
+    with monkeypatch.context() as refusing:
+        refusing.setattr("regraft.training.finish.export_proven", refuse_export)
+        answers = [run_regraft("train", photos, *words, "--out", run.folder) for words in (FAST, ("--resume",))]
+    reason = "The export's scores differ from the trained model's by up to 1."
+    advice = f"its model.keras answers; --resume --out {run.folder} tries it again."
+    for answer in answers:
+        complaint = answer.stderr.splitlines()[-1]
+        assert (answer.code, complaint) == (1, f"regraft: {reason} The run is finished without it: {advice}")
+    assert Run(run.folder).metrics.export == {"reason": reason}
+    assert {"predictions.csv", "report.html", "model.keras"} <= {path.name for path in run.folder.iterdir()}
+    measured = run_regraft("evaluate", run.folder, "--json").values
+    assert measured["accuracy"] == Run(run.folder).metrics.accuracy
+    weights = run.model_file.read_bytes()
+    resumed = run_regraft("train", photos, "--resume", "--out", run.folder)
+    assert resumed.code == 0, resumed.stderr
+    assert resumed.stderr == f"Continuing the export of {run.folder} with its own recipe.\n"
+    assert Run(run.folder).metrics.export["folder"] == "nowhere"
+    assert run.model_file.read_bytes() == weights
+    assert not run.checkpoints.exists()
+    again = run_regraft("train", photos, "--resume", "--out", run.folder)
+    assert again.stderr == f"regraft: {run.folder} is finished; there is nothing to resume.\n"
+
+
+def test_a_fine_tuning_that_diverges_leaves_the_head_and_the_reason(
+    photo_folder: PhotoFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, without_export
+):
+    reason = "The training loss is no longer a number; lower optimizer.learning_rate."
+
+    def diverge(model: keras.Model, *_: object, **__: object) -> None:
+        model.set_weights([array * np.nan for array in model.get_weights()])
+        raise DivergedError(reason)
+
+    monkeypatch.setattr("regraft.training.network.fine_tune", diverge)
+    options = ("--backbone", "tiny", "--epochs", 1, "--set", "head.l2=[0.1]")
+    photos, run = photo_folder({"ant": 8, "bee": 8}), tmp_path / "run"
+    answer = run_regraft("train", photos, *options, "--out", run)
+    assert answer.code == 0, answer.stderr
+    assert answer.stderr == f"Fine-tuning failed, so the solved head is kept: {reason}\n"
+    metrics = Run(run).metrics
+    assert (metrics.stage, [stage.stage for stage in metrics.stages]) == ("head", ["head"])
+    assert metrics.stage_reason == f"fine-tuning failed: {reason.rstrip('.')}"
+    assert all(np.isfinite(array).all() for array in weights_of(run))
+
+
+@pytest.mark.parametrize("purpose", ["member", "trial"])
+def test_a_run_that_needs_its_fine_tuned_network_fails_without_it(
+    photo_folder: PhotoFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, purpose: str
+):
+    def diverge(*_: object, **__: object) -> None:
+        raise DivergedError("The training loss is no longer a number.")
+
+    monkeypatch.setattr("regraft.training.network.fine_tune", diverge)
+    recipe = load_recipe("balanced", {"model.backbone": "tiny", "head.l2": [0.1], "finetune.epochs": 1})
+    full = Request(str(photo_folder({"ant": 8, "bee": 8})), recipe)
+    with pytest.raises(UsageError, match="no longer a number"):
+        train_photos(getattr(full, purpose)(recipe, tmp_path / "run"))
+
+
+def test_a_run_that_is_being_written_is_left_alone(photo_folder: PhotoFolder, tmp_path: Path, without_export):
+    photos, run = photo_folder({"ant": 4, "bee": 4}), Run(tmp_path / "run")
+    run.start(resolve(load_recipe("quick", {"model.backbone": "tiny"})), ("ant", "bee"), {"verb": "train"})
+    with run.held():
+        resumed = run_regraft("train", photos, "--resume", "--out", run.folder)
+    busy = f"regraft: Another process is writing {run.folder} at this moment; wait for it or stop it.\n"
+    assert (resumed.code, resumed.stderr) == (2, busy)
 
 
 @pytest.mark.slow

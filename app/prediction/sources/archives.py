@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
-from regraft.data.file_format import identify
+from regraft.data.file_format import FIRST_BYTES, identify
 from regraft.data.passed_over import is_left_by_system
+from regraft.data.photos import UnreadablePhoto
 from regraft.data.walk import is_image_name
 from regraft.errors import UsageError
-from regraft.prediction.sources.item import Found, Item, PassedOver
+from regraft.prediction.sources.item import Found, Item, LeftOut
 
 BAD_CHECKSUM = "damaged in its archive: its checksum does not fit"
 LEFT_BY_SYSTEM = "hidden, or left by a system"
 MORE_FILES = "holds photos or paths itself; name it to have them answered"
+
+PIECE = 1 << 20
+"""Bytes that are unpacked at a time."""
 
 MOST_WORDS = 200
 """Letters of another library's message that are shown; some quote what they have read."""
@@ -30,13 +34,13 @@ def member(item: Item, name: str, first_bytes: Callable[[], bytes]) -> Iterator[
         first_bytes: reads `FIRST_BYTES` of the member. May raise anything.
     """
     if any(is_left_by_system(part) for part in PurePosixPath(name).parts):
-        yield PassedOver(item.path, LEFT_BY_SYSTEM)
+        yield LeftOut(item.path, LEFT_BY_SYSTEM)
     elif is_image_name(Path(name)):
         yield item
     elif item.kind == "broken":
-        yield PassedOver(item.path, item.reason)
+        yield LeftOut(item.path, item.reason)
     elif reason := _why_no_photo(name, first_bytes):
-        yield PassedOver(item.path, reason)
+        yield LeftOut(item.path, reason)
     else:
         yield item
 
@@ -55,6 +59,12 @@ def holds_more(name: str) -> bool:
     """Whether a file of this name is an archive, a shard or a table, which is read only where it is named itself."""
     stem = name.lower().removesuffix(".gz").removesuffix(".bz2").removesuffix(".xz")
     return stem.endswith(_HOLD_MORE) or ".tfrecord-" in Path(stem).name
+
+
+def check_first_bytes(first: bytes, size: int) -> None:
+    """Raises UnreadablePhoto where a photo of over `PIECE` bytes begins as none does: the rest need not be unpacked."""
+    if size > PIECE and (reason := identify(first[:FIRST_BYTES]).reason):
+        raise UnreadablePhoto(reason)
 
 
 def check_stays_inside(file: str, name: str) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from regraft.data.scan import show_path
 from regraft.errors import UsageError
-from regraft.prediction.sources.item import Item, PassedOver
+from regraft.prediction.sources.item import Item, LeftOut
 from regraft.prediction.sources.kind import Reading
 from regraft.prediction.sources.lists import listed_on
 from regraft.prediction.sources.table import INPUT_KINDS, find_kind
@@ -21,7 +21,7 @@ Name = str | os.PathLike[str]
 Inputs = Name | Sequence[Name]
 """One input or several; a single text is one path, never its letters."""
 
-_NAMES_SHOWN = 2  # of files that are passed over for the same reason
+_NAMES_SHOWN = 2  # of files that are left out for the same reason
 
 
 def names_of(inputs: Inputs) -> list[str]:
@@ -35,7 +35,7 @@ def names_of(inputs: Inputs) -> list[str]:
     return [os.fspath(each) for each in several]
 
 
-class PassedOverCount:
+class LeftOutCount:
     """How many files get no row, for which reasons, and the names of a few.
 
     Attributes:
@@ -48,14 +48,14 @@ class PassedOverCount:
         self._names: dict[str, list[str]] = {}
         self._tell = tell
 
-    def add(self, passed: PassedOver) -> None:
+    def add(self, file: LeftOut) -> None:
         """Takes in one of them."""
-        self.counts[passed.reason] += 1
-        names = self._names.setdefault(passed.reason, [])
+        self.counts[file.reason] += 1
+        names = self._names.setdefault(file.reason, [])
         if len(names) < _NAMES_SHOWN:
-            names.append(show_path(Path(passed.path), Path()))
+            names.append(show_path(Path(file.path), Path()))
         if self._tell:
-            self._tell(f"Passed over {show_path(Path(passed.path), Path())}: {passed.reason}.")
+            self._tell(f"Left out {show_path(Path(file.path), Path())}: {file.reason}.")
 
     def __str__(self) -> str:
         """Such as "2 not an image (text?) (notes.txt, b.md); 1 hidden, or left by a system (.DS_Store)"."""
@@ -69,7 +69,7 @@ def expand_inputs(
     inputs: Inputs,
     stdin: Iterable[str] = (),
     reading: Reading | None = None,
-    passed_over: PassedOverCount | None = None,
+    left_out: LeftOutCount | None = None,
 ) -> Iterator[Item]:
     """Every item that is meant, in order.
 
@@ -80,36 +80,36 @@ def expand_inputs(
             .tar file the images in it, in its order; a .tfrecord file its examples. `INPUT_KINDS` has a file for each.
         stdin: lines, each a file.
         reading: how tables, lists and shards are read.
-        passed_over: is told of files that were found and get no row.
+        left_out: is told of files that were found and get no row.
 
     Raises:
         UsageError: a folder, pattern, list, table, archive or shard gives nothing, is damaged or is not there, or
             nothing is left at all.
     """
     reading, found = reading or Reading(), False
-    passed_over = PassedOverCount() if passed_over is None else passed_over
+    left_out = LeftOutCount() if left_out is None else left_out
     for given in names_of(inputs):
-        for item in listed_on(stdin, reading) if given == "-" else _expand(given, reading, passed_over):
+        for item in listed_on(stdin, reading) if given == "-" else _expand(given, reading, left_out):
             found = True
             yield item
     if not found:
         raise UsageError("There is nothing to predict: name photos, folders, patterns, or - for a list on stdin.")
 
 
-def _expand(given: str, reading: Reading, passed_over: PassedOverCount) -> Iterator[Item]:
+def _expand(given: str, reading: Reading, left_out: LeftOutCount) -> Iterator[Item]:
     kind = next((kind for kind in map(find_kind, INPUT_KINDS) if kind.recognizes(given)), None)
     if kind is None:
         yield Item(given, given)
         return
     if kind.is_file and not os.path.exists(given):  # noqa: PTH110 - never raises
         raise UsageError(f"{given} is not there: no such file to read photos or paths from. Check the name.")
-    before, is_empty = passed_over.counts.total(), True
+    before, is_empty = left_out.counts.total(), True
     for found in kind.expand(given, reading):
-        if isinstance(found, PassedOver):
-            passed_over.add(found)
+        if isinstance(found, LeftOut):
+            left_out.add(found)
         else:
             is_empty = False
             yield found
     if is_empty:
-        passed = f"; passed over: {passed_over}" if passed_over.counts.total() > before else ""
-        raise UsageError(f"{kind.nothing.format(given)}{passed}.")
+        others = f"; left out: {left_out}" if left_out.counts.total() > before else ""
+        raise UsageError(f"{kind.nothing.format(given)}{others}.")

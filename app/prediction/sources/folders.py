@@ -10,7 +10,7 @@ from regraft.data.file_format import identify_file
 from regraft.data.passed_over import is_left_by_system, what_of_ours
 from regraft.data.walk import is_image_name
 from regraft.prediction.sources.archives import LEFT_BY_SYSTEM, MORE_FILES, holds_more
-from regraft.prediction.sources.item import Found, Item, PassedOver
+from regraft.prediction.sources.item import Found, Item, LeftOut
 from regraft.prediction.sources.kind import InputKind, Reading
 
 
@@ -29,14 +29,14 @@ def _found_below(folder: str, parents: tuple[tuple[int, int], ...]) -> Iterator[
         return
     here = (status.st_dev, status.st_ino)
     if here in parents:
-        yield PassedOver(folder, "a link to a folder that it lies in")
+        yield LeftOut(folder, "a link to a folder that it lies in")
     elif parents and (ours := what_of_ours([name for name, _ in found])):
-        yield PassedOver(folder, f"{ours} of Regraft")
+        yield LeftOut(folder, f"{ours} of Regraft")
     else:
         for name, is_folder in sorted(found, key=lambda entry: entry[0] + "/" if entry[1] else entry[0]):
             path = os.path.join(folder, name)  # noqa: PTH118 - Path would change the folder's name
             if is_left_by_system(name):
-                yield PassedOver(path, LEFT_BY_SYSTEM)
+                yield LeftOut(path, LEFT_BY_SYSTEM)
             elif is_folder:
                 yield from _found_below(path, (*parents, here))
             else:
@@ -48,11 +48,11 @@ def _found_at(path: str) -> Found:
     if is_image_name(Path(path)):
         return Item(path, path)
     if holds_more(path):
-        return PassedOver(path, MORE_FILES)
+        return LeftOut(path, MORE_FILES)
     if not os.path.isfile(path):  # noqa: PTH113 - nor opened, as a pipe might never end
-        return PassedOver(path, "a broken link, or not a file")
+        return LeftOut(path, "a broken link, or not a file")
     found = identify_file(Path(path))
-    return Item(path, path) if found.name else PassedOver(path, found.reason)
+    return Item(path, path) if found.name else LeftOut(path, found.reason)
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

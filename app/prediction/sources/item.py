@@ -40,12 +40,12 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
-class PassedOver:
+class LeftOut:
     """A file or folder that was found but is no input, such as a text among photos, and the reason."""
 
     path: str
     reason: str
 
 
-Found = Item | PassedOver
+Found = Item | LeftOut
 """What is found where the user points: it gets a row, or it is counted."""

@@ -35,7 +35,7 @@ class InputKind:
 
     Attributes:
         recognizes: whether a name that the user gave is of this kind.
-        expand: what is found under such a name, in order, as a generator: items, and what is passed over. Raises
+        expand: what is found under such a name, in order, as a generator: items, and what is left out. Raises
             UsageError where it is damaged.
         nothing: what is said where there are no items; {} is the name.
         is_file: whether such a name is that of a file, which must be there.

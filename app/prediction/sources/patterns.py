@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from regraft.prediction.sources.item import Found, Item, PassedOver
+from regraft.prediction.sources.item import Found, Item, LeftOut
 from regraft.prediction.sources.kind import InputKind, Reading
 
 
@@ -18,7 +18,7 @@ def _is_pattern(given: str) -> bool:
 
 def _matches(pattern: str, reading: Reading) -> Iterator[Found]:
     found = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - Path.glob refuses absolute patterns
-    return (Item(path, path) if Path(path).is_file() else PassedOver(path, "a folder, or not a file") for path in found)
+    return (Item(path, path) if Path(path).is_file() else LeftOut(path, "a folder, or not a file") for path in found)
 
 
 KIND = InputKind(recognizes=_is_pattern, expand=_matches, nothing="No file matches {}", is_file=False)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from regraft.data.file_format import identify_file
 from regraft.data.photos import Limits, UnreadablePhoto, read_bytes, too_many_bytes
 from regraft.machine.memory import MemoryBudget, decoding_budget, reading_budget
-from regraft.prediction.sources.archives import in_words
+from regraft.prediction.sources.archives import PIECE, in_words
 from regraft.prediction.sources.item import Item
 from regraft.prediction.sources.kind import Reading
 from regraft.prediction.sources.table import find_kind
@@ -23,11 +25,22 @@ _NOT_READ = "addresses are not read; download it first and name the file"
 def read_file(file: str, given: str, max_bytes: int) -> bytes:
     """The bytes of `file`, which the user named `given`. Raises UnreadablePhoto, also where that is an address."""
     try:
+        if PIECE < _size_of(file) <= max_bytes and (reason := identify_file(Path(file)).reason):
+            raise UnreadablePhoto(reason)
         return read_bytes(Path(file), max_bytes=max_bytes)
     except UnreadablePhoto as error:
         if error.status == "missing" and _ADDRESS.match(given):
             raise UnreadablePhoto(_NOT_READ) from None
         raise
+
+
+def _size_of(file: str) -> int:
+    """Bytes of a regular file; 0 where reading it says why it is none."""
+    try:
+        status = os.stat(file)  # noqa: PTH116 - Path would change the name
+    except (OSError, ValueError):
+        return 0
+    return status.st_size if stat.S_ISREG(status.st_mode) else 0
 
 
 class ItemReader:
@@ -54,11 +67,7 @@ class ItemReader:
     @contextmanager
     def room_for(self, item: Item) -> Iterator[None]:
         """Holds the memory of a file for as long as the block lasts, so that threads with large files wait in turn."""
-        try:
-            size = os.stat(item.file).st_size if item.file else 0  # noqa: PTH116 - Path would change the name
-        except (OSError, ValueError):
-            size = 0  # reading says why
-        with self._in_hand.taking(min(size, self._in_hand.total)):
+        with self._in_hand.taking(min(_size_of(item.file), self._in_hand.total)):
             yield
 
     def read(self, item: Item) -> bytes:

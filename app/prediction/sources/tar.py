@@ -14,8 +14,15 @@ from typing import IO, Self
 from regraft.data.file_format import FIRST_BYTES
 from regraft.data.photos import UnreadablePhoto
 from regraft.machine.memory import show_bytes
-from regraft.prediction.sources.archives import check_stays_inside, in_words, member, no_archive
-from regraft.prediction.sources.item import Found, Item, PassedOver
+from regraft.prediction.sources.archives import (
+    PIECE,
+    check_first_bytes,
+    check_stays_inside,
+    in_words,
+    member,
+    no_archive,
+)
+from regraft.prediction.sources.item import Found, Item, LeftOut
 from regraft.prediction.sources.kind import InputKind, Reading, is_file_named
 
 MOST_HEADER_BYTES = 1 << 20
@@ -27,7 +34,6 @@ _FACTS = (
     *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
     *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
 )
-_CHUNK = 1 << 20
 
 
 class _LongFacts(tarfile.HeaderError):
@@ -143,13 +149,13 @@ def _member(archive: tarfile.TarFile, block: bytes, place: int) -> tarfile.TarIn
     return found
 
 
-def _behind_the_end(archive: tarfile.TarFile, file: str) -> Iterator[PassedOver]:
+def _behind_the_end(archive: tarfile.TarFile, file: str) -> Iterator[LeftOut]:
     """Reads on, as compressed archives have their checksum there; what unpacks raises where it does not fit."""
     is_more = False
-    while chunk := _stream(archive).read(_CHUNK):
+    while chunk := _stream(archive).read(PIECE):
         is_more = is_more or bool(chunk.strip(b"\0"))
     if is_more:
-        yield PassedOver(file, "more behind the end of the archive, as where several were joined; unpack it")
+        yield LeftOut(file, "more behind the end of the archive, as where several were joined; unpack it")
 
 
 def _damage(file: str, place: int, reason: str) -> Item:
@@ -164,6 +170,9 @@ def _stream(archive: tarfile.TarFile) -> IO[bytes]:
 def _read(archive: tarfile.TarFile, item: Item, reading: Reading) -> bytes:
     stream = _stream(archive)
     stream.seek(item.offset)
+    if item.size > PIECE:
+        check_first_bytes(stream.read(FIRST_BYTES), item.size)
+        stream.seek(item.offset)
     data = stream.read(item.size)
     if len(data) < item.size:
         raise UnreadablePhoto("its archive breaks off in it", "truncated")

@@ -12,14 +12,20 @@ from regraft.data.file_format import FIRST_BYTES
 from regraft.data.photos import UnreadablePhoto
 from regraft.errors import UsageError, option
 from regraft.machine.memory import decoding_budget, show_bytes
-from regraft.prediction.sources.archives import BAD_CHECKSUM, check_stays_inside, member, no_archive
-from regraft.prediction.sources.item import Found, Item, PassedOver
+from regraft.prediction.sources.archives import (
+    BAD_CHECKSUM,
+    PIECE,
+    check_first_bytes,
+    check_stays_inside,
+    member,
+    no_archive,
+)
+from regraft.prediction.sources.item import Found, Item, LeftOut
 from regraft.prediction.sources.kind import InputKind, Reading, is_file_named
 
 _END, _END_BYTES = b"PK\5\6", 22
 _END_64, _LOCATOR_64_BYTES = b"PK\6\6", 20
 _MOST_COMMENT_BYTES = 65_535
-_PIECE = 1 << 20
 _BYTES_FOR_A_BYTE = 16
 """How much memory zipfile takes for a byte of the directory, at most: its least entry has 47, its object some 700."""
 
@@ -36,7 +42,7 @@ def _members(file: str, reading: Reading) -> Iterator[Found]:
             path = f"{file}::{entry.filename}"
             check_stays_inside(file, entry.filename)
             if not entry.filename:
-                yield PassedOver(path, "it has no name")
+                yield LeftOut(path, "it has no name")
             elif not entry.is_dir():
                 item = Item(path, file, "zip", number, entry.file_size)
                 if entry.flag_bits & 1:
@@ -55,7 +61,7 @@ def _read(archive: zipfile.ZipFile, item: Item, reading: Reading) -> bytes:
         raise UnreadablePhoto("its archive has changed since it was listed")
     try:
         with archive.open(entry) as stream:
-            data = _all_of(stream, item.size + 1)  # one more, so that zipfile compares the checksum at the end
+            data = _all_of(stream, item.size)
     except NotImplementedError as error:
         raise UnreadablePhoto("packed in a way that is not read; unpack its archive and name the folder") from error
     except zipfile.BadZipFile as error:
@@ -67,10 +73,17 @@ def _read(archive: zipfile.ZipFile, item: Item, reading: Reading) -> bytes:
     return data
 
 
-def _all_of(stream: IO[bytes], most: int) -> bytes:
-    """Up to `most` bytes, taken piece by piece: zipfile would hold them twice."""
-    whole = io.BytesIO()
-    while piece := stream.read(min(most - whole.tell(), _PIECE)):
+def _all_of(stream: IO[bytes], size: int) -> bytes:
+    """All `size` bytes, piece by piece, as zipfile would hold them twice.
+
+    Raises:
+        UnreadablePhoto: it is large and begins as no photo does.
+    """
+    whole = io.BytesIO(stream.read(min(size, PIECE)))
+    check_first_bytes(whole.getvalue(), size)
+    whole.seek(0, io.SEEK_END)
+    most = size + 1  # one more, so that zipfile reaches the end and compares the checksum
+    while piece := stream.read(min(most - whole.tell(), PIECE)):
         whole.write(piece)
     return whole.getvalue()
 

@@ -12,8 +12,8 @@ from input_photos import paths_of
 
 from regraft.data.photos import Limits, UnreadablePhoto
 from regraft.errors import UsageError
-from regraft.machine.memory import memory_limited
-from regraft.prediction.sources.expand import PassedOverCount, expand_inputs
+from regraft.machine.memory import decoding_within
+from regraft.prediction.sources.expand import LeftOutCount, expand_inputs
 from regraft.prediction.sources.reader import ItemReader
 
 
@@ -155,10 +155,10 @@ def test_members_are_told_by_their_content_and_what_gets_no_row_is_counted(tmp_p
         "y.jpg": b"",
     }
     for suffix in (".zip", ".tar"):
-        file, passed_over = make_archive(tmp_path, suffix, members), PassedOverCount()
-        items = list(expand_inputs([file], passed_over=passed_over))
+        file, left_out = make_archive(tmp_path, suffix, members), LeftOutCount()
+        items = list(expand_inputs([file], left_out=left_out))
         assert [item.path for item in items] == [f"{file}::photo", f"{file}::y.jpg"]
-        assert passed_over.counts == {
+        assert left_out.counts == {
             "not an image (text?)": 1,
             "holds photos or paths itself; name it to have them answered": 1,
             "hidden, or left by a system": 2,
@@ -174,7 +174,7 @@ def test_a_zip_whose_names_are_damaged_is_refused_in_one_line(tmp_path: Path):
         paths_of([str(file)])
 
 
-def test_a_member_without_a_name_is_passed_over(tmp_path: Path):
+def test_a_member_without_a_name_is_left_out(tmp_path: Path):
     file = tmp_path / "a.zip"
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr("a", b"x")
@@ -182,7 +182,7 @@ def test_a_member_without_a_name_is_passed_over(tmp_path: Path):
     entry = data.rindex(b"PK\1\2")
     data[entry + 28 : entry + 32] = b"\0\0\1\0"  # a name of 0 bytes, 1 byte of extra
     file.write_bytes(data)
-    with pytest.raises(UsageError, match=r"a\.zip holds no images; passed over: 1 it has no name \(.*\)\.$"):
+    with pytest.raises(UsageError, match=r"a\.zip holds no images; left out: 1 it has no name \(.*\)\.$"):
         paths_of([str(file)])
 
 
@@ -247,14 +247,14 @@ def test_a_size_below_zero_does_not_lead_around_in_circles(tmp_path: Path):
 def test_more_behind_the_end_of_a_tar_is_counted(tmp_path: Path):
     file = Path(make_archive(tmp_path, ".tar", {"a.jpg": b"one"}))
     file.write_bytes(2 * file.read_bytes())
-    passed_over = PassedOverCount()
-    assert [item.path for item in expand_inputs([str(file)], passed_over=passed_over)] == [f"{file}::a.jpg"]
-    assert list(passed_over.counts) == ["more behind the end of the archive, as where several were joined; unpack it"]
+    left_out = LeftOutCount()
+    assert [item.path for item in expand_inputs([str(file)], left_out=left_out)] == [f"{file}::a.jpg"]
+    assert list(left_out.counts) == ["more behind the end of the archive, as where several were joined; unpack it"]
 
 
 def test_a_directory_that_would_fill_the_memory_is_refused(tmp_path: Path):
     file = make_archive(tmp_path, ".zip", {f"{number:09d}.jpg": b"" for number in range(1000)})
-    with memory_limited(900_000), pytest.raises(UsageError, match=r"The directory of .* would take 944 kB of memory"):
+    with decoding_within(900_000), pytest.raises(UsageError, match=r"The directory of .* would take 944 kB of memory"):
         paths_of([file])
-    with memory_limited(950_000):
+    with decoding_within(950_000):
         assert len(paths_of([file])) == 1000

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from input_photos import paths_of, write_photos
 
-from regraft.prediction.sources.expand import PassedOverCount, expand_inputs
+from regraft.prediction.sources.expand import LeftOutCount, expand_inputs
 
 
 def test_a_folder_gives_the_images_in_it_and_below_by_name(tmp_path: Path):
@@ -51,10 +51,10 @@ def test_every_file_below_a_folder_is_an_input_or_counted_with_its_reason(tmp_pa
         (tmp_path / "in/run" / name).touch()
     os.mkfifo(tmp_path / "in/pipe")
     (tmp_path / "in/gone").symlink_to(tmp_path / "nowhere")
-    passed_over = PassedOverCount()
-    found = [item.path for item in expand_inputs(str(tmp_path / "in"), passed_over=passed_over)]
+    left_out = LeftOutCount()
+    found = [item.path for item in expand_inputs(str(tmp_path / "in"), left_out=left_out)]
     assert found == [photo, str(phone), str(tmp_path / "in/deep/photo.dat")]
-    assert passed_over.counts == {
+    assert left_out.counts == {
         "hidden, or left by a system": 2,
         "a broken link, or not a file": 2,
         "empty file": 1,
@@ -65,15 +65,15 @@ def test_every_file_below_a_folder_is_an_input_or_counted_with_its_reason(tmp_pa
     }
 
 
-def test_what_is_passed_over_is_said_with_names_and_on_request_one_by_one(tmp_path: Path):
+def test_what_is_left_out_is_said_with_names_and_on_request_one_by_one(tmp_path: Path):
     write_photos(tmp_path, "a.jpg")
     for name in ("1.txt", "2.txt", "3.txt"):
         (tmp_path / name).write_text("words")
     told: list[str] = []
-    passed_over = PassedOverCount(told.append)
-    assert len(list(expand_inputs(str(tmp_path), passed_over=passed_over))) == 1
-    assert str(passed_over) == f"3 not an image (text?) ({tmp_path}/1.txt, {tmp_path}/2.txt, ...)"
-    assert told == [f"Passed over {tmp_path}/{number}.txt: not an image (text?)." for number in (1, 2, 3)]
+    left_out = LeftOutCount(told.append)
+    assert len(list(expand_inputs(str(tmp_path), left_out=left_out))) == 1
+    assert str(left_out) == f"3 not an image (text?) ({tmp_path}/1.txt, {tmp_path}/2.txt, ...)"
+    assert told == [f"Left out {tmp_path}/{number}.txt: not an image (text?)." for number in (1, 2, 3)]
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root enters every folder")

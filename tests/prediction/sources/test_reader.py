@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from regraft.data.photos import Limits, UnreadablePhoto
-from regraft.machine.memory import memory_limited
+from regraft.machine.memory import decoding_within
 from regraft.prediction.sources.item import Item
 from regraft.prediction.sources.reader import ItemReader
 
@@ -42,7 +42,7 @@ def test_a_file_that_is_named_like_an_address_is_read(tmp_path: Path, monkeypatc
 
 def test_a_file_larger_than_the_memory_is_too_large(tmp_path: Path):
     (tmp_path / "a.jpg").write_bytes(bytes(3000))
-    with memory_limited(2000), ItemReader(Limits()) as reader:
+    with decoding_within(2000), ItemReader(Limits()) as reader:
         for item in (Item("a.jpg", str(tmp_path / "a.jpg")), Item("a.zip::b.jpg", "a.zip", "zip", 0, 3000)):
             with pytest.raises(UnreadablePhoto, match=r"^3,000 bytes, the limit is 2,000$") as caught:
                 reader.read(item)
@@ -52,7 +52,7 @@ def test_a_file_larger_than_the_memory_is_too_large(tmp_path: Path):
 def test_threads_with_large_files_wait_for_one_another(tmp_path: Path):
     (tmp_path / "a.jpg").write_bytes(bytes(700))
     item, inside, most, lock = Item("a.jpg", str(tmp_path / "a.jpg")), 0, 0, threading.Lock()
-    with memory_limited(4000), ItemReader(Limits()) as reader:  # a quarter of it is for files: one of them at a time
+    with decoding_within(4000), ItemReader(Limits()) as reader:  # a quarter of it is for files: one of them at a time
 
         def work() -> None:
             nonlocal inside, most
