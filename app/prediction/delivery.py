@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from regraft.errors import RegraftError
 from regraft.machine.cache import cache_folder
 from regraft.machine.drafts import sweep
 from regraft.machine.files import atomic_file, digest_file, make_folder, sync, write_json
@@ -82,7 +83,7 @@ def remove(folder: Path, owned: Owned) -> None:
 
 def remember(out: Path, digest: str, values: Mapping[str, Any]) -> None:
     """Keeps in the cache what the file `out`, of this digest, is made of."""
-    with contextlib.suppress(OSError, RuntimeError):  # without a cache, the file is as good
+    with contextlib.suppress(OSError, RegraftError):  # without a cache, the file is as good
         file = _record_file(out)
         make_folder(file.parent)
         sweep(file.parent)
@@ -95,7 +96,7 @@ def recall(out: Path) -> dict[str, Any] | None:
         record = json.loads(_record_file(out).read_text("utf-8"))
         is_known = record["version"] == VERSION and record["blake2b"] == digest_file(out)
         return dict(record["made_of"]) if is_known else None
-    except (OSError, ValueError, TypeError, LookupError, RuntimeError):
+    except (OSError, ValueError, TypeError, LookupError, RecursionError, RegraftError):
         return None
 
 
