@@ -28,6 +28,7 @@ COMMAND: ContextVar[tuple[str, ...]] = ContextVar("command", default=())
 _KEYS = {
     "seed": "seed",
     "val_fraction": "data.val_fraction",
+    "max_pixels": "data.max_pixels",
     "image_size": "data.image_size",
     "epochs": "finetune.epochs",
     "backbone": "model.backbone",

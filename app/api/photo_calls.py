@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from regraft.api.argument_types import check_range
-from regraft.api.arguments import PathLike, Values, as_progress, edits_of, make_recipe, public
+from regraft.api.arguments import PathLike, Values, as_bytes, as_progress, edits_of, make_recipe, public
+from regraft.data.unreadable import MAX_PIXELS, MOST_PIXELS
 from regraft.errors import UsageError, option
+from regraft.machine.memory import decoding_within
 from regraft.machine.untouched import untouched
 from regraft.progress import Progress
 
@@ -18,11 +20,19 @@ if TYPE_CHECKING:
 
 
 @public
-def check(photos: PathLike, *, progress: bool | Progress = True) -> CheckReport:
+def check(
+    photos: PathLike,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    max_memory: str | int | None = None,
+    progress: bool | Progress = True,
+) -> CheckReport:
     """What is in a folder of photos and what is wrong with it; shows itself in a notebook. Changes nothing.
 
     Args:
         photos: a folder with one sub-folder per class.
+        max_pixels: a larger photo cannot be read.
+        max_memory: that photos are decoded in, in bytes or such as "4G"; by default half of what is free.
         progress: see the module.
 
     Raises:
@@ -31,7 +41,10 @@ def check(photos: PathLike, *, progress: bool | Progress = True) -> CheckReport:
     from regraft.data.check import build_report
     from regraft.data.sources import scan_remembered
 
-    return build_report(scan_remembered(Path(photos), as_progress(progress), account=False))
+    check_range(1, MOST_PIXELS, max_pixels=max_pixels)
+    with decoding_within(as_bytes("max_memory", max_memory)):
+        folder = scan_remembered(Path(photos), as_progress(progress), account=False, max_pixels=max_pixels)
+        return build_report(folder)
 
 
 @public

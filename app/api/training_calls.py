@@ -10,6 +10,7 @@ from regraft.api.arguments import (
     PathLike,
     Values,
     are_runs,
+    as_bytes,
     as_list,
     as_maybe_path,
     as_progress,
@@ -20,6 +21,7 @@ from regraft.api.arguments import (
     start_tensorflow_for,
 )
 from regraft.errors import UsageError, option
+from regraft.machine.memory import decoding_within
 from regraft.machine.untouched import untouched
 from regraft.progress import Progress
 
@@ -49,6 +51,8 @@ def train(
     resume: bool = False,
     device: str = "auto",
     data_dir: PathLike | None = None,
+    max_pixels: int | None = None,
+    max_memory: str | int | None = None,
     progress: bool | Progress = True,
 ) -> Run:
     """Trains a classifier, keeps the better stage, judges and exports it, and returns the finished run.
@@ -67,18 +71,20 @@ def train(
         resume: continue the unfinished run in `out`.
         device: "auto", "cpu", "cpu:N", "gpu" or "tpu".
         data_dir: where tensorflow-datasets keeps its data.
+        max_pixels: a larger photo cannot be read; by default 178,956,970.
+        max_memory: that photos are decoded in, in bytes or such as "4G"; by default half of what is free.
         progress: a bar (True), silence (False), or an object with the methods of `regraft.Progress`.
 
     Raises:
         RegraftError: something does not fit, a photo became unreadable, the disk is full, the export is not what the
             model is.
     """
-    with untouched("train"):
+    with untouched("train"), decoding_within(as_bytes("max_memory", max_memory)):
         from regraft.training.train import train_photos
 
         edits = edits_of(
             set, seed=seed, val_fraction=val_fraction, image_size=image_size, epochs=epochs, backbone=backbone,
-            weights=weights,
+            weights=weights, max_pixels=max_pixels,
         )  # fmt: skip
         request = make_request(photos, recipe, edits, out=out, resume=resume, device=device, data_dir=data_dir)
         return train_photos(request, as_progress(progress))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -63,7 +64,7 @@ def run_demo(out: Path, say: Callable[[str], None]) -> None:
 
 
 def _run(words: list[str], say: Callable[[str], None]) -> None:
-    say(f"\n$ regraft {' '.join(words)}")
+    say(f"\n$ {shlex.join(['regraft', *words])}")
     finished = processes.run("regraft", *words)
     if finished.returncode:
         raise RegraftError(f"The demo stopped: regraft {words[0]} ended with exit code {finished.returncode}.")

@@ -54,6 +54,25 @@ JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object on 
 DEVICE = click.option("--device", default="auto", show_default=True, metavar=DEVICES)
 PHOTOS_MOVED = click.option("--photos", type=PATH, help="Where the photos lie now, if they moved.")
 
+MAX_MEMORY = click.option(
+    "--max-memory",
+    metavar="BYTES",
+    help="Held by photos on their way to the network, such as 4G.  [default: half of what is free]",
+)
+
+
+def max_pixels(words: str, default: int | None = 178_956_970) -> Callable[[Any], Any]:
+    """--max-pixels; where it has no default here, it is the recipe's, which is the same."""
+    ending = "" if default else "  [default: 178956970]"
+    return click.option(
+        "--max-pixels",
+        type=click.IntRange(1, 357_913_940),
+        default=default,
+        show_default=bool(default),
+        help=f"{words}{ending}",
+    )
+
+
 NETWORK = all_of(
     click.option("--backbone", metavar="NAME", help="See regraft backbones.  [default: mobilenet_v2]"),
     click.option("--weights", metavar="imagenet|none|PATH", help="Pretrained weights.  [default: the backbone's own]"),
@@ -156,21 +175,11 @@ READING = all_of(
     click.option("--root", type=PATH, help="Where relative paths of tables and of stdin start.  [default: here]"),
     click.option("--null", "-0", is_flag=True, help="Paths on stdin end with a null byte, as of find -print0."),
     click.option("--feature", default="image/encoded", show_default=True, help="Of TFRecord examples: the photo."),
-    click.option(
-        "--max-pixels",
-        type=click.IntRange(1, 357_913_940),
-        default=178_956_970,
-        show_default=True,
-        help="A larger photo is too_large, not decoded.",
-    ),
+    max_pixels("A larger photo is too_large, not decoded."),
     click.option(
         "--max-bytes", type=click.IntRange(1), default=1 << 30, show_default=True, help="Of one file or member."
     ),
-    click.option(
-        "--max-memory",
-        metavar="BYTES",
-        help="Held by photos on their way to the network, such as 4G.  [default: half of what is free]",
-    ),
+    MAX_MEMORY,
     click.option("--no-shrink", is_flag=True, help="Decode every pixel of photos that are much too large."),
     click.option("--strict", is_flag=True, help="End with exit code 3 if any row has no answer, not only if all."),
     click.option("--verbose", is_flag=True, help="Name each file that gets no row, such as a text in a folder."),

@@ -7,7 +7,18 @@ from pathlib import Path
 
 import click
 
-from regraft.cli.options import IMAGE_SIZE, JSON, PATH, SEED, SET, all_of, edits_of, recipe_option
+from regraft.cli.options import (
+    IMAGE_SIZE,
+    JSON,
+    MAX_MEMORY,
+    PATH,
+    SEED,
+    SET,
+    all_of,
+    edits_of,
+    max_pixels,
+    recipe_option,
+)
 
 NOT_TRAINABLE = 3
 """The exit code of `check` where nothing can be trained on the folder."""
@@ -15,8 +26,10 @@ NOT_TRAINABLE = 3
 
 @click.command(epilog="Example: regraft check photos/ --json")
 @click.argument("folder", type=PATH)
+@max_pixels("A larger photo cannot be read.")
+@MAX_MEMORY
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
-def check(folder: Path, as_json: bool) -> None:
+def check(folder: Path, max_pixels: int, max_memory: str | None, as_json: bool) -> None:
     """Say what is in FOLDER and what is wrong with it. Changes nothing.
 
     Exit code 3 where train would refuse FOLDER too, so that check guards it: regraft check photos/ && regraft train
@@ -25,7 +38,7 @@ def check(folder: Path, as_json: bool) -> None:
     import regraft
     from regraft.cli.shown import CommandLineProgress, print_json, show_check
 
-    report = regraft.check(folder, progress=CommandLineProgress())
+    report = regraft.check(folder, max_pixels=max_pixels, max_memory=max_memory, progress=CommandLineProgress())
     if as_json:
         print_json(report.as_dict())
     else:

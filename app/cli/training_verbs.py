@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from regraft.cli.options import NETWORK, PATH, edits_of, training_options
+from regraft.cli.options import MAX_MEMORY, NETWORK, PATH, edits_of, max_pixels, training_options
 from regraft.ensembles.kinds import COMBINATIONS, SOUPS, names
 
 _FOLDER = click.argument("source", metavar="FOLDER")
@@ -16,6 +16,8 @@ _FOLDER = click.argument("source", metavar="FOLDER")
 @_FOLDER
 @training_options("balanced")
 @NETWORK
+@max_pixels("A larger photo cannot be read.", default=None)
+@MAX_MEMORY
 def train(
     source: str,
     recipe: str,
@@ -31,6 +33,8 @@ def train(
     as_json: bool,
     backbone: str | None,
     weights: str | None,
+    max_pixels: int | None,
+    max_memory: str | None,
 ) -> None:
     """Train a classifier on FOLDER (or tfds:NAME[:VERSION]), judge it and export it.
 
@@ -43,7 +47,7 @@ def train(
     run = regraft.train(
         source, recipe=recipe, backbone=backbone, weights=weights, set=edits_of(edits), seed=seed,
         val_fraction=val_fraction, image_size=image_size, epochs=epochs, out=out, resume=resume, device=device,
-        data_dir=data_dir, progress=CommandLineProgress(),
+        data_dir=data_dir, max_pixels=max_pixels, max_memory=max_memory, progress=CommandLineProgress(),
     )  # fmt: skip
     if as_json:
         print_json(run.metrics.as_dict())

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from regraft.data.duplicates import Group
 from regraft.data.left_out import what_is_left_out
+from regraft.data.pixel_notes import pixel_notes
 from regraft.data.readiness import Readiness, assess, first_pair, imbalance, training_counts
 from regraft.data.records import ImageFolder
+from regraft.data.rendering import Rendering
 from regraft.data.walk import is_image_name
 from regraft.data.wording import name_some, plural, show_path
 from regraft.errors import visible
@@ -75,6 +77,7 @@ class CheckReport:
         ours: folders that Regraft has written, passed over: what they are, by path.
         links: links back to a folder that is read anyway.
         alike: class folders of one class whose names are different writings of one name.
+        noted: what is odd about photos that are read all the same, such as a missing end mark, by path.
     """
 
     root: str
@@ -100,6 +103,7 @@ class CheckReport:
     ours: dict[str, str]
     links: Paths
     alike: tuple[Paths, ...]
+    noted: dict[str, str]
 
     @property
     def is_trainable(self) -> bool:
@@ -150,6 +154,7 @@ def build_report(folder: ImageFolder) -> CheckReport:
         ours={show_path(aside.path, root): aside.reason for aside in folder.ours},
         links=_shown(folder.links, root),
         alike=tuple(_shown(paths, root) for paths in folder.alike),
+        noted={show_path(record.path, root): record.note for record in records if record.note},
     )
 
 
@@ -199,7 +204,11 @@ def _problems(folder: ImageFolder, readiness: Readiness, misnamed: Paths) -> tup
     texts = {
         "error": readiness.obstacles,
         "warning": [*readiness.warnings, *(f"{kind}: {kind.advice}." for kind in left_out if kind.advice)],
-        "note": [*_notes(folder, readiness, misnamed), *(f"{kind}." for kind in left_out if not kind.advice)],
+        "note": [
+            *_notes(folder, readiness, misnamed),
+            *pixel_notes(folder, Rendering()),
+            *(f"{kind}." for kind in left_out if not kind.advice),
+        ],
     }
     return tuple(Problem(gravity, text) for gravity, of_gravity in texts.items() for text in of_gravity)
 
@@ -207,13 +216,11 @@ def _problems(folder: ImageFolder, readiness: Readiness, misnamed: Paths) -> tup
 def _notes(folder: ImageFolder, readiness: Readiness, misnamed: Paths) -> list[str]:
     spare, near = readiness.duplicates.spare(), readiness.duplicates.near()
     turned = sum(record.orientation != 1 for record in folder.records)
-    endless = sum(not record.complete for record in folder.records)
     empty = _shown(folder.empty_folders, folder.root)
     lists = (
         (len(spare), "photo", f"with exact copies ({first_pair(spare, folder)}): delete the spare ones."),
         (len(near), "group", f"of near-duplicates ({first_pair(near, folder)}): kept on one side."),
         (turned, "photo", "stored lying or mirrored, by EXIF: turned upright when read."),
-        (endless, "photo", "without the end mark of the format where it should be: read all the same."),
         (len(misnamed), "photo", f"not named like one ({name_some(misnamed)}): read all the same."),
         (len(empty), "class folder", f"without a readable image ({name_some(empty)})."),
     )

@@ -22,7 +22,7 @@ _READ = {
     "GIF": rb"GIF8[79]a",
     "BMP": rb"BM.{12}",
     "WEBP": rb"RIFF.{4}WEBP",
-    "TIFF": rb"(?:II\*\0|MM\0\*)(?!.{4}CR)",
+    "TIFF": rb"(?:II|MM)(?:[*+]\0|\0[*+])(?!.{4}CR)",
     "AVIF": rb".{4}ftyp(?:avi[fs]|mi[fa]1.{4}(?:.{4}){0,8}?avif)",
     "HEIF": rb".{4}ftyp(?:hei[cxms]|hev[cxms]|mif1|msf1)",
     "JXL": rb"\xff\x0a|\0\0\0\x0cJXL \r\n\x87\n",
@@ -33,13 +33,12 @@ PLUGINS = {"AVIF": "", "HEIF": "pillow_heif", "JXL": "pillow_jxl"}
 """The module that reads a format which Pillow does not, or "" for one that not every Pillow was built with."""
 
 _OTHERS = {
-    "a raw photo of a camera (CR2)": rb"(?:II\*\0|MM\0\*).{4}CR",
+    "a raw photo of a camera (CR2)": rb"II\*\0.{4}CR",
     "a raw photo of a camera (CR3)": rb".{4}ftypcrx ",
     "a raw photo of a camera (RAF)": rb"FUJIFILMCCD-RAW",
     "a raw photo of a camera (RW2)": rb"IIU\0",
     "a raw photo of a camera (ORF)": rb"IIR[OS]|MMOR",
     "a JPEG 2000 picture": rb"\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51",
-    "a BigTIFF": rb"II\+\0|MM\0\+",
     "a Photoshop file": rb"8BPS",
     "an icon (ICO)": rb"\0\0[\x01\x02]\0[\x01-\x20]\0",
     "an OpenEXR picture": rb"v/1\x01",

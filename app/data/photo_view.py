@@ -11,7 +11,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from regraft.data.photos import read_upright_rgb
+from regraft.data.photos import held_pixels
+from regraft.data.rendering import Rendering
 
 _MARGIN = 2
 """A photo is shrunk while it is decoded to no less than this many times the view, and averaged from there."""
@@ -22,7 +23,13 @@ PhotoData = bytes | np.ndarray
 
 
 def read_view(
-    photo: PhotoData, image_size: int, crop_fraction: float, *, max_pixels: int | None = None, shrink: bool = True
+    photo: PhotoData,
+    image_size: int,
+    crop_fraction: float,
+    *,
+    rendering: Rendering | None = None,
+    max_pixels: int | None = None,
+    shrink: bool = True,
 ) -> np.ndarray:
     """float32 [image_size, image_size, 3] in [0, 255]: the view of a photo, upright.
 
@@ -30,7 +37,8 @@ def read_view(
         photo: in any format that `regraft.data.photos` knows, or its pixels.
         image_size: pixels a side.
         crop_fraction: the centre square's side, as a part of the short side.
-        max_pixels: more are a decompression bomb; by default `regraft.data.photos.MAX_PIXELS`.
+        rendering: what becomes of transparent pixels and of deep grey; None is the default of `Rendering`.
+        max_pixels: more are too large; by default `regraft.data.photos.MAX_PIXELS`.
         shrink: decode a JPEG that is much larger than the view at a half, a quarter or an eighth of its size.
 
     Raises:
@@ -39,7 +47,8 @@ def read_view(
     if isinstance(photo, np.ndarray):
         return view_of(photo, image_size, crop_fraction)
     least = math.ceil(_MARGIN * image_size / crop_fraction) if shrink else None
-    return view_of(read_upright_rgb(photo, max_pixels=max_pixels, least_side=least), image_size, crop_fraction)
+    with held_pixels(photo, rendering=rendering, max_pixels=max_pixels, least_side=least) as pixels:
+        return view_of(pixels, image_size, crop_fraction)
 
 
 def view_of(pixels: np.ndarray, image_size: int, crop_fraction: float) -> np.ndarray:

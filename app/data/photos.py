@@ -8,25 +8,54 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import io
-import re
 import stat
-import threading
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import simplejpeg
-from PIL import Image, UnidentifiedImageError, features
+from PIL import Image
 
+from regraft.data.file_format import identify_file
+from regraft.data.opened import memory_for, opened, pillow_warnings_off
+from regraft.data.rendering import NO_BACKGROUND, Rendering, is_deep, render, spread_of
+from regraft.data.unreadable import (
+    MAX_PIXELS,
+    MOST_PIXELS,
+    STATUSES,
+    UnreadablePhoto,
+    damaged,
+    too_many_bytes,
+)
 from regraft.machine.files import atomic_file
 
-MAX_PIXELS = 178_956_970  # Pillow's own limit for a decompression bomb, which there is only a warning
-MOST_PIXELS = 2 * MAX_PIXELS  # beyond these Pillow refuses
+__all__ = [
+    "DECODING",
+    "IMAGE_SUFFIXES",
+    "MAX_PIXELS",
+    "MOST_PIXELS",
+    "STATUSES",
+    "Header",
+    "Limits",
+    "Photo",
+    "UnreadablePhoto",
+    "check_photo",
+    "held_pixels",
+    "inspect_photo",
+    "looks_like_photo",
+    "read_bytes",
+    "read_upright_rgb",
+    "tensorflow_reads",
+    "too_many_bytes",
+    "transcode_to_png",
+    "upright_rgb",
+]
+
+DECODING = 2
+"""Grows when the same file and the same `Rendering` give other pixels, so that caches do not keep the old ones."""
 
 _SUFFIXES = {
     "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
@@ -35,50 +64,32 @@ _SUFFIXES = {
     "BMP": (".bmp",),
     "WEBP": (".webp",),
     "TIFF": (".tif", ".tiff"),
-} | ({"AVIF": (".avif",)} if features.check("avif") else {})
-
-# Pillow knows many more, but no one's photos are EPS files, which would start Ghostscript.
-_FORMATS = tuple(_SUFFIXES)
-
-IMAGE_SUFFIXES = frozenset(suffix for suffixes in _SUFFIXES.values() for suffix in suffixes)
-
-_MAGIC = {
-    "JPEG": rb"\xff\xd8\xff",
-    "PNG": rb"\x89PNG\r\n",
-    "GIF": rb"GIF8[79]a",
-    "BMP": rb"BM.{12}",
-    "WEBP": rb"RIFF.{4}WEBP",
-    "TIFF": rb"II\*\0|MM\0\*",
-    "AVIF": rb".{4}ftypavi[fs]",
+    "AVIF": (".avif",),
+    "HEIF": (".heic", ".heif", ".hif"),
+    "JXL": (".jxl",),
 }
 
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
+IMAGE_SUFFIXES = frozenset(suffix for suffixes in _SUFFIXES.values() for suffix in suffixes)
+"""Of formats that are read, some with a plugin: without it, such a file is unreadable and says what is missing."""
+
+_UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
+    2: lambda pixels: pixels[:, ::-1],
+    3: lambda pixels: pixels[::-1, ::-1],
+    4: lambda pixels: pixels[::-1],
+    5: lambda pixels: pixels.transpose(1, 0, 2),
+    6: lambda pixels: np.rot90(pixels, -1),
+    7: lambda pixels: np.rot90(pixels, 2).transpose(1, 0, 2),
+    8: lambda pixels: np.rot90(pixels, 1),
 }
 _ORIENTATION_TAG = 0x0112
 _NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 _TAIL_BYTES = 1024  # cameras append a little after the end mark
 _PNG_MODES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA"})
+_END_MARK = b"\xff\xd9"
+NO_END_MARK = "its end mark is missing, all else is there"
+"""What is noted of a JPEG that has lost the last two bytes at most, which every picture viewer shows."""
 
-
-class UnreadablePhoto(ValueError):  # noqa: N818 - it is a finding about a file, as StopIteration is
-    """A file that gives no pixels; the message is a short reason, such as "empty file".
-
-    `status` is one of `STATUSES` but "ok".
-    """
-
-    def __init__(self, reason: str, status: str = "unreadable") -> None:
-        super().__init__(reason)
-        self.status = status
-
-
-STATUSES = ("ok", "missing", "unreadable", "truncated", "too_large")
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,16 +117,22 @@ class Photo:
     complete: bool
     fingerprint: str
     appearance: bytes
+    transparent: bool = False
+    lowest: float | None = None
+    highest: float | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What the first bytes of an image say, before anything is decoded; fields as of `Photo`."""
+    """What the first bytes of an image say, before anything is decoded: as of `Photo`, and width times height."""
 
     format: str
     mode: str
     orientation: int
     complete: bool
+    transparent: bool = False
+    pixels: int = 0
 
 
 class _Encoding(Protocol):
@@ -127,18 +144,27 @@ class _Encoding(Protocol):
     def orientation(self) -> int: ...
     @property
     def complete(self) -> bool: ...
+    @property
+    def transparent(self) -> bool: ...
 
 
-def inspect_photo(path: Path) -> Photo:
+def inspect_photo(path: Path, *, max_pixels: int | None = None) -> Photo:
     """What the file at `path` is, after decoding it to the last byte.
 
     Raises:
-        UnreadablePhoto: the file cannot be read, is no image, is damaged or has over `MAX_PIXELS` pixels.
+        UnreadablePhoto: the file cannot be read, is no image, is damaged or too large: of over `max_pixels` pixels (by
+            default `MAX_PIXELS`), or in need of more memory than `regraft.machine.memory` allows.
     """
     data = read_bytes(path)
-    with _opened(data) as image:
-        image.load()
+    return _read_or_mend(lambda encoded, note: _inspect(data, encoded, note, max_pixels), data)
+
+
+def _inspect(data: bytes, encoded: bytes, note: str, max_pixels: int | None) -> Photo:
+    """The photo in `data`, of which `encoded` is what can be decoded."""
+    with opened(encoded, max_pixels) as image, memory_for(image, image.width * image.height):
         orientation = _orientation(image)
+        image.load()
+        lowest, highest = spread_of(image) or (None, None)
         return Photo(
             format=image.format or "",
             mode=image.mode,
@@ -147,7 +173,11 @@ def inspect_photo(path: Path) -> Photo:
             orientation=orientation,
             complete=_has_end(image.format, data),
             fingerprint=hashlib.blake2b(data, digest_size=16).hexdigest(),
-            appearance=_difference_hash(_to_rgb(image), orientation),
+            appearance=_difference_hash(_as_seen(image), orientation),
+            transparent=image.has_transparency_data,
+            lowest=lowest,
+            highest=highest,
+            note=note,
         )
 
 
@@ -157,21 +187,30 @@ def check_photo(encoded: bytes, *, max_pixels: int | None = None) -> Header:
     Raises:
         UnreadablePhoto: `encoded` is no image or has over `max_pixels` pixels (by default `MAX_PIXELS`).
     """
-    with _opened(encoded, max_pixels) as image:
-        return Header(image.format or "", image.mode, _orientation(image), _has_end(image.format, encoded))
+    with opened(encoded, max_pixels) as image:
+        return Header(
+            image.format or "",
+            image.mode,
+            _orientation(image),
+            _has_end(image.format, encoded),
+            image.has_transparency_data,
+            image.width * image.height,
+        )
 
 
 def read_upright_rgb(
-    source: Path | bytes, *, max_pixels: int | None = None, least_side: int | None = None
+    source: Path | bytes,
+    *,
+    rendering: Rendering | None = None,
+    max_pixels: int | None = None,
+    least_side: int | None = None,
 ) -> np.ndarray:
-    """uint8 [H, W, 3] in [0, 255]: the upright pixels of a file, or of its bytes.
-
-    The first frame of an animation; transparency is dropped; 16-bit grey is scaled to 8 bits, other deep
-    grey (int32, float32) is stretched from its own lowest and highest value.
+    """uint8 [H, W, 3] in [0, 255]: the upright pixels of a file, or of its bytes; the first frame of an animation.
 
     Args:
         source: a file or its bytes.
-        max_pixels: more are a decompression bomb; by default `MAX_PIXELS`.
+        rendering: what becomes of transparent pixels and of deep grey; None is the default of `Rendering`.
+        max_pixels: more are too large; by default `MAX_PIXELS`.
         least_side: a JPEG whose short side is at least twice as long is shrunk while it is decoded (by 2, 4 or 8, in
             the cosine transform), to no less than this; None decodes every pixel.
 
@@ -179,28 +218,75 @@ def read_upright_rgb(
         UnreadablePhoto: as `inspect_photo`.
     """
     encoded = source if isinstance(source, bytes) else read_bytes(source)
-    with _opened(encoded, max_pixels) as image:
-        orientation, is_shrunk = _orientation(image), bool(least_side) and _shrink_on_load(image, least_side or 1)
-        if image.format in ("JPEG", "MPO") and image.mode == "RGB" and orientation == 1 and not is_shrunk:
-            # The pixels of Pillow, straight into an array: half as long.
-            with suppress(ValueError):  # any flaw: Pillow reads it after all, or says what is broken
-                return simplejpeg.decode_jpeg(encoded, "RGB")
-        image.load()
-        return np.asarray(_turn_upright(_to_rgb(image), orientation))
+    with held_pixels(encoded, rendering=rendering, max_pixels=max_pixels, least_side=least_side) as pixels:
+        return pixels
 
 
-def upright_rgb(image: Image.Image) -> np.ndarray:
+@contextmanager
+def held_pixels(
+    encoded: bytes,
+    *,
+    rendering: Rendering | None = None,
+    max_pixels: int | None = None,
+    least_side: int | None = None,
+) -> Iterator[np.ndarray]:
+    """The pixels that `read_upright_rgb` gives; the memory of decoding them is held for as long as the block lasts.
+
+    Arguments and errors are those of `read_upright_rgb`.
+    """
+    with ExitStack() as held:
+
+        def decode(encoded: bytes, note: str) -> np.ndarray:
+            held.close()  # what the first try took, where this is the second
+            with opened(encoded, max_pixels) as image:
+                stored_pixels, orientation = image.width * image.height, _orientation(image)
+                is_shrunk = bool(least_side) and _shrink_on_load(image, least_side or 1)
+                held.enter_context(memory_for(image, stored_pixels))
+                if image.format in ("JPEG", "MPO") and image.mode == "RGB" and orientation == 1 and not is_shrunk:
+                    # The pixels of Pillow, straight into an array: half as long.
+                    with suppress(ValueError):  # any flaw: Pillow reads it after all, or says what is broken
+                        return simplejpeg.decode_jpeg(encoded, "RGB")
+                image.load()
+                return _turn_upright(render(image, rendering or Rendering()), orientation)
+
+        yield _read_or_mend(decode, encoded)
+
+
+def upright_rgb(image: Image.Image, rendering: Rendering | None = None) -> np.ndarray:
     """uint8 [H, W, 3]: the upright pixels of an open image, as `read_upright_rgb` gives those of its file.
 
     Raises:
         UnreadablePhoto: its file turns out to be damaged.
     """
     try:
-        with _pillow_warnings_off:
+        with pillow_warnings_off:
+            orientation = _orientation(image)
             image.load()
-            return np.asarray(_turn_upright(_to_rgb(image), _orientation(image)))
+            return _turn_upright(render(image, rendering or Rendering()), orientation)
     except Exception as error:  # damaged data makes Pillow's decoders raise nearly any type
-        raise _damaged(error) from error
+        raise damaged(error) from error
+
+
+def _read_or_mend(read: Callable[[bytes, str], Found], encoded: bytes) -> Found:
+    """What `read` gives for the bytes and a note: where they lack but an end mark, with it; else as they are."""
+    try:
+        return read(encoded, "")
+    except UnreadablePhoto as error:
+        if error.status == "truncated" and _lacks_but_the_end(encoded):
+            return read(encoded + _END_MARK, NO_END_MARK)
+        raise
+
+
+def _lacks_but_the_end(encoded: bytes) -> bool:
+    """Whether this is a JPEG that is whole but for its end mark: with one, libjpeg has nothing to complain of."""
+    mended = encoded + _END_MARK
+    try:
+        space = simplejpeg.decode_jpeg_header(mended, strict=True)[2]
+        colors = space if space == "CMYK" else "CMYK" if space == "YCCK" else "GRAY"
+        simplejpeg.decode_jpeg(mended, colors, min_height=1, min_width=1, strict=True)
+    except ValueError:
+        return False
+    return True
 
 
 def _shrink_on_load(image: Image.Image, least_side: int) -> bool:
@@ -211,19 +297,21 @@ def _shrink_on_load(image: Image.Image, least_side: int) -> bool:
     return factor > 1
 
 
-def transcode_to_png(source: Path, destination: Path) -> None:
+def transcode_to_png(
+    source: Path, destination: Path, *, rendering: Rendering | None = None, max_pixels: int | None = None
+) -> None:
     """Writes the upright RGB pixels of `source` as a PNG file; `destination` is whole or not there.
 
     Raises:
         UnreadablePhoto: as `inspect_photo`.
         OSError: `destination` cannot be written.
     """
-    image = Image.fromarray(read_upright_rgb(source))
+    image = Image.fromarray(read_upright_rgb(source, rendering=rendering, max_pixels=max_pixels))
     with atomic_file(destination) as temporary:
         image.save(temporary, format="PNG", compress_level=1)
 
 
-def tensorflow_reads(photo: _Encoding) -> bool:
+def tensorflow_reads(photo: _Encoding, rendering: Rendering | None = None) -> bool:
     """Whether TensorFlow's decoder, turned by a JPEG's EXIF, gives the pixels of `read_upright_rgb`.
 
     Exactly for PNG; for JPEG but for the rounding of its transform. Takes a `Photo`, `Header` or `Record`.
@@ -233,16 +321,13 @@ def tensorflow_reads(photo: _Encoding) -> bool:
         return False
     if photo.format in ("JPEG", "MPO"):  # MPO, of phones, is a JPEG with more pictures behind the first
         return photo.mode in ("L", "RGB")
-    return photo.format == "PNG" and photo.mode in _PNG_MODES and photo.orientation == 1
+    is_opaque = not photo.transparent or (rendering or Rendering()).background == NO_BACKGROUND
+    return photo.format == "PNG" and photo.mode in _PNG_MODES and photo.orientation == 1 and is_opaque
 
 
 def looks_like_photo(path: Path) -> bool:
-    """Whether the first bytes of `path` are those of an image, whatever its name says."""
-    try:
-        with path.open("rb") as file:
-            return bool(_format_of(file.read(16)))
-    except OSError:
-        return False
+    """Whether the first bytes of `path` are those of an image that is read, whatever its name says."""
+    return identify_file(path).readable
 
 
 def read_bytes(path: Path, *, max_bytes: int | None = None) -> bytes:
@@ -262,37 +347,6 @@ def read_bytes(path: Path, *, max_bytes: int | None = None) -> bytes:
         raise UnreadablePhoto(reason, "unreadable" if is_there else "missing") from error
 
 
-def too_many_bytes(size: int, limit: int) -> UnreadablePhoto:
-    """The error for a file of `size` bytes, which is not read: "3,000 bytes, the limit is 2,000"."""
-    return UnreadablePhoto(f"{size:,} bytes, the limit is {limit:,}", "too_large")
-
-
-@contextmanager
-def _opened(data: bytes, max_pixels: int | None = None) -> Iterator[Image.Image]:
-    """The image in `data`, not yet decoded; every failure while it is open becomes an `UnreadablePhoto`."""
-    limit = MAX_PIXELS if max_pixels is None else max_pixels
-    try:
-        with _pillow_warnings_off, Image.open(io.BytesIO(data), formats=_FORMATS) as image:
-            if (pixels := image.width * image.height) > limit:
-                raise _bomb(pixels, limit)
-            yield image
-    except UnreadablePhoto:
-        raise
-    except Image.DecompressionBombError as error:
-        raise _bomb(int(re.findall(r"\d+", str(error))[0]), limit) from error
-    except UnidentifiedImageError as error:
-        raise UnreadablePhoto(_why_unidentified(data)) from error
-    except MemoryError as error:
-        raise UnreadablePhoto("not enough memory to decode it") from error
-    except Exception as error:  # damaged data makes Pillow's decoders raise nearly any type
-        raise _damaged(error) from error
-
-
-def _damaged(error: Exception) -> UnreadablePhoto:
-    reason = f"damaged: {str(error) or type(error).__name__}"
-    return UnreadablePhoto(reason, "truncated" if "truncated" in reason.lower() else "unreadable")
-
-
 def _has_end(image_format: str | None, data: bytes) -> bool:
     """Whether the end mark is there, which TensorFlow insists on and Pillow does without."""
     if image_format in ("JPEG", "MPO"):
@@ -300,29 +354,14 @@ def _has_end(image_format: str | None, data: bytes) -> bool:
     return image_format != "PNG" or b"IEND" in data[-_TAIL_BYTES:]
 
 
-def _bomb(pixels: int, limit: int) -> UnreadablePhoto:
-    reason = f"decompression bomb: {pixels / 1e6:,.0f} million pixels, the limit is {limit / 1e6:.3g}"
-    return UnreadablePhoto(reason, "too_large")
-
-
-def _why_unidentified(data: bytes) -> str:
-    if not data:
-        return "empty file"
-    if name := _format_of(data):
-        no_size = name == "GIF" and b"\0\0" in (data[6:8], data[8:10])
-        return f"zero width or height ({name})" if no_size else f"damaged: no valid {name} header"
-    return "not an image" if b"\0" in data else "not an image (text?)"
-
-
-def _format_of(data: bytes) -> str:
-    return next((name for name in _FORMATS if re.match(_MAGIC[name], data, re.DOTALL)), "")
-
-
 def _orientation(image: Image.Image) -> int:
     """1 to 8, from EXIF alone: Pillow would also believe XMP, which TensorFlow's path and browsers ignore.
 
-    1 for TIFF, whose pixels Pillow has already turned.
+    Asked before the image is decoded: EXIF behind the pixels of a PNG counts for nothing. 1 for TIFF, whose pixels
+    Pillow has already turned, and for JPEG XL, whose EXIF says it only of a JPEG that was packed whole.
     """
+    if image.format == "JXL" and not getattr(image, "jpeg", False):
+        return 1
     exif = Image.Exif()
     try:
         exif.load(image.info.get("exif", b""))
@@ -332,23 +371,15 @@ def _orientation(image: Image.Image) -> int:
     return orientation if isinstance(orientation, int) and orientation in _UPRIGHT else 1
 
 
-def _turn_upright(image: Image.Image, orientation: int) -> Image.Image:
-    return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
+def _turn_upright(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    return np.ascontiguousarray(_UPRIGHT[orientation](pixels)) if orientation in _UPRIGHT else pixels
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I;16"):
-        deep = np.asarray(image).astype(np.uint32)
-        return Image.fromarray(((deep + 128) // 257).astype(np.uint8)).convert("RGB")
-    if image.mode in ("I", "F"):
-        return Image.fromarray(_stretch(np.asarray(image, np.float64))).convert("RGB")
+def _as_seen(image: Image.Image) -> Image.Image:
+    """The decoded image as RGB, or as grey, over a white background."""
+    if is_deep(image) or image.has_transparency_data:
+        return Image.fromarray(render(image, Rendering()))
     return image.convert("RGB")
-
-
-def _stretch(values: np.ndarray) -> np.ndarray:
-    values = np.nan_to_num(values, posinf=0.0, neginf=0.0)
-    low, high = values.min(), values.max()
-    return np.rint((values - low) * (255 / (high - low) if high > low else 0)).astype(np.uint8)
 
 
 def _difference_hash(image: Image.Image, orientation: int) -> bytes:
@@ -358,33 +389,5 @@ def _difference_hash(image: Image.Image, orientation: int) -> bytes:
     """
     size = (16, 17) if orientation >= 5 else (17, 16)
     small = image.convert("L").resize(size, Image.Resampling.BOX)
-    cells = np.asarray(_turn_upright(small, orientation), np.int16)
+    cells = _turn_upright(np.asarray(small, np.int16)[..., None], orientation)[..., 0]
     return np.packbits(cells[:, 1:] > cells[:, :-1]).tobytes()
-
-
-class _PillowWarningsOff:
-    """No warnings from Pillow (corrupt EXIF, odd palettes) while any thread is inside.
-
-    `warnings.catch_warnings` alone swaps a global list, and threads that overlap restore each other's.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._threads_inside = 0
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if self._threads_inside == 0:
-                self._filters = warnings.catch_warnings()
-                self._filters.__enter__()
-                warnings.filterwarnings("ignore", module=r"PIL\.")
-            self._threads_inside += 1
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._threads_inside -= 1
-            if self._threads_inside == 0:
-                self._filters.__exit__(None, None, None)
-
-
-_pillow_warnings_off = _PillowWarningsOff()

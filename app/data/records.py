@@ -27,6 +27,10 @@ class Record:
         appearance: 256-bit difference hash of the upright image, 32 bytes. Near for near-duplicates.
         mode: Pillow's name of the pixel mode, such as "RGB" or "CMYK".
         complete: whether the file has the end mark of its format, which TensorFlow's decoder insists on.
+        transparent: whether pixels may be transparent, so that a background shows through.
+        lowest: the lowest value of deep grey (16 or 32 bits) whose file does not say its range; None for others.
+        highest: the highest of such values.
+        note: what is odd about the file, which is read all the same, such as a missing end mark; "" for most.
         pixels: digest of the upright pixels, hexadecimal, of a photo that looks as plain as another one of its size;
             "" for all others. Equal for the same picture in different bytes.
     """
@@ -42,6 +46,10 @@ class Record:
     appearance: bytes
     mode: str = "RGB"
     complete: bool = True
+    transparent: bool = False
+    lowest: float | None = None
+    highest: float | None = None
+    note: str = ""
     pixels: str = ""
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 
 from regraft.data.class_names import check_class_names, group_by_key, key_of
 from regraft.data.layout import LAYOUT
-from regraft.data.photos import Photo, UnreadablePhoto, inspect_photo
+from regraft.data.photos import MAX_PIXELS, Photo, UnreadablePhoto, inspect_photo
 from regraft.data.records import ImageFolder, Record, SetAside
+from regraft.data.rendering import Spread
 from regraft.data.same_pixels import mark_same_pixels
 from regraft.data.scan_cache import ScanCache
 from regraft.data.walk import ClassFolder, ImageFile, Walk
@@ -23,7 +25,12 @@ _NO_CLASS = -1  # of an empty folder in val or test that train does not have
 
 
 def scan_folder(
-    root: Path, *, workers: int | None = None, progress: Progress | None = None, cache: Path | None = None
+    root: Path,
+    *,
+    workers: int | None = None,
+    progress: Progress | None = None,
+    cache: Path | None = None,
+    max_pixels: int | None = None,
 ) -> ImageFolder:
     """What is in `root`, laid out as root/<class>/ or root/{train,val,test}/<class>/.
 
@@ -34,7 +41,8 @@ def scan_folder(
     (threads; by default one per core).
 
     `cache` is a file that remembers readable photos by path, size and time of change, so that the next scan
-    need not decode them; where it cannot be used, the scan does without.
+    need not decode them; where it cannot be used, the scan does without. A photo of over `max_pixels` (by default
+    `regraft.data.photos.MAX_PIXELS`) is unreadable.
 
     Raises:
         FolderError: no such folder, no images, another layout, or splits that name different classes.
@@ -45,8 +53,15 @@ def scan_folder(
     walk.find_classes()
     class_names = _name_classes(walk)
     _check_has_images(walk)
-    photos = _inspect([file.path for file in walk.images], workers, progress or Silent(), ScanCache(cache))
+    limit = MAX_PIXELS if max_pixels is None else max_pixels
+    photos = _inspect([file.path for file in walk.images], limit, workers, progress or Silent(), ScanCache(cache))
     return _image_folder(walk, class_names, photos, workers)
+
+
+def deep_spreads(folder: ImageFolder) -> list[Spread]:
+    """The lowest and highest value of each training image in deep grey whose file does not say its range."""
+    records = folder.split("train") if folder.splits else folder.records
+    return [(one.lowest, one.highest) for one in records if one.lowest is not None and one.highest is not None]
 
 
 def _check_is_folder(root: Path) -> None:
@@ -140,21 +155,27 @@ def _record(file: ImageFile, class_index: int, photo: Photo) -> Record:
     return Record(path=file.path, class_index=class_index, split=file.folder.split, **values)
 
 
-def _inspect(paths: Sequence[Path], workers: int | None, progress: Progress, cache: ScanCache) -> list[Photo | str]:
+def _inspect(
+    paths: Sequence[Path],
+    max_pixels: int,
+    workers: int | None,
+    progress: Progress,
+    cache: ScanCache,
+) -> list[Photo | str]:
     """One answer for each path, in order, from threads: Pillow decodes without the interpreter's lock."""
-    known = cache.recall(paths)
-    unknown = [path for path in paths if path not in known]
+    known = {path: photo for path, photo in cache.recall(paths).items() if photo.width * photo.height <= max_pixels}
+    unknown, inspect = [path for path in paths if path not in known], partial(_photo_or_reason, max_pixels=max_pixels)
     answers: dict[Path, Photo | str] = dict(known)
     with progress.work("scan", len(unknown), "images") as ticker:
-        for path, answer in zip(unknown, map_ordered(_photo_or_reason, unknown, workers=workers), strict=True):
+        for path, answer in zip(unknown, map_ordered(inspect, unknown, workers=workers), strict=True):
             answers[path] = answer
             ticker.advance()
     cache.remember({path: answers[path] for path in unknown})
     return [answers[path] for path in paths]
 
 
-def _photo_or_reason(path: Path) -> Photo | str:
+def _photo_or_reason(path: Path, *, max_pixels: int) -> Photo | str:
     try:
-        return inspect_photo(path)
+        return inspect_photo(path, max_pixels=max_pixels)
     except UnreadablePhoto as refusal:
         return str(refusal)  # the exception itself would keep the file's bytes alive

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from regraft.data.left_out import account_for
-from regraft.data.photos import UnreadablePhoto, tensorflow_reads, transcode_to_png
+from regraft.data.photos import DECODING, UnreadablePhoto, tensorflow_reads, transcode_to_png
 from regraft.data.records import ImageFolder, Record
+from regraft.data.rendering import Rendering
 from regraft.data.scan import scan_folder
 from regraft.errors import FolderError
 from regraft.machine.cache import cache_folder, hold, touch
@@ -19,7 +20,9 @@ from regraft.progress import Progress
 TFDS_PREFIX = "tfds:"
 
 
-def load_source(source: str, *, data_dir: Path | None, progress: Progress) -> ImageFolder:
+def load_source(
+    source: str, *, data_dir: Path | None, progress: Progress, max_pixels: int | None = None
+) -> ImageFolder:
     """Scans `source`: the path of a folder, or `tfds:NAME[:VERSION]`, which is first written out as one.
 
     Raises:
@@ -31,21 +34,24 @@ def load_source(source: str, *, data_dir: Path | None, progress: Progress) -> Im
         root = write_out(source.removeprefix(TFDS_PREFIX), data_dir=data_dir, progress=progress)
     else:
         root = Path(source)
-    return scan_remembered(root, progress)
+    return scan_remembered(root, progress, max_pixels=max_pixels)
 
 
-def scan_remembered(root: Path, progress: Progress, *, account: bool = True) -> ImageFolder:
+def scan_remembered(
+    root: Path, progress: Progress, *, account: bool = True, max_pixels: int | None = None
+) -> ImageFolder:
     """`scan_folder`, with the cache's memory of photos that earlier scans have decoded.
 
     Args:
         root: the folder.
         progress: who is told.
         account: whether that includes one line on the files that are not used, where there are any.
+        max_pixels: see `scan_folder`.
 
     Raises:
         FolderError: as `scan_folder`.
     """
-    folder = scan_folder(root, progress=progress, cache=cache_folder() / "scans.sqlite")
+    folder = scan_folder(root, progress=progress, cache=cache_folder() / "scans.sqlite", max_pixels=max_pixels)
     if account and (line := account_for(folder)):
         progress.say(line)
     return folder
@@ -73,22 +79,23 @@ def is_plain_jpeg(record: Record) -> bool:
     return tensorflow_reads(record) and record.format != "PNG" and record.orientation == 1
 
 
-def tensorflow_path(record: Record) -> Path:
+def tensorflow_path(record: Record, rendering: Rendering | None = None, *, max_pixels: int | None = None) -> Path:
     """A file TensorFlow decodes to the upright photo: the original, or a lossless copy kept in the cache.
 
     Raises:
         FolderError: the photo became unreadable since it was scanned, or the cache cannot be written.
     """
-    if tensorflow_reads(record):
+    if tensorflow_reads(record, rendering):
         return record.path
-    copy = cache_folder() / "transcoded" / f"{record.fingerprint}.png"
+    seen = (rendering or Rendering()).token
+    copy = cache_folder() / "transcoded" / f"{record.fingerprint}.{DECODING}_{seen}.png"
     try:
         copy.parent.mkdir(parents=True, exist_ok=True)
         hold(copy.parent)  # it is read as long as a training goes on
         if copy.is_file():
             touch(copy)
         else:
-            transcode_to_png(record.path, copy)
+            transcode_to_png(record.path, copy, rendering=rendering, max_pixels=max_pixels)
     except UnreadablePhoto as error:
         raise FolderError(f"{record.path} became unreadable: {error}.") from error
     except OSError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +12,9 @@ import tensorflow as tf
 
 from regraft.augment.policy import AugmentPolicy, make_train_view
 from regraft.data.duplicates import group_duplicates
-from regraft.data.photos import UnreadablePhoto
+from regraft.data.photos import MAX_PIXELS, UnreadablePhoto
 from regraft.data.records import Record
+from regraft.data.rendering import Rendering
 from regraft.data.sources import is_plain_jpeg, labels_of, tensorflow_path, upright_size
 from regraft.inference.features import FeatureCache, extract_features, features_made_by
 from regraft.inference.views import make_infer
@@ -74,8 +75,8 @@ def augmented_features(session: Session) -> list[np.ndarray]:
     by_path = {record.path: record for record in records}
     drawn = []
     for draw in range(DRAWS):
-        augment, seed = session.recipe.augment.values, session.recipe.seed
-        reader = _AugmentedReader(session.reader.image_size, augment, seed, draw, by_path)
+        augment, seed, seen = session.recipe.augment.values, session.recipe.seed, session.reader
+        reader = _AugmentedReader(seen.image_size, augment, seed, draw, by_path, seen.rendering, seen.max_pixels)
         cache = FeatureCache(cache_folder(), features_made_by(extractor, reader, session.device))
         drawn.append(extract_features(records, infer, reader, cache, session.progress))
     return drawn
@@ -90,6 +91,8 @@ class _AugmentedReader:
     seed: int
     draw: int
     records: Mapping[Path, Record]
+    rendering: Rendering = field(default_factory=Rendering)
+    max_pixels: int = MAX_PIXELS
 
     def __post_init__(self) -> None:
         view = tf.function(make_train_view(AugmentPolicy(**self.augment), self.image_size), autograph=False)
@@ -98,7 +101,8 @@ class _AugmentedReader:
     @property
     def settings(self) -> dict[str, object]:
         """All that a view depends on besides the file."""
-        return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "records"}
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {name: value for name, value in values.items() if name not in ("records", "max_pixels")}
 
     def read_all(self, paths: Iterable[Path]) -> Iterator[np.ndarray | UnreadablePhoto]:
         """The views of many files, in order."""
@@ -109,7 +113,7 @@ class _AugmentedReader:
         height, width = upright_size(record)
         own = tf.constant([_seed_of(self.seed, self.draw), zlib.crc32(record.fingerprint.encode()) % 2**31], tf.int32)
         with tf.device("CPU:0"):
-            encoded = tf.io.read_file(str(tensorflow_path(record)))
+            encoded = tf.io.read_file(str(tensorflow_path(record, self.rendering, max_pixels=self.max_pixels)))
             return self._view(  # type: ignore[attr-defined]
                 encoded, tf.constant(height), tf.constant(width), tf.constant(is_plain_jpeg(record)), own
             ).numpy()

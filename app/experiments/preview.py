@@ -15,12 +15,13 @@ from regraft.augment.policy import AugmentPolicy, make_batch_op, make_train_view
 from regraft.augment.table import AUGMENTATIONS
 from regraft.data.photos import UnreadablePhoto
 from regraft.data.records import ImageFolder, Record, SetAside
-from regraft.data.sources import is_plain_jpeg, scan_remembered, tensorflow_path, upright_size
+from regraft.data.sources import is_plain_jpeg, scan_remembered, upright_size
 from regraft.errors import FolderError
 from regraft.inference.views import ViewReader
 from regraft.machine.files import atomic_file
 from regraft.progress import Progress
 from regraft.recipes.recipe import Recipe
+from regraft.training.session import with_range
 
 _SHOWN_PX, _GAP_PX, _NAME_PX, _TITLE_PX = 160, 8, 20, 44
 _INK, _GREY, _PAPER = "#111827", "#6b7280", "#ffffff"
@@ -83,9 +84,10 @@ def write_preview(
     Raises:
         FolderError: the folder holds no photo, or one became unreadable.
     """
-    folder = scan_remembered(root, progress)
+    folder = scan_remembered(root, progress, max_pixels=recipe.data.max_pixels)
     chosen = choose_photos(folder, photos, recipe.seed)
     augment = recipe.augment.values
+    recipe = with_range(recipe, folder)
     policy, reader = AugmentPolicy(**augment), ViewReader.of_recipe(recipe, image_size=image_size)
     rows = [
         _photo_row(record, place, folder, policy, reader, recipe.seed, draws) for place, record in enumerate(chosen)
@@ -124,7 +126,7 @@ def describe(augment: Mapping[str, Any]) -> str:
 def _photo_row(
     record: Record, place: int, folder: ImageFolder, policy: AugmentPolicy, reader: ViewReader, seed: int, draws: int
 ) -> _Row:
-    pictures = [_read(record, reader), *_drawn(record, place, policy, reader.image_size, seed, draws)]
+    pictures = [_read(record, reader), *_drawn(record, place, policy, reader, seed, draws)]
     words = ["as predicted", *(f"epoch {epoch}" for epoch in range(1, draws + 1))]
     return _Row(f"{folder.class_names[record.class_index]}   {record.path.name}", pictures, words)
 
@@ -137,11 +139,11 @@ def _read(record: Record, reader: ViewReader) -> np.ndarray:
 
 
 def _drawn(
-    record: Record, place: int, policy: AugmentPolicy, image_size: int, seed: int, draws: int
+    record: Record, place: int, policy: AugmentPolicy, reader: ViewReader, seed: int, draws: int
 ) -> Iterator[np.ndarray]:
     """What training would show of the photo, were it at this place of each epoch."""
-    view = tf.function(make_train_view(policy, image_size), autograph=False)
-    encoded = tf.io.read_file(str(tensorflow_path(record)))
+    view = tf.function(make_train_view(policy, reader.image_size), autograph=False)
+    encoded = tf.io.read_file(str(reader.tensorflow_path(record)))
     height, width = (tf.constant(side, tf.int32) for side in upright_size(record))
     plain = tf.constant(is_plain_jpeg(record))
     for epoch in range(draws):

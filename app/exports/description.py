@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
+from regraft.data.rendering import check_background, check_range
 from regraft.exports.table import FORMATS, PRECISIONS
 from regraft.machine.files import to_json
 
@@ -47,6 +48,19 @@ def _is_proof(value: Any) -> bool:
     return all(_is_number(measured) or (name == "tolerance" and measured is None) for name, measured in value.items())
 
 
+def _fits(check: Callable[[Any], object]) -> Callable[[Any], bool]:
+    """Whether `check`, which raises ValueError, takes a value."""
+
+    def fits(value: Any) -> bool:
+        try:
+            check(value)
+        except (ValueError, AttributeError):
+            return False
+        return True
+
+    return fits
+
+
 _PROOF_NEEDS = {"images", "largest_difference", "same_label", "tolerance"}
 _PROOF_MAY = {"mean_difference", "accuracy", "accuracy_trained", "bytes"}
 
@@ -65,6 +79,12 @@ _DIGESTS: dict[str, _Check] = {
     "files": ("names of files with their digests", _are_files),
     "digest": ("a digest", lambda value: isinstance(value, str)),
 }
+_MAY: dict[str, _Check] = {
+    "background": ('a colour, or "none"', _fits(check_background)),
+    "range": ("a range of values", _fits(check_range)),
+}
+"""What those of before there was a choice do not say."""
+
 _EXPECTED: dict[int, dict[str, _Check]] = {1: _VALUES, 2: _VALUES | _DIGESTS}
 """By the version of the format."""
 
@@ -77,13 +97,13 @@ def check_values(values: Mapping[str, Any]) -> None:
     version = values["format_version"]
     if not _is_whole(version, 1) or version not in _EXPECTED:
         raise ValueError("format_version must be a number of a version")
-    expected = _EXPECTED[version]
+    expected, known = _EXPECTED[version], _EXPECTED[version] | _MAY
     for name in (*expected, *values.keys() - {"format_version"}):
-        if name not in expected:
+        if name not in known:
             raise ValueError(f"{name[:40]!r} is no key of it")
         if name not in values:
             raise ValueError(f"{name} is missing")
-        words, fits = expected[name]
+        words, fits = known[name]
         if not fits(values[name]):
             raise ValueError(f"{name} must be {words}")
     if "digest" in expected and digest_values(values) != values["digest"]:

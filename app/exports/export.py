@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from regraft.data.rendering import AS_EARLIER, Range, Rendering
 from regraft.errors import RunError, UsageError
 from regraft.exports.description import check_values, digest_values
 from regraft.exports.table import FORMATS
@@ -74,6 +75,7 @@ class Export:
         embedding: how many numbers it gives beside the probabilities; 0 for none.
         model: digest of the trained model it was made of, by `digest_model`; "" in SavedModels of an earlier
             version.
+        background, range: see `regraft.data.rendering.Rendering`; version 1 did not say them.
         proof: what came out when it was compared with the trained model; `NOT_PROVEN` while it is written.
         files: the digest of each file by which it answers, by its name in `folder`; None in exports of an earlier
             version, which have none.
@@ -89,6 +91,13 @@ class Export:
     model: str
     proof: ProofResult = NOT_PROVEN
     files: Mapping[str, str] | None = field(default=None, compare=False)
+    background: str = AS_EARLIER.background
+    range: Range = AS_EARLIER.range
+
+    @property
+    def rendering(self) -> Rendering:
+        """How values of files become 8-bit colours."""
+        return Rendering(self.background, self.range)
 
     @property
     def name(self) -> str:
@@ -275,6 +284,8 @@ def read_description(folder: Path) -> Export:
         raise RunError(f"{folder} has mixed label sets: its labels.txt and export.json differ; export the run again.")
     known = {name: values[name] for name in values.keys() - {"format_version", "digest"}}
     known["labels"] = tuple(values["labels"])
+    if isinstance(known.get("range"), list):
+        known["range"] = tuple(known["range"])
     known["proof"] = ProofResult(**values["proof"]) if values["proof"] else NOT_PROVEN
     return Export(folder, **known)
 

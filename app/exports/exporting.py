@@ -104,6 +104,8 @@ def _write(trained: TrainedModel, draft: Path, form: Format, precision: str, vie
         run.recipe.data.crop_fraction,
         embedding_size(trained.model),
         digest_model(run),
+        background=trained.reader.background,
+        range=trained.reader.range,
     )
     write_network(form, answering_model(trained.model), export, views)
     if run.calibration_file.is_file():

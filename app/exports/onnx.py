@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,23 +18,35 @@ CONVERTERS = ("tf2onnx", "onnx", "onnxruntime")
 """The modules that writing and quantizing an ONNX file takes; the extra "onnx" installs them."""
 
 _PRECISIONS = {"float32": FLOAT32, "int8": INT8}
-_SNIPPET = """import onnxruntime
+_SNIPPET = """import os
+
+os.environ["ORT_DISABLE_TELEMETRY"] = os.environ["ORT_TELEMETRY_DISABLED"] = "1"  # else it reports to a host
+
+import onnxruntime
 
 session = onnxruntime.InferenceSession("model.onnx")
 names = [output.name for output in session.get_outputs()]
 answer = dict(zip(names, session.run(names, {"images": view[None]})))"""
 
 
+def _report_nothing() -> None:
+    """Tells ONNX Runtime, before it is first imported, to ask no host of its makers' and to keep no identifier."""
+    for name in ("ORT_DISABLE_TELEMETRY", "ORT_TELEMETRY_DISABLED"):  # what newer and older versions look at
+        os.environ.setdefault(name, "1")
+
+
 def _write(model: keras.Model, network: Path, export: Export, views: Views) -> None:
+    _report_nothing()
     if export.precision == "int8":
         write_quantized(model, network, views)
     else:
         model.export(str(network), format="onnx", verbose=False)
-    _label(network, export)
+    describe_network(network, export)
 
 
 def write_quantized(model: keras.Model, network: Path, views: Views) -> None:
     """Static quantization with ranges from `views`; weights per channel, in seven bits: CPUs without VNNI overflow."""
+    _report_nothing()
     from onnxruntime import quantization
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
@@ -56,17 +69,19 @@ def write_quantized(model: keras.Model, network: Path, views: Views) -> None:
     whole.unlink()
 
 
-def _label(network: Path, export: Export) -> None:
-    """Labels and view in the file's own metadata, where a viewer shows them."""
+def describe_network(network: Path, export: Export) -> None:
+    """Labels and view in the file's own metadata, where a viewer shows them; probabilities first among the outputs."""
     import onnx
 
     model = onnx.load(str(network))
+    model.graph.output.sort(key=lambda output: output.name != "probabilities")
     facts = {"labels": "\n".join(export.labels), "image_size": export.image_size, "crop_fraction": export.crop_fraction}
     onnx.helper.set_model_props(model, {name: str(value) for name, value in facts.items()})
     onnx.save(model, str(network))
 
 
 def _open(network: Path, export: Export) -> Network:
+    _report_nothing()
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

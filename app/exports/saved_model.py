@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from regraft.data.sources import tensorflow_path
 from regraft.errors import ExportError, RunError, UsageError, option
 from regraft.exports.export import Export, ProofResult, digest_model
 from regraft.exports.format import Format, Network, Precision
@@ -23,6 +22,7 @@ from regraft.progress import Progress
 if TYPE_CHECKING:
     import keras
 
+    from regraft.inference.views import ViewReader
     from regraft.machine.devices import Device
 
 TOLERANCE = 1e-5
@@ -56,13 +56,12 @@ def _export(folder: Path, *, photos: Path | None, out: Path | None, device: str,
         trained = open_trained(folder, device=device)
         run, records = trained.run, proof_records(trained.run, photos, progress)
         probabilities = answers_of_trained(trained, records, progress)
-        paths = [tensorflow_path(record) for record in records]
+        paths = [trained.reader.tensorflow_path(record) for record in records]
         return export_proven(
             trained.model,
             run.class_names,
             out or run.export_folder,
-            image_size=trained.reader.image_size,
-            crop_fraction=run.recipe.data.crop_fraction,
+            reader=trained.reader,
             model_digest=digest_model(run),
             expected=Expected(
                 paths,
@@ -79,8 +78,7 @@ def export_proven(
     class_names: Sequence[str],
     target: Path,
     *,
-    image_size: int,
-    crop_fraction: float,
+    reader: ViewReader,
     model_digest: str,
     expected: Expected,
     proof: Proof,
@@ -91,7 +89,7 @@ def export_proven(
         model: logits for float32 [N, S, S, 3] in [0, 255].
         class_names: C labels.
         target: folder of versions, such as RUN/saved_model.
-        image_size, crop_fraction: the deterministic view.
+        reader: the deterministic view.
         model_digest: of the trained model, for `Export.model`.
         expected: what it has to answer to which photos.
         proof: the fresh process that answers.
@@ -110,7 +108,7 @@ def export_proven(
     with draft_of(target / "version", busy) as draft:
         try:
             with plain_name(draft) as folder:
-                write_saved_model(model, class_names, folder, image_size=image_size, crop_fraction=crop_fraction)
+                write_saved_model(model, class_names, folder, reader=reader)
         except tf.errors.OpError as error:
             raise RunError(f"{target} cannot be written ({error.message}); make room and try again.") from error
         served, labels = proof.scores(draft, expected.paths)
@@ -121,8 +119,10 @@ def export_proven(
             "saved_model",
             "float32",
             labels=tuple(class_names),
-            image_size=image_size,
-            crop_fraction=crop_fraction,
+            image_size=reader.image_size,
+            crop_fraction=reader.crop_fraction,
+            background=reader.background,
+            range=reader.range,
             embedding=embedding_size(model),
             model=model_digest,
             proof=found,

@@ -15,6 +15,8 @@ import tensorflow as tf
 
 from regraft.augment.decode import decode_upright
 from regraft.augment.view import make_view
+from regraft.data.rendering import background_rgb
+from regraft.inference.views import ViewReader
 from regraft.models.classifier import answering_model
 
 _DECODED_AT_ONCE = 10  # photos, as many as tf.map_fn decodes
@@ -23,11 +25,11 @@ _DECODED_AT_ONCE = 10  # photos, as many as tf.map_fn decodes
 class _Server(tf.Module):
     """What is exported: the model with decoding, resizing, softmax and labels around it."""
 
-    def __init__(
-        self, model: keras.Model, class_names: Sequence[str], *, image_size: int, crop_fraction: float
-    ) -> None:
+    def __init__(self, model: keras.Model, class_names: Sequence[str], reader: ViewReader) -> None:
         super().__init__()
-        self._view = make_view(image_size, crop_fraction)
+        image_size = reader.image_size
+        self._background = background_rgb(reader.background)
+        self._view = make_view(image_size, reader.crop_fraction)
         self._view_spec = tf.TensorSpec([image_size, image_size, 3], tf.float32)
         self._labels = tf.constant(list(class_names))
         # Only its variables are kept: the model as an attribute would be traced layer by layer for nothing.
@@ -55,7 +57,7 @@ class _Server(tf.Module):
 
     @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
     def serve_bytes(self, image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Encoded photos (JPEG with any EXIF orientation, PNG, GIF, BMP, WebP), string [N]; a broken one fails all."""
+        """Encoded photos (JPEG, PNG, WebP with any EXIF orientation, GIF, BMP), string [N]; a broken one fails all."""
         return self._answer(self._view_of_bytes, image_bytes)
 
     @tf.function(autograph=False, input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
@@ -82,7 +84,7 @@ class _Server(tf.Module):
         return {"labels": self._labels}
 
     def _view_of_bytes(self, encoded: tf.Tensor) -> tf.Tensor:
-        return self._view(decode_upright(encoded))
+        return self._view(decode_upright(encoded, self._background))
 
     def _answer(self, view: Callable[[tf.Tensor], tf.Tensor], inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         return self._answer_views(tf.map_fn(view, inputs, fn_output_signature=self._view_spec))
@@ -136,9 +138,7 @@ def _not_empty(views: tf.Tensor) -> tf.Tensor:
     return tf.pad(views, [[0, missing], [0, 0], [0, 0], [0, 0]])
 
 
-def write_saved_model(
-    model: keras.Model, class_names: Sequence[str], folder: Path, *, image_size: int, crop_fraction: float
-) -> None:
+def write_saved_model(model: keras.Model, class_names: Sequence[str], folder: Path, *, reader: ViewReader) -> None:
     """Writes the SavedModel of `model` to the new `folder`.
 
     Signatures: `serving_default` and `serving_each` take `image_bytes` (string [N]), `serving_images` takes `images`
@@ -149,7 +149,7 @@ def write_saved_model(
     one head, `embedding` (float32 [N, F]). `labels` takes nothing and answers `labels` (string [C]), which also lie
     beside the model in assets.extra/labels.txt.
     """
-    server = _Server(model, class_names, image_size=image_size, crop_fraction=crop_fraction)
+    server = _Server(model, class_names, reader)
     signatures = {
         "serving_default": server.serve_bytes,
         "serving_each": server.serve_each,

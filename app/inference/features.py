@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from regraft.augment.decode import JPEG_TRANSFORM
-from regraft.data.photos import UnreadablePhoto
+from regraft.data.photos import DECODING, UnreadablePhoto
 from regraft.data.records import Record
 from regraft.errors import FolderError
 from regraft.inference.views import Infer, infer_all
@@ -49,6 +49,7 @@ def features_made_by(extractor: keras.Model, reader: ReadsViews, device: Device)
         "network": network_digest(extractor),
         "reader": dict(reader.settings),
         "jpeg_transform": JPEG_TRANSFORM,
+        "decoding": DECODING,
         "precision": device.precision,
         "device": device.kind,
         "versions": describe_versions(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -13,14 +14,21 @@ import tensorflow as tf
 from regraft.augment.decode import decode_upright
 from regraft.augment.many_views import make_test_views
 from regraft.augment.view import make_view
+from regraft.data.opened import decoding_memory
 from regraft.data.photo_view import PhotoData
-from regraft.data.photos import UnreadablePhoto, check_photo, read_bytes, read_upright_rgb, tensorflow_reads
+from regraft.data.photos import UnreadablePhoto, check_photo, held_pixels, read_bytes, tensorflow_reads
+from regraft.data.records import Record
+from regraft.data.rendering import Range, Rendering
+from regraft.data.sources import tensorflow_path
+from regraft.data.unreadable import MAX_PIXELS
 from regraft.errors import UsageError, option
 from regraft.machine.devices import Device
 from regraft.machine.threads import map_ordered
 from regraft.models.backbones import find_backbone
 from regraft.models.monte_carlo import marginalize
 from regraft.recipes.recipe import Recipe
+
+_PIXEL_BYTES = 18  # of a photo that TensorFlow decodes and scales: bytes, the square of them, that as float32
 
 Infer = Callable[[np.ndarray], np.ndarray]
 
@@ -36,6 +44,9 @@ class ViewReader:
     image_size: int
     crop_fraction: float
     views: str = "one"
+    background: str = "white"
+    range: Range = "auto"
+    max_pixels: int = MAX_PIXELS
 
     def __post_init__(self) -> None:
         size, fraction = self.image_size, self.crop_fraction
@@ -53,29 +64,43 @@ class ViewReader:
     def of_recipe(cls, recipe: Recipe, *, image_size: int | None = None, views: str = "one") -> ViewReader:
         """Reads as a model of this recipe sees photos; `image_size` is the recipe's, else the backbone's own."""
         size = image_size or recipe.data.image_size or find_backbone(recipe.model.backbone).image_size
-        return cls(size, recipe.data.crop_fraction, views)
+        data = recipe.data
+        return cls(size, data.crop_fraction, views, data.background, data.range, data.max_pixels)
+
+    @property
+    def rendering(self) -> Rendering:
+        """How values of files become 8-bit colours."""
+        return Rendering(self.background, self.range)
 
     @property
     def settings(self) -> dict[str, object]:
-        """All that a view depends on besides the file: every argument, whatever is added."""
-        return asdict(self)
+        """All that a view depends on besides the file: every argument, whatever is added, but for the limit."""
+        return {name: value for name, value in asdict(self).items() if name != "max_pixels"}
+
+    def tensorflow_path(self, record: Record) -> Path:
+        """A file that TensorFlow decodes to the pixels that are seen; see `regraft.data.sources.tensorflow_path`."""
+        return tensorflow_path(record, self.rendering, max_pixels=self.max_pixels)
 
     def read(self, path: Path) -> np.ndarray:
         """The view of one file. Raises UnreadablePhoto with the reason where there is none."""
         return self.read_data(read_bytes(path))
 
     def read_data(self, photo: PhotoData, *, max_pixels: int | None = None) -> np.ndarray:
-        """The view of one file's bytes, or of upright pixels uint8 [H, W, 3]; raises as `read`."""
+        """The view of one file's bytes, or of upright pixels uint8 [H, W, 3]; raises as `read`.
+
+        `max_pixels` takes the place of the reader's own.
+        """
+        limit = max_pixels or self.max_pixels
         with tf.device("CPU:0"):
             if isinstance(photo, np.ndarray):
                 return self._view_pixels(photo).numpy()  # type: ignore[attr-defined]
-            if tensorflow_reads(check_photo(photo, max_pixels=max_pixels)):
-                try:
+            header = check_photo(photo, max_pixels=limit)
+            if tensorflow_reads(header, self.rendering):
+                with suppress(tf.errors.InvalidArgumentError), decoding_memory(header.pixels * _PIXEL_BYTES):
                     return self._view_bytes(photo).numpy()  # type: ignore[attr-defined]
-                except tf.errors.InvalidArgumentError:
-                    pass  # Pillow either reads it after all or says what is broken
-            pixels = read_upright_rgb(photo, max_pixels=max_pixels)
-            return self._view_pixels(pixels).numpy()  # type: ignore[attr-defined]
+            # Pillow either reads it after all or says what is broken
+            with held_pixels(photo, rendering=self.rendering, max_pixels=limit) as pixels:
+                return self._view_pixels(pixels).numpy()  # type: ignore[attr-defined]
 
     def read_all(self, paths: Iterable[Path]) -> Iterator[np.ndarray | UnreadablePhoto]:
         """The views of many files, in order; an unreadable one yields its error."""

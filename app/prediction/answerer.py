@@ -11,6 +11,7 @@ import numpy as np
 from regraft.data.photo_view import PhotoData, read_view
 from regraft.data.photos import Limits, UnreadablePhoto
 from regraft.data.records import Prediction
+from regraft.data.rendering import Rendering
 from regraft.errors import UsageError
 from regraft.exports.export import Export
 from regraft.exports.format import Network, find_format
@@ -47,6 +48,7 @@ class Answerer:
         workers: how many threads are of use.
         embedder: the same network, whose answers hold embeddings too; None where it gives none unless asked when it
             is opened, or is asked already.
+        rendering: how pictures that are open already become the upright pixels that `read` takes.
     """
 
     class_names: tuple[str, ...]
@@ -55,6 +57,7 @@ class Answerer:
     batch_size: int
     workers: int
     embedder: Answerer | None = None
+    rendering: Rendering = field(default_factory=Rendering)
 
     def answer(self, photos: Iterable[tuple[Item, PhotoData | UnreadablePhoto]]) -> list[Prediction]:
         """One prediction for each of at most `batch_size` photos, in order. Of a generator, one is held at a time."""
@@ -206,11 +209,17 @@ def answerer_of_export(export: Export, wanted: Wanted, *, workers: int | None = 
     embedder = Answerer(
         export.labels,
         lambda photo: read_view(
-            photo, export.image_size, export.crop_fraction, max_pixels=wanted.limits.pixels, shrink=wanted.shrink
+            photo,
+            export.image_size,
+            export.crop_fraction,
+            rendering=export.rendering,
+            max_pixels=wanted.limits.pixels,
+            shrink=wanted.shrink,
         ),
         compute,
         form.batch_size,
         workers or cores(),
+        rendering=export.rendering,
     )
     if wanted.embedding:
         return embedder
@@ -246,12 +255,12 @@ def answerer_of_run(folder: Path, device: str, wanted: Wanted, *, workers: int |
         UsageError: the look or the device does not fit.
     """
     trained = open_trained(folder, device=device, look=wanted.look, embedding=wanted.embedding)
-    reader, limits = trained.reader, wanted.limits
+    reader, limits, seen = trained.reader, wanted.limits, trained.reader.rendering
 
     def read(photo: PhotoData) -> np.ndarray:
         if wanted.look.views == "one":
             size, fraction = reader.image_size, reader.crop_fraction
-            return read_view(photo, size, fraction, max_pixels=limits.pixels, shrink=wanted.shrink)
+            return read_view(photo, size, fraction, rendering=seen, max_pixels=limits.pixels, shrink=wanted.shrink)
         return reader.read_data(photo, max_pixels=limits.pixels)
 
     def compute(images: np.ndarray) -> Answers:
@@ -266,4 +275,4 @@ def answerer_of_run(folder: Path, device: str, wanted: Wanted, *, workers: int |
             return Answers(probabilities)
         return Answers(probabilities[:, 0], members=probabilities[:, 1:])
 
-    return Answerer(trained.run.class_names, read, compute, trained.batch_size, workers or cores())
+    return Answerer(trained.run.class_names, read, compute, trained.batch_size, workers or cores(), rendering=seen)

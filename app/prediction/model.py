@@ -16,6 +16,7 @@ from PIL import Image, ImageFile
 
 from regraft.data.photos import Limits, UnreadablePhoto, upright_rgb
 from regraft.data.records import Prediction
+from regraft.data.rendering import Rendering, background_rgb, composite
 from regraft.data.wording import name_some
 from regraft.errors import RunError, UsageError, as_keywords, checks_arguments
 from regraft.exports.export import kind_of
@@ -133,7 +134,7 @@ class Model:
         """The predictions, in order; each batch is read by the thread that answers it."""
 
         def answer(batch: Sequence[_Given]) -> list[Prediction]:
-            return answerer.answer((Item(each.name), _read(each.photo)) for each in batch)
+            return answerer.answer((Item(each.name), _read(each.photo, answerer.rendering)) for each in batch)
 
         size = answerer.batch_size
         batches = [given[start : start + size] for start in range(0, len(given), size)]
@@ -213,22 +214,22 @@ def _refused(name: str, received: str, hint: str = "") -> UsageError:
     return UsageError(f"{name} must be {_EXPECTED}{or_list}; {hint}received {received}.")
 
 
-def _read(photo: Any) -> bytes | np.ndarray | UnreadablePhoto:
+def _read(photo: Any, rendering: Rendering) -> bytes | np.ndarray | UnreadablePhoto:
     """Its encoded bytes, its pixels uint8 [H, W, 3], or why there are none."""
     try:
         if isinstance(photo, str | os.PathLike):
             return read_file(os.fsdecode(photo), os.fsdecode(photo), Limits().bytes)
         if isinstance(photo, ImageFile.ImageFile):
             with _decoding:
-                return upright_rgb(photo)
+                return upright_rgb(photo, rendering)
         if isinstance(photo, Image.Image):
-            return upright_rgb(photo)
+            return upright_rgb(photo, rendering)
     except UnreadablePhoto as error:
         return error
-    return _rgb(photo) if isinstance(photo, np.ndarray) else bytes(photo)
+    return _rgb(photo, rendering) if isinstance(photo, np.ndarray) else bytes(photo)
 
 
-def _rgb(pixels: np.ndarray) -> np.ndarray:
+def _rgb(pixels: np.ndarray, rendering: Rendering) -> np.ndarray:
     if pixels.ndim == 2 or pixels.shape[2] == 1:
         return np.repeat(pixels.reshape(*pixels.shape[:2], 1), 3, axis=2)
-    return np.ascontiguousarray(pixels[:, :, :3])
+    return composite(pixels, background_rgb(rendering.background)) if pixels.shape[2] == 4 else pixels

@@ -8,9 +8,20 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tomli_w
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    create_model,
+    model_validator,
+)
 
 from regraft.augment.table import AUGMENTATIONS
+from regraft.data.rendering import Range, check_background, check_range
+from regraft.data.unreadable import MAX_PIXELS, MOST_PIXELS
 from regraft.errors import UsageError, did_you_mean, option
 from regraft.models.optimizer_table import OPTIMIZERS
 from regraft.models.regularizers import REGULARIZERS
@@ -34,6 +45,7 @@ class DataChoices(_Section):
     `image_size` (pixels a side) is the backbone's own where it is left out. `crop_fraction` of the short side is
     what a deterministic view keeps. `select_fraction` of the training images become selection photos where the
     folder has no split to spare for that. `split_seed` draws the roles; left out, the recipe's seed does.
+    `background` and `range` are those of `Rendering`. A photo of over `max_pixels` is not read.
     """
 
     image_size: Annotated[int, Field(ge=8, le=2048)] | None = None
@@ -41,6 +53,9 @@ class DataChoices(_Section):
     val_fraction: Fraction = 0.2
     select_fraction: Fraction = 0.1
     split_seed: Annotated[int, Field(ge=0, lt=2**31)] | None = None
+    background: Annotated[str, AfterValidator(check_background)] = "white"
+    range: Annotated[Range, BeforeValidator(check_range)] = "auto"
+    max_pixels: Annotated[int, Field(ge=1, le=MOST_PIXELS)] = MAX_PIXELS
 
 
 class ModelChoices(_Section):

@@ -49,7 +49,7 @@ def _scan(run: Run, photos: Path | None, progress: Progress, advice: str) -> Ima
     root = photos or run.root
     if photos is None and not root.is_dir():
         raise RunError(f"The photos of {run.folder} are no longer in {root}; {advice}.")
-    return scan_remembered(root, progress)
+    return scan_remembered(root, progress, max_pixels=run.recipe.data.max_pixels)
 
 
 def renumber(folder: ImageFolder, class_names: Sequence[str]) -> ImageFolder:

@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from regraft.data.rendering import AS_EARLIER
 from regraft.errors import RegraftError, RunError, option
 from regraft.machine.drafts import draft_folder, sweep
 from regraft.machine.files import publish, remove_listed, write_json, write_text
@@ -22,6 +23,9 @@ from regraft.machine.notebook import framed
 from regraft.recipes.recipe import Recipe, load_recipe
 from regraft.runs.digests import DIGESTS, SMALL_FILES, check_digests
 from regraft.runs.run_metrics import RunMetrics
+
+_EARLIER = {"background": AS_EARLIER.background, "range": AS_EARLIER.range}
+"""Choices that runs of an earlier version made without saying so."""
 
 
 @dataclass(frozen=True)
@@ -147,13 +151,19 @@ class Run:
 
     @cached_property
     def recipe(self) -> Recipe:
-        """The recipe the run was made with. Raises RunError where its file is missing or damaged."""
+        """The recipe the run was made with; what it does not say, as those before there was a choice, is as then.
+
+        Raises:
+            RunError: its file is missing or damaged.
+        """
         try:
-            return load_recipe(str(self.recipe_file))
+            recipe = load_recipe(str(self.recipe_file))
         except (RegraftError, OSError, UnicodeError, RecursionError) as error:
             text = error.text if isinstance(error, RegraftError) else type(error).__name__
             reason = text.removeprefix(f"{self.recipe_file} ").rstrip(".")
             raise RunError(f"{self.recipe_file} is missing or damaged ({reason}); train again.") from error
+        unsaid = {key: value for key, value in _EARLIER.items() if key not in recipe.data.model_fields_set}
+        return recipe.model_copy(update={"data": recipe.data.model_copy(update=unsaid)})
 
     @cached_property
     def class_names(self) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from regraft.data.sources import labels_of, tensorflow_path
+from regraft.data.sources import labels_of
 from regraft.errors import ExportError, RegraftError, RunError, option
 from regraft.evidence.conformal import write_calibration
 from regraft.evidence.metrics import Metrics, measure
@@ -204,14 +204,13 @@ def _write_export(session: Session, export: Mapping[str, Any]) -> Run:
 
 
 def _export(session: Session, probabilities: np.ndarray) -> dict[str, Any]:
-    paths = [tensorflow_path(record) for record in session.roles.report]
+    paths = [session.reader.tensorflow_path(record) for record in session.roles.report]
     with session.proof or Proof() as proof:
         export = export_proven(
             session.model,
             session.folder.class_names,
             session.run.export_folder,
-            image_size=session.reader.image_size,
-            crop_fraction=session.recipe.data.crop_fraction,
+            reader=session.reader,
             model_digest=digest_model(session.run),
             expected=Expected(
                 paths, probabilities, tolerance_for(session.model, session.device), lambda: _float_error(session)

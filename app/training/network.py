@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from regraft.data.photos import UnreadablePhoto
-from regraft.data.sources import is_plain_jpeg, labels_of, tensorflow_path, upright_size
+from regraft.data.sources import is_plain_jpeg, labels_of, upright_size
 from regraft.errors import FolderError
 from regraft.evidence.losses import losses_of
 from regraft.inference.outputs import logits_of
@@ -82,7 +82,7 @@ def training_images(session: Session) -> TrainingImages:
     records = session.roles.fit
     sizes = np.array([upright_size(record) for record in records])
     plain = [is_plain_jpeg(record) for record in records]
-    paths = [str(path) for path in map_ordered(tensorflow_path, records)]
+    paths = [str(path) for path in map_ordered(session.reader.tensorflow_path, records)]
     return TrainingImages(paths, labels_of(records), sizes[:, 0], sizes[:, 1], np.array(plain))
 
 

@@ -10,9 +10,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from regraft.data.pixel_notes import pixel_notes
 from regraft.data.readiness import assess
 from regraft.data.records import ImageFolder, Record
+from regraft.data.rendering import Rendering, range_of
 from regraft.data.roles import Roles
+from regraft.data.scan import deep_spreads
 from regraft.data.sources import TFDS_PREFIX, data_fingerprint, load_source
 from regraft.errors import RegraftError, RunError, UsageError, option
 from regraft.exports.proof import Proof
@@ -161,7 +164,8 @@ def _open(request: Request, progress: Progress, stack: ExitStack) -> Session:
     # Reading a dataset starts TensorFlow, after which devices stay as they are.
     opened = open_device(request.device) if request.source.startswith(TFDS_PREFIX) else None
     with watch.phase("scan"):
-        folder = load_source(request.source, data_dir=request.data_dir, progress=progress)
+        folder = _load_photos(request, recipe, progress)
+        recipe = recipe if request.resume else with_range(recipe, folder)
         needs_selection = purpose.holds_selection or (trains_long and purpose.has_head)
         roles = plan_training(folder, recipe, progress, needs_selection=needs_selection)
         fingerprint = data_fingerprint(folder)
@@ -186,6 +190,17 @@ def _open(request: Request, progress: Progress, stack: ExitStack) -> Session:
     reader = ViewReader.of_recipe(recipe)
     spared = () if purpose.holds_selection else tuple(record for record in roles.select if record.split != "val")
     return Session(run, recipe, folder, roles, spared, device, model, reader, progress, watch, proof)
+
+
+def with_range(recipe: Recipe, folder: ImageFolder) -> Recipe:
+    """`recipe` with the values that are black and white in all deep pictures of `folder`, as its training photos say.
+
+    Where there are none, or the recipe says it itself, it stays as it is.
+    """
+    found = range_of(deep_spreads(folder))
+    if recipe.data.range != "auto" or found is None:
+        return recipe
+    return recipe.model_copy(update={"data": recipe.data.model_copy(update={"range": found})})
 
 
 def run_to_resume(out: Path | None, sources: str | list[str], stack: ExitStack) -> Run:
@@ -225,9 +240,15 @@ def plan_training(folder: ImageFolder, recipe: Recipe, progress: Progress, *, ne
         seed=recipe.seed if recipe.data.split_seed is None else recipe.data.split_seed,
     )
     roles = readiness.require()
-    for warning in readiness.warnings:
-        progress.say(warning)
+    seen = Rendering(recipe.data.background, recipe.data.range)
+    for text in (*readiness.warnings, *pixel_notes(folder, seen)):
+        progress.say(text)
     return roles
+
+
+def _load_photos(request: Request, recipe: Recipe, progress: Progress) -> ImageFolder:
+    limit = recipe.data.max_pixels
+    return load_source(request.source, data_dir=request.data_dir, progress=progress, max_pixels=limit)
 
 
 def look_at_photos(request: Request, recipe: Recipe, progress: Progress) -> None:
@@ -237,7 +258,7 @@ def look_at_photos(request: Request, recipe: Recipe, progress: Progress) -> None
         FolderError: nothing can be trained on it.
     """
     if not request.source.startswith(TFDS_PREFIX):  # what we have written out ourselves is as it should be
-        folder = load_source(request.source, data_dir=request.data_dir, progress=progress)
+        folder = _load_photos(request, recipe, progress)
         plan_training(folder, recipe, progress, needs_selection=recipe.finetune.epochs > 0)
 
 

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from PIL import Image, ImageOps
 
 from regraft.augment.decode import decode_upright, exif_orientation, turn_upright
 from regraft.augment.view import make_view
-from regraft.data.photos import check_photo
+from regraft.data.photos import check_photo, read_upright_rgb
 
 JFIF_END = 20  # SOI, then an APP0 segment of 18 bytes: what Pillow writes first
 SHORT, LONG, BYTE = 3, 4, 1
@@ -177,6 +178,112 @@ def test_an_animation_gives_its_first_frame():
 def test_bytes_that_are_no_whole_image_are_refused(encoded):
     with pytest.raises(tf.errors.InvalidArgumentError):
         decode_upright(tf.constant(encoded))
+
+
+WHITE = (255, 255, 255)
+over_white = tf.function(
+    lambda encoded: decode_upright(encoded, WHITE), autograph=False, input_signature=[tf.TensorSpec([], tf.string)]
+)
+
+
+def test_the_background_is_seen_through_transparent_pixels():
+    pixels = np.array([[[10, 20, 30, 0], [40, 50, 60, 255], [100, 200, 0, 128]]], np.uint8)
+    # (100 * 128 + 255 * 127) / 255 = 177.2 and so on; over black 100 * 128 / 255 = 50.2
+    for format, options in (("PNG", {}), ("WEBP", {"lossless": True, "exact": True})):
+        encoded = tf.constant(encode(pixels, format, **options))
+        expected = [[[255, 255, 255], [40, 50, 60], [177, 227, 127]]]
+        np.testing.assert_array_equal(over_white(encoded), expected)
+        expected = [[[0, 0, 0], [40, 50, 60], [50, 100, 0]]]
+        np.testing.assert_array_equal(decode_upright(encoded, (0, 0, 0)), expected)
+        np.testing.assert_array_equal(decode_upright(encoded), pixels[..., :3])
+
+
+def transparent_pictures() -> dict[str, tuple[Image.Image, str, dict[str, object]]]:
+    """Every way of a file to be transparent, or to be opaque where others are not."""
+    rgba = Image.fromarray(np.dstack([scene(), np.random.default_rng(0).integers(0, 256, (32, 48), np.uint8)]))
+    rgb, grey = rgba.convert("RGB"), rgba.convert("L")
+    first = tuple(map(int, scene()[0, 0]))
+    return {
+        "rgba": (rgba, "PNG", {}),
+        "grey and alpha": (rgba.convert("LA"), "PNG", {}),
+        "alpha of a palette": (rgb.quantize(16), "PNG", {"transparency": bytes(range(0, 240, 15))}),
+        "one colour of a palette": (rgb.quantize(16), "PNG", {"transparency": 3}),
+        "one colour": (rgb, "PNG", {"transparency": first}),
+        "one grey": (grey, "PNG", {"transparency": int(np.asarray(grey)[0, 0])}),
+        "one of two greys": (rgb.convert("1"), "PNG", {"transparency": 0}),
+        "two opaque greys": (rgb.convert("1"), "PNG", {}),
+        "four opaque colours": (rgb.quantize(4), "PNG", {"bits": 2}),
+        "opaque": (rgb, "PNG", {}),
+        "lossy webp": (rgba, "WEBP", {}),
+        "opaque webp": (rgb, "WEBP", {"lossless": True}),
+        "animated webp": (rgba, "WEBP", {"lossless": True, "save_all": True, "append_images": [rgb]}),
+    }
+
+
+@pytest.mark.parametrize("name", transparent_pictures())
+def test_transparent_pictures_have_the_pixels_of_prediction(name):
+    image, format, options = transparent_pictures()[name]
+    encoded = encode(image, format, **options)
+    np.testing.assert_array_equal(over_white(tf.constant(encoded)), read_upright_rgb(encoded))
+
+
+@pytest.mark.parametrize("format", ["PNG", "WEBP"])
+@pytest.mark.parametrize("orientation", STORED)
+def test_png_and_webp_are_turned_by_their_exif(orientation, format):
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = orientation, "maker"
+    options = {"lossless": True} if format == "WEBP" else {}
+    encoded = encode(STORED[orientation](scene()), format, exif=exif, **options)
+    np.testing.assert_array_equal(over_white(tf.constant(encoded)), scene())
+
+
+def chunk(name: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+
+@pytest.mark.parametrize(
+    ("before_pixels", "behind_them", "orientation"),
+    [
+        (chunk(b"eXIf", tiff("MM", 6)), b"", 6),
+        (chunk(b"teSt", bytes(7)) + chunk(b"eXIf", b"Exif\0\0" + tiff("II", 8, kind=LONG)), b"", 8),
+        (b"", chunk(b"eXIf", tiff("MM", 6)), 1),  # Pillow, which reads no further than it must, does not see it either
+        (chunk(b"eXIf", b""), b"", 1),
+        (chunk(b"eXIf", tiff("II", 9)), b"", 1),
+    ],
+    ids=["first", "with a mark", "behind the pixels", "empty", "no orientation"],
+)
+def test_exif_of_a_png_counts_before_its_pixels(before_pixels, behind_them, orientation):
+    png, header = encode(scene(), "PNG"), 33
+    encoded = png[:header] + before_pixels + png[header:-12] + behind_them + png[-12:]
+    assert orientation_of(encoded) == orientation == check_photo(encoded).orientation
+
+
+@pytest.mark.parametrize(
+    "encoded",
+    [
+        b"\x89PNG\r\n\x1a\n",
+        b"\x89PNG\r\n\x1a\n\xff\xff\xff\xffteSt",
+        b"\x89PNG\r\n\x1a\n\x7f\xff\xff\xffteSt",
+        b"\x89PNG\r\n\x1a\n\0\0\0\x09eXIfII",
+        b"RIFF\4\0\0\0WEBP",
+        b"RIFF\xff\xff\xff\xffWEBPVP8X\xff\xff\xff\xff",
+        b"RIFF\xff\0\0\0WEBPEXIF\xff\0\0\0Exif\0",
+    ],
+)
+def test_chunks_that_end_early_or_never_count_as_upright(encoded):
+    assert orientation_of(encoded) == 1
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_a_jpeg_that_lacks_but_its_end_mark_is_read_and_one_that_lacks_more_is_refused(progressive, mode):
+    whole = encode(Image.fromarray(scene()).convert(mode), progressive=progressive, subsampling=0)
+    expected = over_white(tf.constant(whole))
+    for cut in (1, 2):
+        np.testing.assert_array_equal(over_white(tf.constant(whole[:-cut])), expected)
+    for cut in (*range(3, 20), 40, 80, 160):
+        with pytest.raises(tf.errors.InvalidArgumentError):
+            over_white(tf.constant(whole[:-cut]))
 
 
 @pytest.mark.shared

@@ -277,6 +277,17 @@ def test_check_answers_a_person_and_a_program(workplace: Path):
     assert below(workplace) == before
 
 
+def test_check_and_train_take_the_limits_that_their_messages_name(workplace: Path):
+    answer = run_regraft("check", "good", "--max-pixels", 100, "--json")
+    assert {reason[-14:] for reason in answer.values["unreadable"].values()} == {"(--max-pixels)"}
+    answer = run_regraft("check", "good", "--max-memory", "1K", "--json")
+    assert {reason[-14:] for reason in answer.values["unreadable"].values()} == {"(--max-memory)"}
+    answer = run_regraft("train", "good", "--max-pixels", 100, "--out", "run")
+    assert (answer.code, answer.stderr[-17:]) == (2, " (--max-pixels).\n")
+    answer = run_regraft("check", "good", "--max-memory", "plenty")
+    assert answer.stderr == "regraft: --max-memory must be a number of bytes, such as \"4G\"; received 'plenty'.\n"
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has file names that are no text")
 def test_json_stays_json_with_a_name_that_is_not_utf8(workplace: Path):
     name = os.fsdecode(b"caf\xe9")

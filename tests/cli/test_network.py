@@ -78,6 +78,7 @@ def test_checking_and_predicting_ask_no_host_and_leave_nothing_at_home(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # strace slows the start of TensorFlow down
 def test_no_verb_asks_for_a_host(trained: TrainedRun, tmp_path: Path):
     photos, run = trained.photos, tmp_path / "run"
     shutil.copytree(trained.folder, run)

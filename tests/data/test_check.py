@@ -86,7 +86,7 @@ def test_files_that_are_not_used_are_named(photo_folder):
     root = photo_folder({"cat": 2, "dog": 2})
     (root / "cat" / "bad.jpg").write_bytes(b"")
     (root / "cat" / "notes.txt").write_text("x")
-    (root / "cat" / "phone.heic").write_bytes(b"\0\0\0\x18ftypmp42")
+    (root / "cat" / "clip.mp4").write_bytes(b"\0\0\0\x18ftypmp42")
     (root / "cat" / ".hidden").write_text("x")
     copy(root / "dog" / "000.jpg", root / "dog" / "photo")
     draw_photo(0, seed=99).save(root / "cover.png")
@@ -94,7 +94,7 @@ def test_files_that_are_not_used_are_named(photo_folder):
     assert report.unreadable == {"cat/bad.jpg": "empty file"}
     assert report.not_images == {
         "cat/notes.txt": "not an image (text?)",
-        "cat/phone.heic": "not an image that is read: a video",
+        "cat/clip.mp4": "not an image that is read: a video",
     }
     assert report.misnamed == ("dog/photo",)
     assert report.loose == ("cover.png",)
@@ -103,7 +103,7 @@ def test_files_that_are_not_used_are_named(photo_folder):
     for advice in (
         "1 file that cannot be read (cat/bad.jpg: empty file): repair",
         "1 image outside the class folders (cover.png): move",
-        "1 file in a format that is not read (cat/phone.heic: a video): save",
+        "1 file in a format that is not read (cat/clip.mp4: a video): save",
     ):
         assert advice in texts
 
@@ -141,7 +141,7 @@ def test_the_json_form_holds_plain_types_under_the_documented_keys(photo_folder)
         *("root", "verdict", "problems", "images", "counts", "imbalance", "formats", "orientations"),
         *("width", "height", "unreadable", "exact_duplicates", "near_duplicates", "across_splits"),
         *("across_classes", "empty_folders", "hidden", "not_images", "misnamed", "loose"),
-        *("ours", "links", "alike"),
+        *("ours", "links", "alike", "noted"),
     ]
     assert answer["problems"][0]["gravity"] == "warning"
     assert answer["width"] == {"min": 64, "median": 64, "max": 64}

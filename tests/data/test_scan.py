@@ -6,13 +6,15 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 from drawn_photos import draw_photo
+from PIL import Image
 
 import regraft.data.scan
 from regraft.data.readiness import assess, training_counts
 from regraft.data.records import ImageFolder, SetAside
-from regraft.data.scan import scan_folder
+from regraft.data.scan import deep_spreads, scan_folder
 from regraft.data.wording import show_path
 from regraft.errors import FolderError
 
@@ -234,10 +236,10 @@ def test_what_vanishes_during_the_scan_is_set_aside(photo_folder, monkeypatch):
             path.rename(path.with_name("gone"))
         return scandir(path)
 
-    def inspect_what_went(path):
+    def inspect_what_went(path, **limits):
         if path.name == "001.jpg":
             path.unlink()
-        return inspect(path)
+        return inspect(path, **limits)
 
     monkeypatch.setattr(os, "scandir", list_what_goes)
     monkeypatch.setattr(regraft.data.scan, "inspect_photo", inspect_what_went)
@@ -254,9 +256,9 @@ def test_threads_do_not_change_the_order(photo_folder, monkeypatch):
     expected = scan_folder(root, workers=1)
     inspect = regraft.data.scan.inspect_photo
 
-    def inspect_early_files_slowly(path):
+    def inspect_early_files_slowly(path, **limits):
         time.sleep(0.02 if path.name < "002" else 0)
-        return inspect(path)
+        return inspect(path, **limits)
 
     monkeypatch.setattr(regraft.data.scan, "inspect_photo", inspect_early_files_slowly)
     assert scan_folder(root, workers=8) == expected
@@ -299,6 +301,23 @@ def test_the_cache_notices_a_changed_file(photo_folder, tmp_path):
     draw_photo(1, seed=77, size=(30, 20)).save(root / "cat" / "000.jpg")
     assert scan_folder(root, cache=cache).records[0].width == 30
     assert scan_folder(root, cache=cache) == scan_folder(root)
+
+
+def test_a_photo_over_the_limit_is_unreadable_though_an_earlier_scan_has_read_it(photo_folder, tmp_path):
+    root, cache = photo_folder({"cat": 2, "dog": 2}), tmp_path / "scan.sqlite"
+    draw_photo(1, seed=77, size=(300, 200)).save(root / "cat" / "large.jpg")
+    assert not scan_folder(root, cache=cache).unreadable
+    (refused,) = scan_folder(root, cache=cache, max_pixels=50_000).unreadable
+    assert refused.path.name == "large.jpg"
+    assert refused.reason.endswith("(--max-pixels)")
+    assert not scan_folder(root, cache=cache, max_pixels=60_000).unreadable
+
+
+def test_the_range_of_a_set_is_that_of_its_training_photos(photo_folder):
+    root = photo_folder({"train/cat": 2, "train/dog": 2, "val/cat": 1, "val/dog": 1})
+    for split, top in (("train", 900), ("val", 60_000)):
+        Image.fromarray(np.array([[5, top]], np.uint16)).save(root / split / "cat" / "deep.png")
+    assert deep_spreads(scan_folder(root)) == [(5.0, 900.0)]
 
 
 def test_the_cache_notices_a_photo_of_the_same_size_by_its_time(photo_folder, tmp_path):

@@ -12,6 +12,7 @@ from PIL import Image
 
 from regraft.data.photos import read_upright_rgb
 from regraft.data.records import ImageFolder, Record
+from regraft.data.rendering import Rendering
 from regraft.data.sources import data_fingerprint, labels_of, load_source, tensorflow_path, upright_size
 from regraft.errors import FolderError
 from regraft.progress import Silent
@@ -66,10 +67,19 @@ def test_what_it_does_not_read_becomes_a_lossless_copy_in_the_cache(tmp_path: Pa
     path = tmp_path / "a.tif"
     draw_photo(0, seed=1, size=(40, 30)).save(path)
     copy = tensorflow_path(record_of(path, format="TIFF"))
-    assert copy == own_cache / "transcoded" / f"{'f' * 32}.png"
+    assert copy == own_cache / "transcoded" / f"{'f' * 32}.2_white_auto.png"
     np.testing.assert_array_equal(np.asarray(Image.open(copy)), read_upright_rgb(path))
     path.unlink()
     assert tensorflow_path(record_of(path, format="TIFF")) == copy  # made once
+
+
+def test_a_transparent_photo_has_a_copy_for_each_background(tmp_path: Path):
+    path = tmp_path / "a.png"
+    Image.new("RGBA", (2, 2), (9, 9, 9, 0)).save(path)
+    record = replace(record_of(path, format="PNG", mode="RGBA"), transparent=True)
+    assert tensorflow_path(record, Rendering("none")) == path
+    for background, color in (("white", 255), ("black", 0), ("#010101", 1)):
+        assert (np.asarray(Image.open(tensorflow_path(record, Rendering(background)))) == color).all()
 
 
 def test_a_photo_that_broke_since_the_scan_is_named(tmp_path: Path):

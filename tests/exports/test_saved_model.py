@@ -24,7 +24,7 @@ from regraft.exports.export import Export, ProofResult, read_export
 from regraft.exports.proof import Bound, Proof
 from regraft.exports.saved_model import Expected, compare, export_proven, tolerance_for
 from regraft.inference.trained import open_trained
-from regraft.inference.views import softmax
+from regraft.inference.views import ViewReader, softmax
 from regraft.machine import processes
 from regraft.machine.devices import open_device
 from regraft.machine.drafts import draft_of
@@ -230,8 +230,7 @@ def export(target: Path, scores: np.ndarray, labels: list[str], float_error: flo
         small_model(),
         ("ant", "bee"),
         target,
-        image_size=8,
-        crop_fraction=1.0,
+        reader=ViewReader(8, 1.0),
         model_digest="of a model",
         expected=Expected([Path("a.jpg"), Path("b.jpg")], EXPECTED, float_error=lambda: float_error),
         proof=StubProof(scores, labels),

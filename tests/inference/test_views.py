@@ -72,7 +72,7 @@ def test_a_turned_jpeg_is_seen_upright(reader, tmp_path: Path):
 
 
 def test_a_photo_that_tensorflow_refuses_and_pillow_reads_is_read(reader, tmp_path: Path, monkeypatch):
-    monkeypatch.setattr("regraft.inference.views.tensorflow_reads", lambda header: True)
+    monkeypatch.setattr("regraft.inference.views.tensorflow_reads", lambda header, rendering: True)
     path = photo(tmp_path / "a.tif")
     np.testing.assert_array_equal(reader.read(path), read_upright_rgb(path)[:, 4:20])
 

@@ -15,6 +15,7 @@ import pytest
 from drawn_photos import draw_photo
 from PIL import Image
 
+from regraft.data.rendering import Rendering
 from regraft.errors import UsageError
 from regraft.exports.export import Export
 from regraft.machine.untouched import untouched
@@ -185,6 +186,13 @@ def test_an_open_image_that_is_given_many_times_is_decoded_by_one_thread_at_a_ti
     with Image.open(SlowFile(encoded.getvalue())) as image:
         predictions = model_of(replace(ANSWERER, workers=8)).predict([image] * 32)
     assert {prediction.status for prediction in predictions} == {"ok"}
+
+
+def test_transparent_pictures_in_memory_are_seen_over_the_background_of_the_model():
+    pixels = np.array([[[10, 20, 30, 0]]], np.uint8)
+    for background, first in (("white", 255), ("black", 0), ("#070809", 7), ("none", 10)):
+        seen = replace(ANSWERER, rendering=Rendering(background))
+        np.testing.assert_array_equal(model_of(seen).embed([pixels, Image.fromarray(pixels)])[:, 0], first)
 
 
 def test_the_first_photo_that_has_no_embedding_is_named():

@@ -155,12 +155,12 @@ def test_an_unfinished_run_does_not_open(tmp_path: Path):
         ("environment.json", '{"root": 3}', "environment.json is damaged: root is no text; train again."),
         ("environment.json", "{}", "environment.json does not say where the photos lay; train again."),
         ("metrics.json", "null", "metrics.json is missing or damaged; train again."),
-        ("metrics.json", '{"accuracy": "good"}', "metrics.json is damaged; train again."),
-        ("metrics.json", '{"stages": [3]}', "metrics.json is damaged; train again."),
-        ("metrics.json", '{"per_class": [{"images": "3"}]}', "metrics.json is damaged; train again."),
-        ("metrics.json", '{"confusion": [[1, 2]]}', "metrics.json is damaged; train again."),
-        ("metrics.json", '{"export": {"images": "many"}}', "metrics.json is damaged; train again."),
-        ("metrics.json", '{"ensemble": {"kind": "heads"}}', "metrics.json is damaged; train again."),
+        ("metrics.json", '{"accuracy": "good"}', "metrics.json is missing or damaged; train again."),
+        ("metrics.json", '{"stages": [3]}', "metrics.json is missing or damaged; train again."),
+        ("metrics.json", '{"per_class": [{"images": "3"}]}', "metrics.json is missing or damaged; train again."),
+        ("metrics.json", '{"confusion": [[1, 2]]}', "metrics.json is missing or damaged; train again."),
+        ("metrics.json", '{"export": {"images": "many"}}', "metrics.json is missing or damaged; train again."),
+        ("metrics.json", '{"ensemble": {"kind": "heads"}}', "metrics.json is missing or damaged; train again."),
         ("labels.txt", b"\xff", "labels.txt is missing or damaged; train again."),
     ],
 )
@@ -253,6 +253,13 @@ def test_taking_a_start_back_leaves_what_others_put_there(tmp_path: Path):
     (run.folder / "notes.txt").touch()
     run.remove_start()
     assert [path.name for path in run.folder.iterdir()] == ["notes.txt"]
+
+
+@pytest.mark.parametrize("text", ["[model", "\x00\xff", "seed = 'x'", "epochs = 1", "a = " + "[" * 3000])
+def test_a_damaged_recipe_is_one_line(tmp_path: Path, text: str):
+    run = started(tmp_path / "run")
+    run.recipe_file.write_bytes(text.encode("latin-1"))
+    assert "recipe.toml is missing or damaged" in message_of(lambda: Run(run.folder).recipe)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "3", "\xff", "[" * 100_000])

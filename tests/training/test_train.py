@@ -132,7 +132,8 @@ def test_broken_files_are_named_and_training_goes_on_without_them(trained: Train
     assert all(row["reason"] for row in set_aside)
     assert trained.answer.stderr.startswith(f"60 photos in {trained.photos}; left out: 6 files that cannot be read (")
     assert all(f"cat/{name}: " in trained.answer.stderr for name in broken)
-    assert trained.answer.stderr.count("\n") == 1
+    said = [line for line in trained.answer.stderr.splitlines() if not line.startswith("fine-tune: ")]
+    assert len(said) == 1  # beside the progress, of which a slow machine sees more
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,8 @@ from regraft.prediction.sources.text import MOST_LETTERS, lines_of
 
 _DELIMITERS = ",;\t|"
 _NAMES_SHOWN, _LETTERS_SHOWN = 20, 100
+_BYTES_FOR_A_BYTE = 6
+"""How much memory PyArrow takes for a byte of a Parquet column, at most; measured by benchmarks/input_memory.py."""
 
 
 def _rows(file: str, reading: Reading) -> Iterator[Item]:
@@ -108,10 +110,11 @@ def _opened_parquet(file: str, reading: Reading) -> Any:
             f"{option('column')}."
         )
     total = decoding_budget().total
-    if (most := _largest_chunk(metadata, reading.column, total)) > total:
+    most = total // _BYTES_FOR_A_BYTE
+    if (largest := _largest_chunk(metadata, reading.column, most)) > most:
         raise UsageError(
-            f'The column "{reading.column}" of {file} has {show_bytes(most)} in one row group, the limit is '
-            f"{show_bytes(total)}: it can hardly be one of paths; name another with {option('column')}."
+            f'The column "{reading.column}" of {file} has {show_bytes(largest)} in one row group, the limit is '
+            f"{show_bytes(most)}: it can hardly be one of paths; name another with {option('column')}."
         )
     return pyarrow.parquet.ParquetFile(
         file,
@@ -131,13 +134,13 @@ def _is_text(kind: Any) -> bool:
     return any(getattr(types, f"is_{name}")(kind) for name in names) or types.is_null(kind)
 
 
-def _largest_chunk(metadata: Any, column: str, total: int) -> int:
-    """Bytes of the column in the row group that has most of it, uncompressed, as the file states it; 0 up to `total`.
+def _largest_chunk(metadata: Any, column: str, most: int) -> int:
+    """Bytes of the column in the row group that has most of it, uncompressed, as the file states it; 0 up to `most`.
 
     Only large groups are asked of their columns: PyArrow ends the process where what is said of one is damaged.
     """
     groups = map(metadata.row_group, range(metadata.num_row_groups))
-    large = (group for group in groups if group.total_byte_size > total)
+    large = (group for group in groups if group.total_byte_size > most)
     chunks = (group.column(place) for group in large for place in range(group.num_columns))
     return max((chunk.total_uncompressed_size for chunk in chunks if chunk.path_in_schema == column), default=0)
 
