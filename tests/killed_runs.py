@@ -145,10 +145,13 @@ def _export_without_tensorflow(model: Any, class_names: Any, target: Path, **fac
 
     target.mkdir(exist_ok=True)
     found = ProofResult(images=1, largest_difference=0.0, same_label=1, tolerance=0.0)
-    view = (facts["image_size"], facts["crop_fraction"], 0, facts["model_digest"], found)
+    reader = facts["reader"]
     with draft_folder(target) as draft:
         (draft / "saved_model.pb").touch()
-        export = Export(draft, "saved_model", "float32", tuple(class_names), *view)
+        export = Export(
+            draft, "saved_model", "float32", tuple(class_names), reader.image_size, reader.crop_fraction, embedding=0,
+            model=facts["model_digest"], background=reader.background, range=reader.range, proof=found,
+        )  # fmt: skip
         export.write()
         publish(draft, target / "1")
     return replace(export, folder=target / "1")

@@ -194,7 +194,7 @@ class Run:
         try:
             return RunMetrics.from_dict(values)
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
-            raise RunError(f"{self.metrics_file} is damaged; train again.") from error
+            raise RunError(f"{self.metrics_file} is missing or damaged; train again.") from error
 
     def start(
         self,
