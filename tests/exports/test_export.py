@@ -165,7 +165,7 @@ def test_an_export_from_before_there_were_digests_opens_and_must_only_not_be_emp
 def test_labels_that_are_not_as_many_as_the_answers_are_refused_without_digests_too(copy: Path):
     add_a_label(as_of_version_1(copy))
     answer = run_regraft("predict", copy, "x.jpg", "--format", "jsonl")
-    assert answer.code == 0  # there is no such photo
+    assert answer.code == 3  # there is no such photo
     network = open_network(read_export(copy))
     with pytest.raises(RunError, match=r"model\.tflite gives \[3\] scores, and .* has 4 labels; export the run again"):
         network(np.zeros((1, 32, 32, 3), np.float32))
