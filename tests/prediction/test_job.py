@@ -310,7 +310,7 @@ def test_a_header_of_ten_billion_pixels_is_too_large(litert: Path, tmp_path: Pat
     )
     rows = [json.loads(line) for line in answer.stdout.splitlines()]
     assert [row["status"] for row in rows] == ["too_large", "too_large"]
-    assert rows[0]["reason"] == "decompression bomb: 10,000 million pixels, the limit is 179"
+    assert rows[0]["reason"] == "too large: 10,000 million pixels, the limit is 179 (--max-pixels goes up to 358)"
     assert rows[1]["reason"].endswith(" bytes, the limit is 2,000")
 
 

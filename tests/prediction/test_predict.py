@@ -159,6 +159,7 @@ def test_a_model_with_code_in_it_is_said_to_be_that_and_not_damaged(trained: Tra
     shutil.copytree(trained.folder, tmp_path / "run", ignore=shutil.ignore_patterns("saved_model"))
     code = keras.Sequential([keras.Input((2,)), keras.layers.Lambda(lambda x: x)])
     code.save(tmp_path / "run/model.keras")
+    (tmp_path / "run/files.json").unlink()  # as of a run from before there were digests
     answer = run_regraft("evaluate", tmp_path / "run")
     assert (answer.code, answer.stdout) == (2, "")
     assert answer.stderr == (
@@ -170,6 +171,7 @@ def test_a_model_with_code_in_it_is_said_to_be_that_and_not_damaged(trained: Tra
 def test_labels_of_another_run_are_refused(trained: TrainedRun, tmp_path: Path):
     shutil.copytree(trained.folder, tmp_path / "run", ignore=shutil.ignore_patterns("saved_model"))
     (tmp_path / "run/labels.txt").write_text("bee\ncat\n")
+    (tmp_path / "run/files.json").unlink()  # as of a run from before there were digests
     answer = run_regraft("evaluate", tmp_path / "run")
     assert (answer.code, answer.stdout) == (2, "")
     assert answer.stderr == (
