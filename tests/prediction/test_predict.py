@@ -14,6 +14,7 @@ from trained_runs import TrainedRun
 
 import regraft
 from regraft.errors import UsageError
+from regraft.machine.drafts import MARK
 from regraft.prediction.predict import Options, PredictionSummary, predict, predict_to_pipe
 
 HEADER = ["path", "status", "reason", "label", "score", "label_2", "score_2", "label_3", "score_3"]
@@ -83,6 +84,19 @@ def test_a_single_text_is_one_input_and_never_its_letters(trained: TrainedRun, m
     pieces: list[bytes] = []
     assert predict_to_pipe(trained.folder, photo, pieces.append) == PredictionSummary(None, 1, {"ok": 1})
     assert b"".join(pieces) == (tmp_path / "out.csv").read_bytes()
+
+
+def test_what_a_killed_pipe_left_behind_is_swept(trained: TrainedRun, tmp_path: Path, monkeypatch):
+    (photo,) = write_photos(tmp_path, "a.png")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    seen: list[str] = []
+    predict_to_pipe(trained.folder, photo, lambda _: seen.extend(path.name for path in tmp_path.glob(".drafting-*")))
+    left = tmp_path / seen[0]  # as a kill would have left it
+    left.mkdir()
+    (left / "inputs.jsonl").write_text("{}")
+    (left / MARK).write_text("")
+    predict_to_pipe(trained.folder, photo, lambda _: None)
+    assert not list(tmp_path.glob(".drafting-*"))
 
 
 @pytest.mark.parametrize(
@@ -159,6 +173,7 @@ def test_a_model_with_code_in_it_is_said_to_be_that_and_not_damaged(trained: Tra
     shutil.copytree(trained.folder, tmp_path / "run", ignore=shutil.ignore_patterns("saved_model"))
     code = keras.Sequential([keras.Input((2,)), keras.layers.Lambda(lambda x: x)])
     code.save(tmp_path / "run/model.keras")
+    (tmp_path / "run/files.json").unlink()  # as of an earlier run: its digests would tell first
     answer = run_regraft("evaluate", tmp_path / "run")
     assert (answer.code, answer.stdout) == (2, "")
     assert answer.stderr == (
@@ -170,6 +185,7 @@ def test_a_model_with_code_in_it_is_said_to_be_that_and_not_damaged(trained: Tra
 def test_labels_of_another_run_are_refused(trained: TrainedRun, tmp_path: Path):
     shutil.copytree(trained.folder, tmp_path / "run", ignore=shutil.ignore_patterns("saved_model"))
     (tmp_path / "run/labels.txt").write_text("bee\ncat\n")
+    (tmp_path / "run/files.json").unlink()  # as above
     answer = run_regraft("evaluate", tmp_path / "run")
     assert (answer.code, answer.stdout) == (2, "")
     assert answer.stderr == (
