@@ -153,7 +153,6 @@ def pretend(format: str, *, can_exchange: bool) -> None:
     patch.object(exporting, "model_card", lambda run, export: "The card.").start()
     patch.object(exporting, "answers_of", lambda export, paths: ANSWERS).start()
     patch.object(saved_model, "Proof", PretendedProof).start()
-    patch.object(saved_model, "tensorflow_path", lambda record: record.path).start()
     patch.object(saved_model, "tolerance_for", lambda model, device: 1e-5).start()
     for module in (exporting, saved_model):
         patch.object(module, "answers_of_trained", lambda trained, records, progress: ANSWERS).start()
@@ -189,7 +188,8 @@ def open_pretended(folder: Path, *, device: str) -> Any:
         def __call__(self, images: np.ndarray) -> np.ndarray:
             return images
 
-    reader = SimpleNamespace(image_size=4)
+    view = {"image_size": 4, "crop_fraction": 1.0, "background": "white", "range": "auto"}
+    reader = SimpleNamespace(**view, tensorflow_path=lambda record: record.path)
     return SimpleNamespace(run=Run(folder), model=Model(), reader=reader, infer=None, device=None)
 
 

@@ -403,4 +403,63 @@ RUNS = (
     ),
 )
 
-MUTANTS = (*AUGMENTATION, *NETWORKS, *EVIDENCE, *RUNS)
+ANSWERS = (
+    Mutant(
+        "a finished shard is said before it is on the disk",
+        "app/prediction/journal.py",
+        "        os.fsync(self._journal.fileno())\n",
+        "",
+        ("tests/prediction/test_killed_jobs.py::test_killed_at_some_operation_a_job_ends_as_an_uninterrupted_one",),
+    ),
+    Mutant(
+        "a finished prediction is finished whatever is asked",
+        "app/prediction/standing.py",
+        '    _compare(job.out, "made", values, request)\n',
+        "",
+        ("tests/prediction/test_standing.py",),
+    ),
+    Mutant(
+        "any folder of shards is ours",
+        "app/prediction/standing.py",
+        "        if others and job.is_file:\n",
+        "        if not others and job.is_file:\n",
+        ("tests/prediction/test_standing.py",),
+    ),
+    Mutant(
+        "an export is opened whatever became of its files",
+        "app/exports/export.py",
+        "        if _digest_once(files[name]) != digest:\n",
+        "        if not digest:\n",
+        ("tests/exports/test_export.py",),
+    ),
+    Mutant(
+        "an export makes way with what others put into it",
+        "app/exports/place.py",
+        "        if others := sorted(set(there) - ours):\n",
+        "        if others := sorted(set()):\n",
+        ("tests/exports/test_place.py",),
+    ),
+    Mutant(
+        "any difference of an export is called rounding",
+        "app/exports/proof.py",
+        "MOST_FLOAT_ERROR = 2e-2",
+        "MOST_FLOAT_ERROR = 1.0",
+        ("tests/exports/test_proof.py",),
+    ),
+    Mutant(
+        "the colours of transparent pixels decide",
+        "app/data/rendering.py",
+        "np.array(background, np.uint32) * (255 - alpha)",
+        "pixels[..., :3] * (255 - alpha)",
+        ("tests/data/test_rendering.py",),
+    ),
+    Mutant(
+        "a rotten byte in a zip is a member that is packed otherwise",
+        "app/prediction/sources/zip.py",
+        "            raise UnreadablePhoto(BAD_CHECKSUM) from error\n",
+        '            return b""\n',
+        ("tests/prediction/sources/test_archives.py",),
+    ),
+)
+
+MUTANTS = (*AUGMENTATION, *NETWORKS, *EVIDENCE, *RUNS, *ANSWERS)

@@ -63,6 +63,18 @@ def test_the_verbs_said_to_answer_a_program_do():
     assert re.findall(r"`([\w-]+)`", sentence[1]) == can
 
 
+def test_each_promise_names_tests_that_exist():
+    promises = README.partition("## What it promises")[2].partition("\n## ")[0].split("\n- ")[1:]
+    assert [promise.partition(".")[0].strip("*") for promise in promises] == [
+        *("Rows", "Resume", "Deletion", "Answers", "Network", "Memory"),
+    ]
+    for promise in promises:
+        named = re.findall(r"`([\w/]+\.py)::(\w+)`", promise)
+        assert named
+        for file, test in named:
+            assert f"\ndef {test}(" in (ROOT / "tests" / file).read_text("utf-8")
+
+
 def test_the_number_of_backbones_is_right():
     assert f"the {len(BACKBONES)} backbones" in README
 

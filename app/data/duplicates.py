@@ -7,8 +7,6 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from regraft.data.records import Record
 
@@ -53,6 +51,9 @@ class Likeness:
             _equal_to_first([record.pixels or record.fingerprint for record in records]),
         ]
         links = np.concatenate(pairs)
+        from scipy.sparse import coo_array  # starts for a second, which predicting need not wait for
+        from scipy.sparse.csgraph import connected_components
+
         matrix = coo_array((np.ones(len(links), np.int8), links.T), shape=(len(records), len(records)))
         return connected_components(matrix, directed=False)[1].astype(np.int64)
 
