@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from regraft.data.records import TOP, Prediction
-from regraft.data.scan import plural
+from regraft.data.wording import plural
 from regraft.errors import UsageError, option
 from regraft.evidence.conformal import UNKNOWN, UnknownRule, calibrate, read_calibration
 from regraft.machine.drafts import draft_folder, sweep

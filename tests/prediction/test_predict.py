@@ -259,3 +259,16 @@ def test_an_amount_of_memory_that_is_none_is_refused(trained: TrainedRun, value:
     answer = run_regraft("predict", trained.folder, "a.jpg", "--max-memory", value)
     complaint = f"--max-memory must be a number of bytes, such as \"4G\"; received '{value}'."
     assert (answer.code, answer.stderr) == (2, f"regraft: {complaint}\n")
+
+
+@pytest.mark.parametrize(("force", "words"), [(False, "and --resume"), (True, "and --resume instead of --force")])
+def test_who_interrupts_a_prediction_is_told_what_goes_on_and_does_not_begin_anew(
+    trained: TrainedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, force: bool, words: str
+):
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("regraft.prediction.predict.predict", interrupted)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        regraft.predict(trained.folder, "a.jpg", out=tmp_path / "a.csv", force=force, progress=False)
+    assert caught.value.__notes__ == [f"go on with the same command {words}"]
