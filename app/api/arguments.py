@@ -179,13 +179,13 @@ def as_names(inputs: Any) -> list[str]:
 
 def as_bytes(name: str, value: int | str | None) -> int | None:
     """A number of bytes, of "4G" too; None stays. Raises UsageError where the argument `name` is no such number."""
-    from regraft.machine.memory import parse_bytes
+    from regraft.machine.sizes import parse_size
 
     if value is None:
         return None
     try:
-        amount = parse_bytes(str(value))
-    except (ValueError, OverflowError):
+        amount = parse_size(str(value))
+    except ValueError:
         amount = 0
     if amount < 1:
         raise UsageError(f'{option(name)} must be a number of bytes, such as "4G"; received {shown(value)}.')

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from regraft.api.argument_types import check_range
 from regraft.api.arguments import public
-from regraft.errors import option
+from regraft.errors import UsageError, option
 
 if TYPE_CHECKING:
     from regraft.machine.cache_room import CacheReport
@@ -23,13 +23,16 @@ def cache(*, trim: int | str | None = None) -> CacheReport:
     Raises:
         UsageError: `trim` or a variable that says where the cache is, or how large, cannot be understood.
     """
-    from regraft.machine.cache import parse_size
     from regraft.machine.cache_room import read_cache, trim_cache
+    from regraft.machine.sizes import parse_size
 
     if trim is None:
         return read_cache()
     if isinstance(trim, int):
         check_range(0, trim=trim)
         return trim_cache(trim)
-    refusal = f'{option("trim")} must be a size such as 500MB or 2GB, or all; received "{trim}".'
-    return trim_cache(0 if trim == "all" else parse_size(trim, refusal))
+    try:
+        most_bytes = 0 if trim == "all" else parse_size(trim)
+    except ValueError:
+        raise UsageError(f'{option("trim")} must be a size such as 500MB or 2GB, or all; received "{trim}".') from None
+    return trim_cache(most_bytes)

@@ -162,7 +162,7 @@ def predict(
             return predict_to_pipe(folder_of(model), names, write, options, stdin=stdin, progress=as_progress(progress))
         if out is None:
             raise UsageError(f"regraft.predict writes a table: give {option('out')}. model.predict answers in memory.")
-        with saying_how_to_go_on("go on with the same command and --resume"):
+        with saying_how_to_go_on(f"go on with the same command and --resume{' instead of --force' if force else ''}"):
             return predict_files(
                 folder_of(model), names, Path(out), options, stdin=stdin, progress=as_progress(progress)
             )

@@ -12,6 +12,7 @@ import click
 
 from regraft.data.wording import name_some
 from regraft.errors import as_options, visible
+from regraft.machine.sizes import show_size
 from regraft.progress import Shown
 
 if TYPE_CHECKING:
@@ -77,12 +78,12 @@ def show_cache(report: CacheReport) -> None:
     """What is in the cache, and what was removed."""
     table = _columns("", "files", "size", "removed", "")
     for part in report.parts:
-        removed = f"{part.removed_files:,} ({_size(part.removed_bytes)})" if part.removed_files else ""
+        removed = f"{part.removed_files:,} ({show_size(part.removed_bytes)})" if part.removed_files else ""
         what = f"{part.what}; in use, so none removed" if part.in_use else part.what
-        _add_row(table, part.name, f"{part.files:,}", _size(part.bytes), removed, what)
+        _add_row(table, part.name, f"{part.files:,}", show_size(part.bytes), removed, what)
     show(table)
-    limit = "no limit" if report.limit_bytes is None else f"limit {_size(report.limit_bytes)}"
-    _say("", f"{report.folder}: {_size(report.bytes)}, {limit}")
+    limit = "no limit" if report.limit_bytes is None else f"limit {show_size(report.limit_bytes)}"
+    _say("", f"{report.folder}: {show_size(report.bytes)}, {limit}")
 
 
 def show_preview(preview: Preview) -> None:
@@ -117,7 +118,7 @@ def show_export(export: Export) -> None:
     _say(f"{export.folder}: {words} (largest difference {proof.largest_difference:.1e}).")
     if proof.accuracy is not None and proof.accuracy_trained is not None and proof.bytes is not None:
         own, trained = 100 * proof.accuracy, 100 * proof.accuracy_trained
-        _say(f"{proof.bytes / 1e6:.1f} MB; accuracy {own:.1f} %, of the trained model {trained:.1f} %.")
+        _say(f"{show_size(proof.bytes)}; accuracy {own:.1f} %, of the trained model {trained:.1f} %.")
         _say(f"Use it    {_command('predict', export.folder, 'PHOTOS')}")
 
 
@@ -272,14 +273,6 @@ def _add_row(table: Any, *cells: str) -> None:
     from rich.text import Text
 
     table.add_row(*(Text(visible(cell)) for cell in cells))
-
-
-def _size(count: int) -> str:
-    """Bytes as `--trim` takes them, such as "1.2GB"."""
-    for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
-        if count >= size:
-            return f"{count / size:.1f}{unit}"
-    return f"{count}B"
 
 
 def _say(*lines: str) -> None:

@@ -21,6 +21,7 @@ from regraft.data.unreadable import (
     too_many_pixels,
     too_much_memory,
 )
+from regraft.errors import UsageError
 from regraft.machine.memory import OverBudget, decoding_budget
 
 _DNG_VERSION, _SUB_FILES, _SUB_FILE_TYPE = 50706, 330, 254  # tags of a TIFF
@@ -52,7 +53,7 @@ def opened(data: bytes, max_pixels: int | None = None) -> Iterator[Image.Image]:
             _check_pixels(*image.size, limit)
             _check_is_no_raw_photo(image)
             yield image
-    except UnreadablePhoto:
+    except (UnreadablePhoto, UsageError):  # the latter of a budget that nobody can read
         raise
     except Image.DecompressionBombError as error:
         raise too_many_pixels(int(re.findall(r"\d+", str(error))[0]), limit) from error

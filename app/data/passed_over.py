@@ -18,6 +18,8 @@ _SYSTEM_NAMES = frozenset(
     ]
 )
 _CHECKED_DISK = re.compile(r"found\.\d{3}", re.IGNORECASE)  # the same on Windows
+_SHARD = re.compile(r"^(part-\d+)\..*")
+_INPUTS = re.compile(r"^(inputs)(?:-[0-9a-f]{16})?\.jsonl$")
 
 _OURS = {
     "a run": {"recipe.toml", "environment.json", "labels.txt"},
@@ -27,10 +29,14 @@ _OURS = {
     "a comparison": {"plan.json", "runs"},
     "an evaluation": {"metrics.json", "predictions.csv", "report.html"},
     "a learning-rate range test": {"learning_rate_range.csv", "learning_rate_range.png"},
-    "an unfinished prediction": {"plan.json", "inputs.jsonl"},
+    "an unfinished prediction": {"plan.json", "inputs"},
+    "a prediction that was begun": {"asked.json", "inputs"},
     "a prediction": {"manifest.json", "part-000000"},
 }
-"""What Regraft writes a folder for, and entries that such a folder has, all of them (of shards without suffix)."""
+"""What Regraft writes a folder for, and entries that such a folder has, all of them.
+
+Of shards, and of the list of inputs, whose name holds the id of its prediction, only the beginning.
+"""
 
 
 def is_left_by_system(name: str) -> bool:
@@ -43,5 +49,5 @@ def what_of_ours(names: Collection[str]) -> str:
 
     Told by the files, as a run may have any name and `saved_models` may be a class.
     """
-    known = {name.partition(".")[0] if name.startswith("part-") else name for name in names}
+    known = {_SHARD.sub(r"\1", _INPUTS.sub(r"\1", name)) for name in names}
     return next((what for what, marks in _OURS.items() if marks <= known), "")

@@ -19,7 +19,6 @@ import numpy as np
 import simplejpeg
 from PIL import Image
 
-from regraft.data.file_format import identify_file
 from regraft.data.opened import memory_for, opened, pillow_warnings_off
 from regraft.data.rendering import NO_BACKGROUND, Rendering, is_deep, render, spread_of
 from regraft.data.unreadable import (
@@ -45,7 +44,6 @@ __all__ = [
     "check_photo",
     "held_pixels",
     "inspect_photo",
-    "looks_like_photo",
     "read_bytes",
     "read_upright_rgb",
     "tensorflow_reads",
@@ -323,11 +321,6 @@ def tensorflow_reads(photo: _Encoding, rendering: Rendering | None = None) -> bo
         return photo.mode in ("L", "RGB")
     is_opaque = not photo.transparent or (rendering or Rendering()).background == NO_BACKGROUND
     return photo.format == "PNG" and photo.mode in _PNG_MODES and photo.orientation == 1 and is_opaque
-
-
-def looks_like_photo(path: Path) -> bool:
-    """Whether the first bytes of `path` are those of an image that is read, whatever its name says."""
-    return identify_file(path).readable
 
 
 def read_bytes(path: Path, *, max_bytes: int | None = None) -> bytes:

@@ -6,6 +6,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -15,14 +16,18 @@ from regraft.data.records import Record
 from regraft.machine.threads import map_ordered
 
 
-def mark_same_pixels(records: Sequence[Record], *, workers: int | None = None) -> list[Record]:
+def mark_same_pixels(
+    records: Sequence[Record], *, max_pixels: int | None = None, workers: int | None = None
+) -> list[Record]:
     """`records`, with the digest `pixels` for those that may be copies of each other and not near-duplicates by looks.
 
     Equal pixels give equal appearances and sizes, so only photos that share both with different bytes are decoded
     again: none of most folders. Detailed ones are not: an equal appearance makes them near-duplicates already.
+    `max_pixels` is that of the scan which found them.
     """
     places = _suspects(records)
-    digests = map_ordered(_digest, [records[place] for place in places], workers=workers)
+    suspects = (records[place].path for place in places)
+    digests = map_ordered(lambda path: _digest(path, max_pixels), suspects, workers=workers)
     marked = list(records)
     for place, digest in zip(places, digests, strict=True):
         marked[place] = replace(marked[place], pixels=digest)
@@ -44,10 +49,10 @@ def _suspects(records: Sequence[Record]) -> list[int]:
     )
 
 
-def _digest(record: Record) -> str:
+def _digest(path: Path, max_pixels: int | None) -> str:
     """BLAKE2b-128 of the upright pixels and their shape; "" where the file has become unreadable."""
     try:
-        pixels = read_upright_rgb(record.path)
+        pixels = read_upright_rgb(path, max_pixels=max_pixels)
     except UnreadablePhoto:
         return ""
     shape = repr(pixels.shape).encode()

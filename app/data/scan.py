@@ -55,7 +55,7 @@ def scan_folder(
     _check_has_images(walk)
     limit = MAX_PIXELS if max_pixels is None else max_pixels
     photos = _inspect([file.path for file in walk.images], limit, workers, progress or Silent(), ScanCache(cache))
-    return _image_folder(walk, class_names, photos, workers)
+    return _image_folder(walk, class_names, photos, limit, workers)
 
 
 def deep_spreads(folder: ImageFolder) -> list[Spread]:
@@ -108,7 +108,7 @@ def _check_has_images(walk: Walk) -> None:
 
 
 def _image_folder(
-    walk: Walk, class_names: Mapping[str, str], photos: Sequence[Photo | str], workers: int | None
+    walk: Walk, class_names: Mapping[str, str], photos: Sequence[Photo | str], max_pixels: int, workers: int | None
 ) -> ImageFolder:
     records, unreadable = [], list(walk.unreadable)
     names = sorted(class_names.values())
@@ -123,7 +123,7 @@ def _image_folder(
     return ImageFolder(
         root=walk.root,
         class_names=tuple(names),
-        records=tuple(mark_same_pixels(records, workers=workers)),
+        records=tuple(mark_same_pixels(records, max_pixels=max_pixels, workers=workers)),
         unreadable=_by_path(unreadable),
         not_images=tuple(walk.not_images),
         empty_folders=tuple(

@@ -10,7 +10,6 @@ import hashlib
 import io
 import os
 import re
-import tempfile
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
@@ -24,6 +23,7 @@ from PIL import Image
 from regraft.errors import FolderError, did_you_mean, option
 from regraft.machine.cache import cache_folder
 from regraft.machine.devices import start_tensorflow
+from regraft.machine.drafts import draft_folder
 from regraft.progress import Progress
 
 if TYPE_CHECKING:
@@ -139,9 +139,7 @@ def _write_tree(builder: tfds.core.DatasetBuilder, root: Path, progress: Progres
         progress.say(f"tfds:{builder.name}: not used are the splits {', '.join(unused)}.")
     try:
         root.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".writing-", dir=root.parent) as temporary:
-            tree = Path(temporary, "tree")
-            tree.mkdir()
+        with draft_folder(root.parent) as tree:
             _write_splits(builder, keys, {split: tree / folder for split, folder in splits.items()}, progress)
             _put_in_place(tree, root)
     except (tf.errors.OpError, NotImplementedError) as error:  # damaged, or ArrayRecord, which tf.data cannot read

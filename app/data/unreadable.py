@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from regraft.machine.memory import show_bytes
+from regraft.machine.sizes import show_size
 
 MAX_PIXELS = 178_956_970  # Pillow's own limit for a decompression bomb, which there is only a warning
 MOST_PIXELS = 2 * MAX_PIXELS  # beyond these Pillow refuses
@@ -37,7 +37,7 @@ def too_many_pixels(pixels: int, limit: int) -> UnreadablePhoto:
 def too_much_memory(amount: int, limit: int) -> UnreadablePhoto:
     """The error for a photo that takes more memory than there may be; it names what raises the limit."""
     return UnreadablePhoto(
-        f"too large: {show_bytes(amount)} of memory to decode it, the limit is {show_bytes(limit)} (--max-memory)",
+        f"too large: {show_size(amount)} of memory to decode it, the limit is {show_size(limit)} (--max-memory)",
         "too_large",
     )
 

@@ -8,6 +8,7 @@ import re
 from regraft.exports.export import Export
 from regraft.exports.format import find_format
 from regraft.exports.view_example import view_code
+from regraft.machine.sizes import show_size
 from regraft.runs.run import Run
 
 
@@ -33,7 +34,7 @@ An image classifier for {len(export.labels)} classes, made by Regraft from the b
 | accuracy of the trained model | {100 * metrics.accuracy:.1f} % ({low:.1f} to {high:.1f}, 95 %) {seen} |
 | accuracy of this file | {100 * proof.accuracy:.1f} %, {trained} |
 | proven on | {proof.images:,} photos: {moved} |
-| size | {proof.bytes / 1e6:.1f} MB, {export.precision} |
+| size | {show_size(proof.bytes)}, {export.precision} |
 
 Labels, in the order of the probabilities:
 

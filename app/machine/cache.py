@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import stat
 import tempfile
@@ -12,9 +11,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from regraft.errors import UsageError
+from regraft.machine.sizes import parse_size
 
 _MOST_BYTES, _MOST_OF_THE_DISK = 10_000_000_000, 0.1
-_UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 _LIMIT = "REGRAFT_CACHE_LIMIT"
 _IN_USE = ".in-use"
 
@@ -47,21 +46,16 @@ def cache_limit() -> int | None:
     if chosen.lower() == "none":
         return None
     if chosen:
-        return parse_size(chosen, f'{_LIMIT} must be a size such as 500MB or 10GB, or none; received "{chosen}".')
+        try:
+            return parse_size(chosen)
+        except ValueError:
+            raise UsageError(f'{_LIMIT} must be a size such as 500MB or 10GB, or none; received "{chosen}".') from None
     folder = cache_folder().absolute()
     try:
         disk = shutil.disk_usage(next(place for place in (folder, *folder.parents) if place.is_dir())).total
     except (OSError, StopIteration):
         return _MOST_BYTES
     return min(_MOST_BYTES, int(disk * _MOST_OF_THE_DISK))
-
-
-def parse_size(text: str, refusal: str) -> int:
-    """Bytes of "500MB", "2 GB", "1.5GiB" or "0". Raises UsageError with the `refusal` where it is no such size."""
-    found = re.fullmatch(r"(\d{1,18}(?:\.\d{1,18})?)\s*([a-z]*)", text.strip().lower(), re.ASCII)
-    if not found or found[2] not in _UNITS:
-        raise UsageError(refusal)
-    return int(float(found[1]) * _UNITS[found[2]])
 
 
 def touch(path: Path) -> None:

@@ -43,6 +43,7 @@ _PARTS = (
     _Part("features", "what backbones made of photos", r"features/[0-9a-f]{24}/[0-9a-f]{24}\.npz"),
     _Part("transcoded", "photos as TensorFlow reads them", r"transcoded/[0-9a-f]{32}[\w.+-]*\.png", is_held=True),
     _Part("scans", "what photos are, by path and time", r"scans\.sqlite", makes_room=False),
+    _Part("predictions", "what tables of answers were made of", r"predictions/[0-9a-f]{32}\.json", makes_room=False),
     _Part("tfds", "photos of data sets, which runs look at again", r"tfds/[^.].*", makes_room=False),
 )
 _HALF_WRITTEN = r"(features/[0-9a-f]{24}|transcoded)/\.writing-\w+\.(npz|png)"
@@ -53,7 +54,7 @@ class CachePart:
     """One kind of content of the cache.
 
     Attributes:
-        name: "features", "transcoded", "scans" or "tfds".
+        name: "features", "transcoded", "scans", "predictions" or "tfds".
         what: it is, in words.
         files, bytes: how many, and how large together.
         removed_files, removed_bytes: by this call.
@@ -107,15 +108,17 @@ def read_cache() -> CacheReport:
 
 
 def trim_cache(most_bytes: int) -> CacheReport:
-    """Removes what was not used for longest until at most `most_bytes` are left; with 0 also what is known of photos.
+    """Removes what was not used for longest until at most `most_bytes` are left.
 
+    With 0 also what is known of photos and of tables of answers.
     Photos of data sets stay, as runs look at them again. So does what a running process holds, and what somebody else
     has put there.
     """
     folder = cache_folder()
     removed, in_use = _make_room(folder, most_bytes)
     if most_bytes == 0:
-        removed += [entry for entry in _entries(folder, _part("scans")) if _remove(entry.path)]
+        for name in ("scans", "predictions"):
+            removed += [entry for entry in _entries(folder, _part(name)) if _remove(entry.path)]
     return _report(folder, removed, in_use)
 
 

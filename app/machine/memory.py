@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-import re
 import threading
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
+
+from regraft.errors import UsageError
+from regraft.machine.sizes import parse_size, show_size
 
 DEFAULT_SHARE = 0.5
 """Of the memory that is there, what may be held by photos on their way to the network."""
@@ -21,8 +23,6 @@ _LEAST_BYTES = 256 << 20  # enough for a photo of any camera, however little is 
 _MEMINFO = Path("/proc/meminfo")
 _CGROUP = Path("/proc/self/cgroup")
 _CGROUP_ROOT = Path("/sys/fs/cgroup")
-_UNITS = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
-_SIZE = re.compile(r"(\d{1,15}(?:\.\d+)?) ?([KMGT]?)(?:I?B)?")
 
 
 class OverBudget(Exception):  # noqa: N818 - it is a finding about a request, as StopIteration is
@@ -93,16 +93,19 @@ class MemoryBudget:
 
     def _check(self, amount: int) -> None:
         if amount > self.total:
-            raise OverBudget(f"{show_bytes(amount)}, the limit is {show_bytes(self.total)}")
+            raise OverBudget(f"{show_size(amount)}, the limit is {show_size(self.total)}")
 
 
 def decoding_budget() -> MemoryBudget:
     """The budget of this process for decoding: what `LIMIT` says, or else `DEFAULT_SHARE` of what was there at first.
 
     Decoding takes from it once for each photo, and waits for nothing while it holds.
+
+    Raises:
+        UsageError: `LIMIT` says no size.
     """
     chosen = os.environ.get(LIMIT)
-    return _budget("decoding", parse_bytes(chosen) if chosen else _default_limit())
+    return _budget("decoding", _parsed(chosen) if chosen else _default_limit())
 
 
 def reading_budget() -> MemoryBudget:
@@ -115,11 +118,16 @@ def reading_budget() -> MemoryBudget:
 
 @contextmanager
 def decoding_within(limit: int | None) -> Iterator[None]:
-    """Within the block, this process and those that it starts decode in so many bytes; None changes nothing."""
+    """Within the block, this process and those that it starts decode in so many bytes; None changes nothing.
+
+    Raises:
+        UsageError: `LIMIT` says no size; before anything is decoded.
+    """
     before = os.environ.get(LIMIT)
     if limit is not None:
         os.environ[LIMIT] = str(limit)
     try:
+        decoding_budget()
         yield
     finally:
         if before is not None:
@@ -133,6 +141,13 @@ def _budget(purpose: str, total: int) -> MemoryBudget:
     return MemoryBudget(total)
 
 
+def _parsed(chosen: str) -> int:
+    with suppress(ValueError):
+        if amount := parse_size(chosen):
+            return amount
+    raise UsageError(f'{LIMIT} must be a size such as 4G or 512MB; received "{chosen}".')
+
+
 @cache
 def _default_limit() -> int:
     return max(int(available_bytes() * DEFAULT_SHARE), _LEAST_BYTES)
@@ -144,25 +159,6 @@ def available_bytes() -> int:
     return max(min(known), 0) if known else 4 << 30
 
 
-def parse_bytes(text: str) -> int:
-    """4294967296 from "4G", "4GiB" or "4294967296"; K, M, G and T are powers of 1024.
-
-    Raises:
-        ValueError: it is no such size.
-    """
-    if not (size := _SIZE.fullmatch(text.strip().upper())):
-        raise ValueError(f'Expected a size such as "4G" or "512M"; received "{text}".')
-    return int(float(size[1]) * (1 << _UNITS[size[2]]))
-
-
-def show_bytes(amount: int) -> str:
-    """Such as "1.2 GB", "3.4 MB" or "1 kB"."""
-    for unit, scale in (("GB", 1e9), ("MB", 1e6)):
-        if amount >= scale:
-            return f"{amount / scale:.1f} {unit}"
-    return f"{max(round(amount / 1e3), 1)} kB"
-
-
 def _free_memory() -> int | None:
     with suppress(OSError, ValueError):
         for line in _MEMINFO.read_text("ascii").splitlines():
@@ -172,7 +168,10 @@ def _free_memory() -> int | None:
 
 
 def _cgroup_rooms() -> Iterator[int]:
-    """What each control group that this process is in leaves, of version 2 and of version 1."""
+    """What each control group that this process is in leaves, of version 2 and of version 1.
+
+    Files that were read count as used by a group until it needs their memory: so what nobody looks at is no use of it.
+    """
     try:
         lines = _CGROUP.read_text("utf-8").splitlines()
     except OSError:
@@ -180,12 +179,23 @@ def _cgroup_rooms() -> Iterator[int]:
     for line in lines:
         _, controllers, path = line.split(":", 2)
         if controllers == "":
-            top, limit, usage = _CGROUP_ROOT, "memory.max", "memory.current"
+            top, limit, usage, cached = _CGROUP_ROOT, "memory.max", "memory.current", "inactive_file"
         elif "memory" in controllers.split(","):
             top, limit, usage = _CGROUP_ROOT / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes"
+            cached = "total_inactive_file"
         else:
             continue
         group = top / path.strip("/")
         for folder in (group, *(parent for parent in group.parents if parent == top or top in parent.parents)):
             with suppress(OSError, ValueError):  # no such file, or "max"
-                yield int((folder / limit).read_text("ascii")) - int((folder / usage).read_text("ascii"))
+                room = int((folder / limit).read_text("ascii")) - int((folder / usage).read_text("ascii"))
+                yield room + _stated(folder / "memory.stat", cached)
+
+
+def _stated(file: Path, name: str) -> int:
+    """The number behind `name` in a file of a name and a number a line; 0 where it is not there."""
+    with suppress(OSError, ValueError):
+        return next(
+            (int(line.split()[1]) for line in file.read_text("ascii").splitlines() if line.startswith(f"{name} ")), 0
+        )
+    return 0

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from regraft.data.records import TOP, Prediction
-from regraft.data.scan import plural
+from regraft.data.wording import plural
 from regraft.errors import UsageError, option
 from regraft.evidence.conformal import UNKNOWN, UnknownRule, calibrate, read_calibration
-from regraft.machine.drafts import sweep
+from regraft.machine.drafts import draft_folder, sweep
 from regraft.machine.memory import decoding_within
 from regraft.machine.ray_cluster import check_engine
 from regraft.machine.threads import cores
@@ -174,8 +174,8 @@ def predict_to_pipe(
         raise UsageError(f"{_only_to_a_file()} need {option('out')}, a file or folder to write to.")
     opened, columns = _begin(Path(source), options, progress)
     counts: Counter[str] = Counter()
-    with tempfile.TemporaryDirectory() as folder, decoding_within(options.reading.memory):
-        job = Job(Path(folder), Path(folder), form, columns, _ROWS_AT_A_TIME, new_id())
+    with draft_folder(Path(tempfile.gettempdir())) as folder, decoding_within(options.reading.memory):
+        job = Job(folder, folder, form, columns, _ROWS_AT_A_TIME, new_id())
         left_out = _left_out(options, progress)
         count = write_inputs(job, expand_inputs(inputs, stdin, options.reading, left_out))
         _tell(left_out, progress)

@@ -315,8 +315,8 @@ def open_run(folder: Path) -> Run:
     """The finished run in `folder`. Raises RunError where there is none."""
     run = _existing(folder)
     if not run.is_finished:
-        again = f"regraft {run.environment.get('verb', 'train')} {shlex.join(_sources(run))} {option('resume', True)}"
-        raise RunError(f"{folder} is a run that did not finish; continue it: {again} {option('out', folder)}")
+        again = command_to_resume(run.environment.get("verb", "train"), _sources(run), folder)
+        raise RunError(f"{folder} is a run that did not finish; continue it: {again}")
     if not run.model_file.is_file():
         raise RunError(f"{folder} has lost its model.keras; train again.")
     check_digests(folder, *SMALL_FILES)

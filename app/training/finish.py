@@ -8,7 +8,6 @@ resuming the run makes it. A full run ends with `finish`. A member of an ensembl
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -24,6 +23,7 @@ from regraft.exports.export import NOT_PROVEN, digest_model, read_export
 from regraft.exports.proof import Proof, float_error_of
 from regraft.exports.saved_model import Expected, export_proven, tolerance_for
 from regraft.inference.views import make_infer
+from regraft.machine.arrays import read_arrays
 from regraft.machine.files import atomic_file, sync_tree, write_json
 from regraft.models.combine_members import cool
 from regraft.runs.digests import write_digests
@@ -238,9 +238,8 @@ def _save_awaited_answers(session: Session, probabilities: np.ndarray) -> None:
 
 def _awaited_answers(run: Run) -> np.ndarray:
     try:
-        with run.awaited_answers_file.open("rb") as file, np.load(file) as arrays:
-            return arrays["probabilities"]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        return read_arrays(run.awaited_answers_file)["probabilities"]
+    except (ValueError, KeyError) as error:
         raise RunError(
             f"{run.awaited_answers_file} is missing or damaged; regraft export makes the export all the same."
         ) from error

@@ -19,11 +19,11 @@ from regraft.data.photos import (
     UnreadablePhoto,
     check_photo,
     inspect_photo,
-    looks_like_photo,
     read_upright_rgb,
     tensorflow_reads,
     transcode_to_png,
 )
+from regraft.errors import UsageError
 from regraft.machine.memory import decoding_budget
 
 
@@ -139,7 +139,6 @@ def test_every_common_format_is_accepted(tmp_path, format, suffix):
     assert suffix in IMAGE_SUFFIXES
     path = write(tmp_path / f"a{suffix}", encode(draw_photo(0, seed=0), format))
     assert inspect_photo(path).format == format
-    assert looks_like_photo(path)
 
 
 def test_an_image_under_the_wrong_suffix_is_known_by_its_content(tmp_path):
@@ -196,6 +195,15 @@ def test_a_jpeg_that_lacks_more_is_truncated(cut, progressive):
     with pytest.raises(UnreadablePhoto, match="truncated") as caught:
         read_upright_rgb(whole[:-cut])
     assert caught.value.status == "truncated"
+
+
+def test_a_budget_that_nobody_can_read_is_no_damage_of_a_photo(tmp_path, monkeypatch):
+    path = write(tmp_path / "a.png", encode(draw_photo(0, seed=0), "PNG"))
+    monkeypatch.setenv("REGRAFT_MAX_MEMORY", "garbage")
+    with pytest.raises(
+        UsageError, match=r'^REGRAFT_MAX_MEMORY must be a size such as 4G or 512MB; received "garbage"\.$'
+    ):
+        inspect_photo(path)
 
 
 def test_a_photo_that_takes_more_memory_than_there_may_be_is_refused_before_it_is_decoded(tmp_path, monkeypatch):
@@ -349,11 +357,6 @@ def test_a_failed_transcoding_leaves_nothing_behind(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         transcode_to_png(source, tmp_path / "b.png")
     assert list(tmp_path.iterdir()) == [source]
-
-
-def test_text_does_not_look_like_a_photo(tmp_path):
-    assert not looks_like_photo(write(tmp_path / "notes.txt", b"not an image"))
-    assert not looks_like_photo(tmp_path / "none")
 
 
 @pytest.mark.shared

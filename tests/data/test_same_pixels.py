@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+import regraft.data.opened
 import regraft.data.same_pixels
 from regraft.data.check import build_report
 from regraft.data.duplicates import are_detailed, group_duplicates
@@ -84,6 +85,14 @@ def test_the_same_upright_picture_stored_lying_is_the_same(tmp_path):
     picture.save(tmp_path / "cat/a.png")
     picture.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "dog/a.png", exif=exif)
     np.testing.assert_array_equal(group_duplicates(scan_folder(tmp_path).records), [0, 0])
+
+
+def test_a_photo_that_is_large_by_default_and_allowed_here_is_compared_too(tmp_path, monkeypatch):
+    monkeypatch.setattr(regraft.data.opened, "MAX_PIXELS", 100)
+    for name, data in (("cat", part_on_paper(1)), ("dog", with_comment(part_on_paper(1)))):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.jpg").write_bytes(data)
+    np.testing.assert_array_equal(group_duplicates(scan_folder(tmp_path, max_pixels=20_000).records), [0, 0])
 
 
 def test_photos_that_differ_are_not_read_again(photo_folder, monkeypatch):

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from regraft.errors import UsageError
-from regraft.machine.cache import cache_folder, cache_limit, parse_size, unheld
+from regraft.machine.cache import cache_folder, cache_limit, unheld
 
 
 def test_the_users_choice_comes_first(monkeypatch, tmp_path: Path):
@@ -48,20 +48,6 @@ def test_a_user_without_a_home_folder_has_a_folder_of_his_own(monkeypatch, tmp_p
     folder.symlink_to(tmp_path)  # as somebody else could, to have what he likes believed
     with pytest.raises(UsageError, match=f"{folder} is not yours; set REGRAFT_CACHE to one"):
         cache_folder()
-
-
-@pytest.mark.parametrize(
-    ("text", "size"),
-    [("0", 0), ("17", 17), ("500MB", 500_000_000), ("2 gb", 2_000_000_000), ("1.5GiB", 1_610_612_736), ("3B", 3)],
-)
-def test_a_size_is_a_number_with_or_without_a_unit(text: str, size: int):
-    assert parse_size(text, "no size") == size
-
-
-@pytest.mark.parametrize("text", ["", "GB", "-1", "1e9", "5 apples", "9" * 5_000, "１GB", "nan"])
-def test_what_is_no_size_is_refused(text: str):
-    with pytest.raises(UsageError, match=r"^no size$"):
-        parse_size(text, "no size")
 
 
 def test_the_limit_is_the_users_or_ten_gigabytes_or_a_tenth_of_the_disk(monkeypatch):

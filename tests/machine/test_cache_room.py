@@ -23,6 +23,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ):
         put(tmp_path / "cache" / name, age=4 - age)
     put(tmp_path / "cache/scans.sqlite", age=9)
+    put(tmp_path / f"cache/predictions/{FINGERPRINT}.json", age=9)
     put(tmp_path / "cache/tfds/digits-1.0.0-12345678/train/3/000.png", age=9)
     return tmp_path / "cache"
 
@@ -49,10 +50,11 @@ def left(cache: Path) -> list[str]:
 def test_the_report_counts_each_kind(cache: Path):
     report = read_cache()
     assert [(part.name, part.files, part.bytes) for part in report.parts] == [
-        ("features", 3, 300), ("transcoded", 1, 100), ("scans", 1, 100), ("tfds", 1, 100),
+        ("features", 3, 300), ("transcoded", 1, 100), ("scans", 1, 100), ("predictions", 1, 100),
+        ("tfds", 1, 100),
     ]  # fmt: skip
-    assert (report.folder, report.bytes, report.limit_bytes) == (str(cache), 600, 10**9)
-    assert report.as_dict()["bytes"] == 600
+    assert (report.folder, report.bytes, report.limit_bytes) == (str(cache), 700, 10**9)
+    assert report.as_dict()["bytes"] == 700
 
 
 def test_an_empty_cache_is_reported_and_not_made(tmp_path: Path, monkeypatch):
@@ -64,7 +66,7 @@ def test_an_empty_cache_is_reported_and_not_made(tmp_path: Path, monkeypatch):
 def test_what_was_not_used_for_longest_goes_first(cache: Path):
     report = trim_cache(250)
     assert left(cache) == ["features/A/B.npz", "features/B/A.npz"]
-    assert [(part.removed_files, part.removed_bytes) for part in report.parts] == [(1, 100), (1, 100), (0, 0), (0, 0)]
+    assert [(part.removed_files, part.removed_bytes) for part in report.parts] == [(1, 100), (1, 100)] + 3 * [(0, 0)]
     os.utime(cache / f"features/{A}/{B}.npz")
     trim_cache(100)
     assert left(cache) == ["features/A/B.npz"]
@@ -79,6 +81,7 @@ def test_all_is_what_can_be_made_again_and_no_photo_that_runs_look_at(cache: Pat
     trim_cache(0)
     assert left(cache) == []
     assert not (cache / "scans.sqlite").exists()
+    assert not list(cache.glob("predictions/*"))
     assert not (cache / "features" / A).exists()
     assert read_cache().bytes == 100  # the photo of a data set
 
@@ -88,7 +91,8 @@ def test_files_of_others_stay_wherever_the_cache_is(cache: Path, tmp_path: Path)
     others = [
         put(cache / name, age=99)
         for name in ("letter.txt", "features/letter.npz", f"features/{A}/letter.npz", f"features/x/{A}.npz",
-                     "transcoded/cat.png", f"{FINGERPRINT}.png", f"features/{A}/{A}.npz.bak", "photos/scans.sqlite")
+                     "transcoded/cat.png", f"{FINGERPRINT}.png", f"features/{A}/{A}.npz.bak", "photos/scans.sqlite",
+                     "predictions/letter.json")
     ]  # fmt: skip
     link = cache / f"transcoded/{FINGERPRINT[::-1]}.png"
     link.symlink_to(outside)

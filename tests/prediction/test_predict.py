@@ -14,6 +14,7 @@ from trained_runs import TrainedRun
 
 import regraft
 from regraft.errors import UsageError
+from regraft.machine.drafts import MARK
 from regraft.prediction.predict import Options, PredictionSummary, predict, predict_to_pipe
 
 HEADER = ["path", "status", "reason", "label", "score", "label_2", "score_2", "label_3", "score_3"]
@@ -83,6 +84,19 @@ def test_a_single_text_is_one_input_and_never_its_letters(trained: TrainedRun, m
     pieces: list[bytes] = []
     assert predict_to_pipe(trained.folder, photo, pieces.append) == PredictionSummary(None, 1, {"ok": 1})
     assert b"".join(pieces) == (tmp_path / "out.csv").read_bytes()
+
+
+def test_what_a_killed_pipe_left_behind_is_swept(trained: TrainedRun, tmp_path: Path, monkeypatch):
+    (photo,) = write_photos(tmp_path, "a.png")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    seen: list[str] = []
+    predict_to_pipe(trained.folder, photo, lambda _: seen.extend(path.name for path in tmp_path.glob(".drafting-*")))
+    left = tmp_path / seen[0]  # as a kill would have left it
+    left.mkdir()
+    (left / "inputs.jsonl").write_text("{}")
+    (left / MARK).write_text("")
+    predict_to_pipe(trained.folder, photo, lambda _: None)
+    assert not list(tmp_path.glob(".drafting-*"))
 
 
 @pytest.mark.parametrize(
@@ -245,3 +259,16 @@ def test_an_amount_of_memory_that_is_none_is_refused(trained: TrainedRun, value:
     answer = run_regraft("predict", trained.folder, "a.jpg", "--max-memory", value)
     complaint = f"--max-memory must be a number of bytes, such as \"4G\"; received '{value}'."
     assert (answer.code, answer.stderr) == (2, f"regraft: {complaint}\n")
+
+
+@pytest.mark.parametrize(("force", "words"), [(False, "and --resume"), (True, "and --resume instead of --force")])
+def test_who_interrupts_a_prediction_is_told_what_goes_on_and_does_not_begin_anew(
+    trained: TrainedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, force: bool, words: str
+):
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("regraft.prediction.predict.predict", interrupted)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        regraft.predict(trained.folder, "a.jpg", out=tmp_path / "a.csv", force=force, progress=False)
+    assert caught.value.__notes__ == [f"go on with the same command {words}"]

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from regraft.data.scan import show_path
+from regraft.data.wording import show_path
 from regraft.errors import UsageError
 from regraft.prediction.sources.item import Item, LeftOut
 from regraft.prediction.sources.kind import Reading

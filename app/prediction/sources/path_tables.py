@@ -9,7 +9,8 @@ from itertools import chain
 from typing import Any
 
 from regraft.errors import UsageError, did_you_mean, option, visible
-from regraft.machine.memory import decoding_budget, show_bytes
+from regraft.machine.memory import decoding_budget
+from regraft.machine.sizes import show_size
 from regraft.prediction.sources.archives import no_archive
 from regraft.prediction.sources.item import Item
 from regraft.prediction.sources.kind import InputKind, Reading, is_file_named
@@ -113,8 +114,8 @@ def _opened_parquet(file: str, reading: Reading) -> Any:
     most = total // _BYTES_FOR_A_BYTE
     if (largest := _largest_chunk(metadata, reading.column, most)) > most:
         raise UsageError(
-            f'The column "{reading.column}" of {file} has {show_bytes(largest)} in one row group, the limit is '
-            f"{show_bytes(most)}: it can hardly be one of paths; name another with {option('column')}."
+            f'The column "{reading.column}" of {file} has {show_size(largest)} in one row group, the limit is '
+            f"{show_size(most)}: it can hardly be one of paths; name another with {option('column')}."
         )
     return pyarrow.parquet.ParquetFile(
         file,

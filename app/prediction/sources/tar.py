@@ -13,7 +13,7 @@ from typing import IO, Self
 
 from regraft.data.file_format import FIRST_BYTES
 from regraft.data.photos import UnreadablePhoto
-from regraft.machine.memory import show_bytes
+from regraft.machine.sizes import show_size
 from regraft.prediction.sources.archives import (
     PIECE,
     check_first_bytes,
@@ -40,7 +40,7 @@ class _LongFacts(tarfile.HeaderError):
     """More stands before a member than any file system would take."""
 
     def __init__(self, header: tarfile.TarInfo) -> None:
-        super().__init__(f"a name of {show_bytes(header.size)}")
+        super().__init__(f"a name of {show_size(header.size)}")
         self.blocks = -(-header.size // _BLOCK)
 
 

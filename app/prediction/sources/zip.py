@@ -11,7 +11,8 @@ from typing import IO
 from regraft.data.file_format import FIRST_BYTES
 from regraft.data.photos import UnreadablePhoto
 from regraft.errors import UsageError, option
-from regraft.machine.memory import decoding_budget, show_bytes
+from regraft.machine.memory import decoding_budget
+from regraft.machine.sizes import show_size
 from regraft.prediction.sources.archives import (
     BAD_CHECKSUM,
     PIECE,
@@ -96,7 +97,7 @@ def _check_directory(file: str) -> None:
     needed, total = _BYTES_FOR_A_BYTE * _directory_bytes(file), decoding_budget().total
     if needed > total:
         raise UsageError(
-            f"The directory of {file} would take {show_bytes(needed)} of memory, the limit is {show_bytes(total)}: "
+            f"The directory of {file} would take {show_size(needed)} of memory, the limit is {show_size(total)}: "
             f"pack fewer files into one archive, or give more by {option('max_memory')}."
         )
 
