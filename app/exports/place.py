@@ -36,6 +36,10 @@ class Place:
 
     def check(self) -> None:
         """Raises UsageError where what is there does not make way: without `force`, or as it is not all ours."""
+        if _holds_current_folder(self.target):
+            raise UsageError(
+                f"{self.folder} is or holds the current folder, so it is not replaced; choose another {option('out')}."
+            )
         nearest = next(parent for parent in self.target.parents if parent.exists())
         if not nearest.is_dir():
             raise UsageError(f"{self.folder} cannot be made: {nearest} is a file; choose another {option('out')}.")
@@ -70,6 +74,14 @@ class Place:
                 f"replaced; move that away or choose another {option('out')}."
             )
         return sorted(ours)
+
+
+def _holds_current_folder(folder: Path) -> bool:
+    """Whether to replace `folder` would take the current one from under whoever is in it; the root holds every one."""
+    try:
+        return Path.cwd().is_relative_to(folder)
+    except FileNotFoundError:  # it is gone already
+        return False
 
 
 def _names_in(folder: Path) -> list[str]:

@@ -103,6 +103,21 @@ def test_a_file_stays(tmp_path: Path):
     )
 
 
+@pytest.mark.parametrize("force", [False, True])
+def test_the_current_folder_and_those_above_it_stay(force: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    export = write_export(tmp_path / "export")
+    (export / "inside").mkdir()
+    for current, out in ((export, "."), (export / "inside", ".."), (tmp_path, "/")):
+        monkeypatch.chdir(current)
+        with pytest.raises(UsageError) as caught:
+            put(Path(out), force=force)
+        assert as_options(caught.value.text) == (
+            f"{out} is or holds the current folder, so it is not replaced; choose another --out."
+        )
+        assert Path.cwd() == current
+        assert (export / "model.tflite").read_bytes() == b"network"
+
+
 def test_an_empty_folder_and_what_a_killed_writer_left_make_way(tmp_path: Path):
     (tmp_path / "export").mkdir()
     put(tmp_path / "export")
