@@ -12,6 +12,8 @@ try:
 except ImportError:  # Windows: there, nothing keeps a second process out
     fcntl = None  # type: ignore[assignment]
 
+_AS_IT_IS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # no link, and no pipe that waits for a writer
+
 
 def take(handle: int) -> bool:
     """Whether an open file or folder is this process's now, until the handle is closed; False where another's it is.
@@ -61,7 +63,7 @@ def _is_there(path: Path, handle: int) -> bool:
 def held_if_free(path: Path) -> Iterator[bool]:
     """Whether nobody held a file or folder, which is held while the block runs. False, too, where none can know."""
     try:
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
+        handle = os.open(path, os.O_RDONLY | _AS_IT_IS)
     except OSError:
         yield False
         return

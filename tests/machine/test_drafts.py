@@ -1,5 +1,6 @@
 """Drafts, and the removal of those whose process is gone."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,14 @@ def test_what_bears_the_name_alone_belongs_to_somebody_else(tmp_path: Path):
 
 
 # --- one at a time ---
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes with names")
+@pytest.mark.timeout(20)
+def test_a_pipe_that_nobody_writes_to_holds_up_no_sweep(tmp_path: Path):
+    os.mkfifo(tmp_path / ".writing-abcdefgh")
+    sweep(tmp_path)
+    assert names_in(tmp_path) == [".writing-abcdefgh"]
 
 
 def test_what_one_makes_nobody_else_makes_meanwhile(tmp_path: Path):
