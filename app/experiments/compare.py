@@ -126,8 +126,10 @@ def _open_folder(plan: Plan) -> Path:
         "stage": plan.stage,
     }
     if plan.resume:
-        if plan.out is None or not (plan.out / "plan.json").is_file():
+        if plan.out is None:
             raise RunError(f"{option('resume', True)} needs {option('out')} with the folder of a comparison.")
+        if not (plan.out / "plan.json").is_file():
+            raise RunError(f"There is no comparison {plan.out} to go on with; leave out {option('resume', True)}.")
         if read_json(plan.out / "plan.json") != json.loads(json.dumps(described)):
             raise RunError(f"{plan.out} is a comparison of something else; choose another {option('out')}.")
         return plan.out

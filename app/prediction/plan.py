@@ -167,7 +167,7 @@ def difference(plan: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
     """The first thing that is asked otherwise than in the plan, with both values, or ""."""
     for key, value in asked.items():
         if plan.get(key) != value:
-            return f"another {key} ({_short(plan.get(key))}, now {_short(value)})"
+            return f"{key} {_short(plan.get(key))} (now {_short(value)})"
     return ""
 
 

@@ -141,6 +141,10 @@ def test_fine_tuned_networks_are_compared_with_their_learning_curves(mixed_photo
             "--device must be auto, cpu, gpu or tpu to compare; received cpu:2.",
         ),
         (("--vary", "head.folds=4,5", "--resume"), "--resume needs --out with the folder of a comparison."),
+        (
+            ("--vary", "head.folds=4,5", "--resume", "--out", "/none"),
+            "There is no comparison /none to go on with; leave out --resume.",
+        ),
     ],
 )
 def test_what_does_not_fit_is_one_line_and_nothing_is_written(

@@ -223,7 +223,7 @@ def test_a_job_is_not_gone_on_with_otherwise(
     inputs = photos if words else photos[:-1]
     answer = run_regraft("predict", litert, *inputs, "--out", out, "--resume", *words)
     assert answer.code == 2
-    assert answer.stderr.startswith(f"regraft: --resume: {out} was begun with another {what} (")
+    assert answer.stderr.startswith(f"regraft: --resume: {out} was begun with {what} ")
     assert answer.stderr.endswith("; ask as before, or begin anew with --force.\n")
 
 

@@ -197,13 +197,13 @@ def test_a_finished_output_is_finished_for_the_same_and_refused_for_anything_els
         "columns": {"probabilities": True},
         "runtime": {"runtime": "x"},
     }.items():
-        complaint = f"resume=True: {out} was made with another {other} ("
+        complaint = f"resume=True: {out} was made with {other} "
         with pytest.raises(UsageError) as caught:
             answer(out, resume=True, **options)
         assert str(caught.value).startswith(complaint)
         assert str(caught.value).endswith("; ask as before, or begin anew with force=True.")
     (model / "network").write_text("another")
-    with pytest.raises(UsageError, match="was made with another digest"):
+    with pytest.raises(UsageError, match="was made with digest"):
         answer(out, resume=True)
     assert {path: path.read_bytes() for path in place.rglob("*") if path.is_file()} == before
 
@@ -211,7 +211,7 @@ def test_a_finished_output_is_finished_for_the_same_and_refused_for_anything_els
 def test_a_finished_folder_of_another_format_is_refused(answer: Answer, place: Path):
     answer(place / "out", format="csv")
     complaint = refused(answer, place / "out", place, format="jsonl", resume=True)
-    assert 'was made with another format (".csv", now ".jsonl")' in complaint
+    assert 'was made with format ".csv" (now ".jsonl")' in complaint
 
 
 def test_where_nothing_is_known_of_a_file_it_is_not_called_finished(answer: Answer, place: Path, tmp_path: Path):
@@ -283,7 +283,7 @@ def test_what_a_kill_left_before_anything_was_asked_goes_also_where_the_old_file
     answer(place / "a.csv")
     (place / "a.csv.partial").mkdir()
     (place / "a.csv.partial/.writing-abcdefgh.json").write_text("half")
-    with pytest.raises(UsageError, match="was made with another inputs"):
+    with pytest.raises(UsageError, match="was made with inputs"):
         answer(place / "a.csv", count=4, resume=True)
     assert [path.name for path in place.iterdir()] == ["a.csv"]
 
