@@ -151,6 +151,9 @@ def _write_tree(builder: tfds.core.DatasetBuilder, root: Path, progress: Progres
 
 
 def _put_in_place(tree: Path, root: Path) -> None:
+    """Names the finished tree, once all of it is on the disk: thousands of small files, so all at once."""
+    if hasattr(os, "sync"):  # not on Windows
+        os.sync()
     try:
         tree.rename(root)
     except OSError:

@@ -93,6 +93,8 @@ def _resumed(out: Path | None, folders: Sequence[str], digests: Sequence[str], s
     """The run that goes on, kept from other processes. Raises RunError where a member is no longer what it was."""
     run = run_to_resume(out, list(folders), stack)
     began = run.environment.get("member_models", digests)
+    if not isinstance(began, list) or len(began) != len(digests):
+        raise RunError(f"{run.environment_file} is missing or damaged; begin anew.")
     if changed := [folder for folder, ours, theirs in zip(folders, digests, began, strict=True) if ours != theirs]:
         raise RunError(f"{run.folder} cannot be resumed: {changed[0]} has changed since it began. Begin anew.")
     run.tidy()

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ def finish(job: Job, plan: Mapping[str, Any]) -> dict[str, int]:
         counts: Counter[str] = Counter()
         for number in sorted(done):
             counts.update(done[number]["counts"])
-        digest = _merge(job, plan, sorted(done)) if job.is_file else _describe(job, plan, done, counts)
+        digest = (_merge if job.is_file else _describe)(job, plan, done, counts)
         plan = {**plan, "finished": {"counts": dict(counts), "blake2b": digest}}
         write_plan(job, plan)
     if job.is_file and job.merged_file.exists():
@@ -54,12 +54,12 @@ def _describe(job: Job, plan: Mapping[str, Any], done: Mapping[int, Mapping[str,
     return ""
 
 
-def _merge(job: Job, plan: Mapping[str, Any], numbers: Iterable[int]) -> str:
+def _merge(job: Job, plan: Mapping[str, Any], done: Mapping[int, Mapping[str, Any]], counts: Counter[str]) -> str:
     """Writes `merged_file` and returns its digest."""
     with atomic_file(job.merged_file) as temporary:
-        job.format.merge(job.columns, (job.shard_file(number) for number in numbers), temporary)
+        job.format.merge(job.columns, (job.shard_file(number) for number in sorted(done)), temporary)
     digest = digest_file(job.merged_file)
-    remember(job.out, digest, made_of(plan))
+    remember(job.out, digest, {**made_of(plan), "counts": dict(counts)})
     return digest
 
 
@@ -82,7 +82,7 @@ def remove(folder: Path, owned: Owned) -> None:
 
 
 def remember(out: Path, digest: str, values: Mapping[str, Any]) -> None:
-    """Keeps in the cache what the file `out`, of this digest, is made of."""
+    """Keeps in the cache what the file `out`, of this digest, is made of, and how many rows have each status."""
     with contextlib.suppress(OSError, RegraftError):  # without a cache, the file is as good
         file = _record_file(out)
         make_folder(file.parent)
@@ -91,13 +91,19 @@ def remember(out: Path, digest: str, values: Mapping[str, Any]) -> None:
 
 
 def recall(out: Path) -> dict[str, Any] | None:
-    """What the file `out` is made of; None where that is not known, or it is another file by now."""
+    """What `remember` kept of the file `out`; None where that is not known, or it is another file by now."""
     try:
         record = json.loads(_record_file(out).read_text("utf-8"))
         is_known = record["version"] == VERSION and record["blake2b"] == digest_file(out)
         return dict(record["made_of"]) if is_known else None
     except (OSError, ValueError, TypeError, LookupError, RecursionError, RegraftError):
         return None
+
+
+def counts_of(job: Job, manifest: Mapping[str, Any] | None) -> dict[str, int]:
+    """How many rows of a finished output have each status, as its manifest or what is known of the file says."""
+    known = recall(job.out) if job.is_file else manifest
+    return dict((known or {}).get("counts", {}))
 
 
 def _record_file(out: Path) -> Path:

@@ -19,7 +19,7 @@ from regraft.machine.memory import decoding_within
 from regraft.machine.ray_cluster import check_engine
 from regraft.machine.threads import cores
 from regraft.prediction.answerer import Answerer, Wanted, answer_batches
-from regraft.prediction.delivery import finish
+from regraft.prediction.delivery import counts_of, finish
 from regraft.prediction.job import SHARD_ROWS, Job, Shard, job_folder, locked, new_id, shards_of, write_inputs
 from regraft.prediction.journal import Writer, encode, read_journal
 from regraft.prediction.model_choice import TOLERANCE, ModelChoice, Source, choose, open_source
@@ -134,7 +134,7 @@ def predict(
     job = _job(out, columns, options)
     request = Request(_asked(job, opened, inputs, options), _digest_of, options.resume, options.force)
     if not job.folder.is_dir() and decide(job, standing_of(job), request) is Step.DONE:
-        return _finished_already(out, progress)
+        return _finished_already(out, counts_of(job, None), progress)
     left_out = _left_out(options, progress)
     with locked(job), decoding_within(options.reading.memory):
         standing = standing_of(job)
@@ -142,7 +142,7 @@ def predict(
         step = decide(job, standing, request)  # again, and now nobody changes it any more
         if step is Step.DONE:
             forget_begun(job, standing)
-            return _finished_already(out, progress)
+            return _finished_already(out, counts_of(job, standing.manifest), progress)
         if step is Step.BEGIN:
             items = expand_inputs(inputs, stdin, options.reading, left_out)
             plan = begin(job, standing, request.asked, items, lambda count: _choose(opened, options, count, progress))
@@ -257,9 +257,9 @@ def _begin(folder: Path, options: Options, progress: Progress) -> tuple[Source, 
     return source, columns
 
 
-def _finished_already(out: Path, progress: Progress) -> PredictionSummary:
+def _finished_already(out: Path, counts: Mapping[str, int], progress: Progress) -> PredictionSummary:
     progress.say(f"{out} is finished already.")
-    return PredictionSummary(out, 0, {}, already_finished=True)
+    return PredictionSummary(out, 0, counts, already_finished=True)
 
 
 def _job(out: Path, columns: Columns, options: Options) -> Job:
