@@ -6,6 +6,7 @@ import io
 import json
 import shlex
 from contextlib import redirect_stderr, redirect_stdout
+from contextvars import copy_context
 from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
@@ -38,7 +39,7 @@ def run_regraft(*words: object, stdin: str = "") -> Answer:
     argv = ["regraft", *map(str, words)]
     with patch("sys.argv", argv), patch("sys.stdin", io.StringIO(stdin)), redirect_stdout(out), redirect_stderr(err):
         try:
-            main()
+            copy_context().run(main)  # which remembers the command line for what runs within
             code = 0
         except SystemExit as end:
             code = int(end.code or 0)

@@ -310,6 +310,7 @@ def test_every_call_is_silent_from_the_start_of_tensorflow_on(photo_folder: Phot
     assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
 
 
+@pytest.mark.slow
 def test_a_call_leaves_the_process_as_it_was(photo_folder: PhotoFolder, tmp_path: Path):
     photos = photo_folder({"cat": 6, "dog": 6})
 
@@ -365,6 +366,7 @@ def test_loading_what_is_neither_run_nor_export_says_what_is_there(what, tmp_pat
     assert str(caught.value) == f"{place} is neither a run nor an export: {found[what]}."
 
 
+@pytest.mark.slow
 def test_two_threads_that_train_at_once_are_one_and_a_refusal(photo_folder: PhotoFolder, tmp_path: Path):
     photos, refused = photo_folder({"cat": 6, "dog": 6}), []
 

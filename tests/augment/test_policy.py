@@ -76,6 +76,7 @@ def test_a_policy_of_center_crops_shows_what_evaluation_shows():
     np.testing.assert_array_equal(seen, make_view(SIZE, 1.0)(decode_upright(tf.constant(photo))))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "strength",
     few_by_default(["brightness", "contrast", "saturation", "hue", "rotate", "pca", "erase"], "hue", "rotate"),
@@ -84,6 +85,7 @@ def test_one_strength_above_zero_changes_the_pixels(strength):
     assert not np.array_equal(views(AugmentPolicy(**{**OFF, strength: 0.3})), views(PLAIN))
 
 
+@pytest.mark.slow
 def test_adding_the_jitter_leaves_crop_and_flip_alone():
     flips = AugmentPolicy(**{**OFF, "flip": True})
     faint = AugmentPolicy(**{**OFF, "flip": True, "brightness": 1e-6})

@@ -158,7 +158,7 @@ def test_the_table_shows_classes_totals_problems_and_verdict(photo_folder):
     assert ["2", "classes", "5", "3"] in lines
     assert "train/cat/000.jpg = val/cat/leak.jpg" in table
     assert "warning" in table
-    assert "ready, with warnings" in table
+    assert "ready, with warnings" in " ".join(table.split())  # which a long path may push to the next line
 
 
 def test_names_with_markup_are_shown_as_they_are(photo_folder):

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from command_line import run_regraft
 from drawn_photos import draw_photo
 
@@ -42,6 +43,7 @@ def test_many_reasons_are_cut_and_counted():
     assert "; 3 more reasons)" in line
 
 
+@pytest.mark.slow
 def test_the_preview_accounts_for_its_folder_and_check_names_every_file(photo_folder, tmp_path):
     root = photo_folder({"cat": 2, "dog": 2})
     for number in range(5):

@@ -33,6 +33,7 @@ def test_a_bootstrap_leaves_out_about_a_third():
     assert left_out == pytest.approx(np.exp(-1), abs=0.03)  # 4 standard deviations are 0.02
 
 
+@pytest.mark.slow
 def test_augmented_views_follow_from_seed_draw_and_photo(photo_folder):
     records = scan_remembered(photo_folder({"ant": 3, "bee": 3}), Silent()).records
     paths, by_path = [record.path for record in records], {record.path: record for record in records}

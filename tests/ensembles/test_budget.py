@@ -134,6 +134,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return hand_turned
 
 
+@pytest.mark.slow
 def test_a_budget_too_short_leaves_nothing_behind(mixed_photos: Path, tmp_path: Path, monkeypatch):
     monkeypatch.setattr(pilot, "_PILOT_SECONDS", 0.0)  # a real pilot, of the fewest steps
     words = ("--backbone", "tiny", "--set", "head.l2=[0.1]", "--budget", "1s", "--out", tmp_path / "out")

@@ -83,6 +83,7 @@ def test_the_files_say_what_the_summary_says(compared):
     assert (out / "accuracies.png").is_file()
 
 
+@pytest.mark.slow
 def test_a_comparison_goes_on_where_it_stopped(mixed_photos: Path, tmp_path: Path, monkeypatch):
     words = ("compare", mixed_photos, *QUICK, "--vary", "head.folds=4,5", "--seeds", 2, "--out", tmp_path / "out")
     real, calls = module._train, []

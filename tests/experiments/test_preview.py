@@ -51,6 +51,7 @@ def test_the_sheet_has_a_row_a_photo_and_a_column_a_draw(mixed_photos: Path, tmp
     assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 100
 
 
+@pytest.mark.slow
 def test_the_same_seed_draws_the_same_sheet(mixed_photos: Path, tmp_path: Path):
     sheets = []
     for number, seed in enumerate((1, 1, 2)):

@@ -263,6 +263,7 @@ def test_nothing_is_left_of_an_export_that_answers_otherwise(tmp_path: Path, sco
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_version_may_be_ten_times_as_far_off_as_the_trained_model_rounds(tmp_path: Path):
     scores = EXPECTED + np.array([[2e-5, -2e-5], [0, 0]], np.float32)
     assert export(tmp_path, scores, ["ant", "bee"], float_error=3e-6).proof.tolerance == pytest.approx(3e-5)

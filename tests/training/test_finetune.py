@@ -182,6 +182,7 @@ def test_early_stopping_ends_training_and_the_rate_is_lowered_on_a_plateau(whole
     np.testing.assert_allclose(rates, [0.01, 0.01, 0.01, 0.005], rtol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "killed_in", [pytest.param(1, marks=pytest.mark.slow), 2, pytest.param(3, marks=pytest.mark.slow)]
 )
@@ -193,6 +194,7 @@ def test_all_that_has_a_state_of_its_own_goes_on_as_if_nothing_had_been(images, 
     assert are_equal(model, whole[1])
 
 
+@pytest.mark.slow
 def test_the_weights_of_the_best_epoch_are_kept(images, whole, tmp_path: Path):
     """They are the averaged ones after the second epoch: those of a run that ends there."""
     _, shorter = train_everything_for(images, tmp_path, epochs=2)
@@ -223,6 +225,7 @@ def test_averaged_weights_are_judged_and_kept(images, tmp_path: Path):
     assert not np.array_equal(plain.get_layer(HEAD).kernel, seen[-1])
 
 
+@pytest.mark.slow
 def test_a_run_killed_after_its_last_epoch_ends_with_the_averaged_weights_too(images, tmp_path: Path):
     recipe, whole, resumed = recipe_with(optimizer__ema=0.9, finetune__epochs=1), small_classifier(), small_classifier()
     train(whole, images, tmp_path, recipe)
@@ -303,6 +306,7 @@ class Recorder(Silent):
         self.notes.append(note)
 
 
+@pytest.mark.slow
 def test_progress_counts_every_image_once_an_epoch(images, tmp_path: Path):
     progress = Recorder()
     recipe = recipe_with(finetune__epochs=2)

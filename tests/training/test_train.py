@@ -417,6 +417,7 @@ def test_a_pretrained_backbone_serves_another_training(photo_folder: PhotoFolder
     assert all(np.array_equal(left, right) for left, right in zip(learned[:-2], used[:-2], strict=True))
 
 
+@pytest.mark.slow
 def test_features_that_follow_from_a_seed_are_not_taken_for_those_of_another(
     photo_folder: PhotoFolder, tmp_path: Path, without_export
 ):
