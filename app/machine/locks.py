@@ -20,14 +20,19 @@ def take(handle: int) -> bool:
 
     True also where the file system knows no locks: better no lock than no work.
     """
+    return _lock(handle) is not False
+
+
+def _lock(handle: int) -> bool | None:
+    """Whether it is locked now; None where nothing can be locked."""
     if fcntl is None:
-        return True
+        return None
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError:
-        return True
+        return None
     return True
 
 
@@ -68,7 +73,7 @@ def held_if_free(path: Path) -> Iterator[bool]:
         yield False
         return
     try:
-        yield _is_lockable(handle)
+        yield _lock(handle) is True
     finally:
         os.close(handle)
 
@@ -83,13 +88,3 @@ def is_held(path: Path) -> bool:
         return not take(handle)
     finally:
         os.close(handle)
-
-
-def _is_lockable(handle: int) -> bool:
-    if fcntl is None:
-        return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
