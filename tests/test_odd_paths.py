@@ -148,7 +148,7 @@ def test_an_odd_folder_holds_what_many_trainings_write(name: str, made: dict[str
     folder = tmp_path / NAMES[name]
     copy_to(folder, made, "photos")
     photos = folder / "photos"
-    succeed("find-lr", photos, *TINY, "--steps", 4, "--out", folder / "rates")
+    succeed("find-lr", photos, *TINY, "--steps", 10, "--out", folder / "rates")
     arms = ("--vary", "head.solver=lbfgs,newton-cg", "--seeds", 2)
     succeed("compare", photos, *FAST, "--image-size", 32, *arms, "--out", folder / "compared")
     heads = ("--kind", "heads", "--members", 2, "--no-rival", "--set", "data.select_fraction=0.3")

@@ -11,7 +11,8 @@ import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from regraft.machine.files import atomic_file
+from regraft.machine.drafts import draft_folder
+from regraft.machine.files import publish
 from regraft.models.backbones import build_backbone
 from regraft.progress import Progress
 from regraft.runs.run import Run
@@ -90,8 +91,10 @@ def _save_backbone(session: Session) -> None:
     needed = 2 * sum(array.nbytes for array in backbone.get_weights())
     if shutil.disk_usage(session.run.folder).free < needed:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(session.run.backbone_file))
-    with atomic_file(session.run.backbone_file) as temporary:
-        backbone.save_weights(temporary)
+    with draft_folder(session.run.folder) as draft:  # HDF5 locks the file itself, as `atomic_file` does
+        weights = draft / session.run.backbone_file.name
+        backbone.save_weights(weights)
+        publish(weights, session.run.backbone_file)
 
 
 def _plain_backbone(session: Session) -> keras.Model:

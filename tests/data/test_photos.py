@@ -16,6 +16,7 @@ from PIL import Image
 from regraft.data.photos import (
     IMAGE_SUFFIXES,
     MAX_PIXELS,
+    NO_END_MARK,
     UnreadablePhoto,
     check_photo,
     inspect_photo,
@@ -369,13 +370,17 @@ def test_a_failed_transcoding_leaves_nothing_behind(tmp_path, monkeypatch):
         ("empty.jpg", "empty file"),
         ("text.jpg", "not an image"),
         ("truncated_image.png", "damaged: image file is truncated"),
-        ("truncated_jpeg.jpg", "damaged: image file is truncated"),
         ("zero_width.gif", "zero width or height"),
     ],
 )
 def test_each_real_broken_file_is_refused_with_its_reason(shared, name, reason):
     with pytest.raises(UnreadablePhoto, match=reason):
         inspect_photo(shared / "data" / "dirty" / "broken" / name)
+
+
+@pytest.mark.shared
+def test_a_real_jpeg_that_lacks_its_end_mark_alone_is_read_and_noted(shared):
+    assert inspect_photo(shared / "data" / "dirty" / "broken" / "truncated_jpeg.jpg").note == NO_END_MARK
 
 
 @pytest.mark.shared
