@@ -18,7 +18,7 @@ def test_there_are_forty_mutants_and_each_has_its_place():
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_every_mutant_is_seen(capsys: pytest.CaptureFixture[str]):
     """In a process of its own, which has imported nothing of the package before it forks."""
     planted = subprocess.run([sys.executable, TESTS / "mutants.py"], capture_output=True, text=True, check=False)
