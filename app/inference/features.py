@@ -15,6 +15,7 @@ from regraft.data.photos import DECODING, UnreadablePhoto
 from regraft.data.records import Record
 from regraft.errors import FolderError
 from regraft.inference.views import Infer, infer_all
+from regraft.machine.arrays import read_arrays
 from regraft.machine.cache import cache_limit, touch
 from regraft.machine.cache_room import keep_within_limit
 from regraft.machine.devices import Device
@@ -77,10 +78,10 @@ class FeatureCache:
         kept: dict[str, np.ndarray] = {}
         for path in sorted(self.folder.glob("*.npz")):
             try:
-                with path.open("rb") as file, np.load(file) as shard:  # given a path, it leaves a damaged file open
-                    kept.update(zip(shard["fingerprints"].tolist(), shard["features"], strict=True))
+                shard = read_arrays(path)
+                kept.update(zip(shard["fingerprints"].tolist(), shard["features"], strict=True))
                 touch(path)
-            except Exception:  # gone meanwhile; or damaged, which makes NumPy and zipfile raise nearly any type
+            except Exception:  # gone meanwhile, damaged, or other arrays than these
                 continue
         return kept
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import ctypes
 import hashlib
 import io
 import json
@@ -100,6 +99,8 @@ def exchange(one: Path, other: Path) -> bool:
 
     Linux and macOS can, on most file systems.
     """
+    import ctypes  # here, as every start would wait for it
+
     library: Any = ctypes.CDLL(None) if os.name == "posix" else None
     first, second = os.fsencode(one), os.fsencode(other)
     if hasattr(library, "renameat2"):
@@ -119,10 +120,10 @@ def remove_listed(folder: Path, names: Iterable[str]) -> list[str]:
     Returns:
         What is left in `folder`, sorted; empty where `folder` is gone.
     """
-    places = {folder}
+    places, home = {folder}, folder.resolve()
     for name in names:
         path = folder / name
-        if path.parent.resolve().is_relative_to(folder.resolve()):  # a list that somebody edited may lead out of it
+        if path.parent.resolve().is_relative_to(home):  # a list that somebody edited may lead out of it
             path.unlink(missing_ok=True)
             places.update(parent for parent in path.parents if folder in parent.parents)
     for place in sorted(places, key=lambda place: len(place.parts), reverse=True):
