@@ -253,7 +253,7 @@ def test_an_ensemble_of_runs_that_is_interrupted_says_how_to_go_on_and_does(
         interrupting.setattr("regraft.ensembles.from_runs.combine_and_finish", interrupt)
         cut = run_regraft(*words, "--out", tmp_path / "cut")
     command = shlex.join(map(str, ["regraft", *words, "--resume", "--out", tmp_path / "cut"]))
-    assert (cut.code, cut.stderr) == (130, f"regraft: interrupted; go on: {command}\n")
+    assert (cut.code, cut.stderr.splitlines()[1:]) == (130, [f"regraft: interrupted; go on: {command}"])
     assert refusal(*words[1:], "--out", tmp_path / "cut").startswith(
         f"{tmp_path / 'cut'} exists already; continue it with"
     )

@@ -193,7 +193,9 @@ def test_export_of_moved_photos_is_proven_where_they_lie_now(trained: TrainedRun
     target = tmp_path / "versions"
     (target / "7").mkdir(parents=True)
     answer = run_regraft("export", trained.folder, "--photos", moved / "below/photos", "--out", target, "--json")
-    assert (answer.code, answer.stderr) == (0, "")
+    assert answer.code == 0, answer.stderr
+    assert answer.stderr.startswith(f"60 photos in {moved / 'below/photos'}; left out: 6 files that cannot be read (")
+    assert answer.stderr.count("\n") == 1
     assert (answer.values["folder"], answer.values["labels"]) == (str(target / "8"), list(NAMES))
     assert (answer.values["images"], answer.values["same_label"]) == (12, 12)
     assert answer.values["largest_difference"] < 1e-5

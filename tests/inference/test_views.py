@@ -160,9 +160,12 @@ def test_every_odd_photo_has_a_view(reader, shared: Path):
 
 
 @pytest.mark.shared
-def test_every_broken_photo_has_a_reason(reader, shared: Path):
+def test_every_broken_photo_has_a_reason_but_the_one_that_lacks_its_last_byte(reader, shared: Path):
     paths = sorted((shared / "data/dirty/broken").iterdir())
-    assert [type(view) for view in reader.read_all(paths)] == [UnreadablePhoto] * 8
+    viewed = [
+        path.name for path, view in zip(paths, reader.read_all(paths), strict=True) if isinstance(view, np.ndarray)
+    ]
+    assert (len(paths), viewed) == (8, ["truncated_jpeg.jpg"])
 
 
 def test_several_views_of_a_photo_are_averaged_and_no_two_photos_are_mixed(tmp_path: Path):
