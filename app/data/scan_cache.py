@@ -11,6 +11,9 @@ from pathlib import Path
 
 from regraft.data.photos import Photo
 
+_OF_OTHERS = "SELECT 1 FROM sqlite_master WHERE tbl_name NOT GLOB 'photos*'"
+"""Finds something in the file that no version of this one made: it is somebody else's, and stays as it is."""
+
 
 class ScanCache:
     """Photos seen by earlier scans, in an SQLite file that may be missing, locked, damaged or read-only.
@@ -48,6 +51,8 @@ class ScanCache:
         with suppress(*self._unusable):
             self._file.parent.mkdir(parents=True, exist_ok=True)
             with closing(sqlite3.connect(self._file)) as database, database:
+                if database.execute(_OF_OTHERS).fetchone():
+                    return
                 columns = ", ".join(self._columns)
                 database.execute(f"CREATE TABLE IF NOT EXISTS {self._table} ({columns}, PRIMARY KEY (path))")
                 places = ", ".join("?" * len(self._columns))

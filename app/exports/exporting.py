@@ -24,7 +24,7 @@ from regraft.exports.proof import Bound, answers_of, answers_of_trained, check_p
 from regraft.exports.runtimes import check_format
 from regraft.inference.trained import TrainedModel, open_trained
 from regraft.machine.drafts import draft_of
-from regraft.machine.files import write_text
+from regraft.machine.files import making_folder, write_text
 from regraft.machine.plain_names import plain_name
 from regraft.machine.quiet import STDERR, STDOUT, swallowed
 from regraft.progress import Progress
@@ -75,10 +75,8 @@ def export_run(
     place.check()
     trained = open_trained(run, device=device)
     reported = proof_records(trained.run, photos, progress)
-    place.target.parent.mkdir(parents=True, exist_ok=True)
-    with draft_of(
-        place.target, RunError(f"Another process is writing {place.folder}; wait until it is done.")
-    ) as draft:
+    busy = RunError(f"Another process is writing {place.folder}; wait until it is done.")
+    with making_folder(place.target.parent), draft_of(place.target, busy) as draft:
         with progress.work("export", 2, "steps") as ticker:
             views = _calibration_views(trained, photos, progress) if form.precisions[precision].needs_views else []
             export = _write(trained, draft, form, precision, views)

@@ -10,7 +10,7 @@ from regraft.errors import RegraftError, UsageError, option
 from regraft.exports.export import CARD, RATES, description_of, read_description
 from regraft.exports.format import Format, find_format
 from regraft.machine.drafts import publish_instead, sweep
-from regraft.machine.files import publish
+from regraft.machine.files import check_makeable, publish
 
 _MOST_NAMED = 3
 
@@ -35,7 +35,10 @@ class Place:
         return Path(os.path.realpath(self.folder))
 
     def check(self) -> None:
-        """Raises UsageError where what is there does not make way: without `force`, or as it is not all ours."""
+        """Raises UsageError where what is there does not make way: without `force`, or as it is not all ours.
+
+        OSError says that nothing can be made there.
+        """
         if _holds_current_folder(self.target):
             raise UsageError(
                 f"{self.folder} is or holds the current folder, so it is not replaced; choose another {option('out')}."
@@ -43,6 +46,7 @@ class Place:
         nearest = next(parent for parent in self.target.parents if parent.exists())
         if not nearest.is_dir():
             raise UsageError(f"{self.folder} cannot be made: {nearest} is a file; choose another {option('out')}.")
+        check_makeable(self.target)
         if self.target.parent == nearest:
             sweep(nearest)
         self._names_to_remove()

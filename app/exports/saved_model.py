@@ -15,9 +15,10 @@ from regraft.exports.export import Export, ProofResult, digest_model
 from regraft.exports.format import Format, Network, Precision
 from regraft.exports.proof import Bound, Proof, answers_of_trained, float_error_of, proof_records
 from regraft.machine.drafts import draft_of
-from regraft.machine.files import publish
+from regraft.machine.files import check_makeable, making_folder, publish
 from regraft.machine.plain_names import plain_name
 from regraft.progress import Progress
+from regraft.runs.run import Run
 
 if TYPE_CHECKING:
     import keras
@@ -50,6 +51,7 @@ def _export(folder: Path, *, photos: Path | None, out: Path | None, device: str,
     """The run in `folder` as the next version under `out`, by default under its `saved_model`."""
     if out and os.path.lexists(out) and not out.is_dir():
         raise UsageError(f"{out} is no folder, so none of versions; choose another {option('out')}.")
+    check_makeable((out or Run(folder).export_folder) / "1")
     with Proof(use_gpus=not device.startswith("cpu")) as proof:  # started first, so that it gets ready meanwhile
         from regraft.inference.trained import open_trained
 
@@ -103,9 +105,8 @@ def export_proven(
     from regraft.exports.signatures import write_saved_model
     from regraft.models.classifier import embedding_size
 
-    target.mkdir(parents=True, exist_ok=True)
     busy = RunError(f"Another process is writing a version to {target}; wait until it is done.")
-    with draft_of(target / "version", busy) as draft:
+    with making_folder(target), draft_of(target / "version", busy) as draft:
         try:
             with plain_name(draft) as folder:
                 write_saved_model(model, class_names, folder, reader=reader)

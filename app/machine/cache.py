@@ -65,14 +65,25 @@ def touch(path: Path) -> None:
 
 
 def hold(folder: Path) -> None:
-    """Keeps the files in `folder`, a part of the cache, from being removed until this process ends."""
+    """Keeps the files in `folder`, a part of the cache, from being removed until this process ends.
+
+    Where room is being made in it, this waits until that is done.
+    """
     if folder not in _HELD and (lock := _lock(folder, exclusive=False)) is not None:
         _HELD[folder] = lock
 
 
+def was_held(folder: Path) -> bool:
+    """Whether anybody ever held `folder`, which marks it as a part of the cache."""
+    return (folder / _IN_USE).is_file()
+
+
 @contextmanager
 def unheld(folder: Path) -> Iterator[bool]:
-    """Whether nobody holds `folder`, nor begins to within the block. Where that cannot be known, somebody does."""
+    """Whether nobody holds `folder`, nor begins to within the block. Where that cannot be known, somebody does.
+
+    Whoever begins to hold it waits until the block ends.
+    """
     lock = _lock(folder, exclusive=True)
     try:
         yield lock is not None
@@ -86,14 +97,17 @@ def _lock(folder: Path, *, exclusive: bool) -> int | None:
     try:
         import fcntl
 
-        file = os.open(folder / _IN_USE, os.O_RDWR | os.O_CREAT, 0o666)
+        file = os.open(folder / _IN_USE, os.O_RDWR | (0 if exclusive else os.O_CREAT), 0o666)
     except (ImportError, OSError):
         return None
     try:
-        fcntl.flock(file, (fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB if exclusive else fcntl.LOCK_SH)
     except OSError:
         os.close(file)
         return None
+    except BaseException:  # interrupted while it waited
+        os.close(file)
+        raise
     return file
 
 

@@ -1,22 +1,26 @@
 """What is in the cache, and making room in it.
 
-Whatever is removed is named as this program names it, one file after the other, so that a folder which `REGRAFT_CACHE`
-points at by mistake loses nothing else. Readers expect that a file may be gone: what is not there is made again.
+Whatever is removed is named as this program names it, one file after the other, and where such a name says little, its
+content says whose it is: a folder which `REGRAFT_CACHE` points at by mistake loses nothing else. Readers expect that a
+file may be gone: what is not there is made again.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import sqlite3
 import stat
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from regraft.machine.cache import cache_folder, cache_limit, unheld
+from regraft.machine.cache import cache_folder, cache_limit, unheld, was_held
+from regraft.machine.files import UNFINISHED
 
 _ABANDONED_SECONDS = 24 * 3600
 
@@ -30,6 +34,7 @@ class _Part(NamedTuple):
         files: what they are called, relative to the cache.
         makes_room: whether its files are removed where room is needed, the one that was not used for longest first.
         is_held: whether a process that reads them for long holds them all.
+        is_ours: whether a file of such a name is of this program. The names of features alone tell.
     """
 
     name: str
@@ -37,16 +42,38 @@ class _Part(NamedTuple):
     files: str
     makes_room: bool = True
     is_held: bool = False
+    is_ours: Callable[[Path], bool] = lambda path: True
+
+
+def _holds_scans_alone(file: Path) -> bool:
+    """Whether an SQLite file has the tables of `regraft.data.scan_cache`, of whatever version, and no others."""
+    try:
+        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as database:
+            tables = [name for (name,) in database.execute("SELECT DISTINCT tbl_name FROM sqlite_master")]
+    except sqlite3.Error:
+        return False
+    return all(re.fullmatch(r"photos(_\d+)?", name) for name in tables)
+
+
+def _says_what_answers_are_made_of(file: Path) -> bool:
+    try:
+        record = json.loads(file.read_bytes())
+        return isinstance(record, dict) and record.keys() >= {"version", "out", "blake2b", "made_of"}
+    except (OSError, ValueError, RecursionError):
+        return False
 
 
 _PARTS = (
     _Part("features", "what backbones made of photos", r"features/[0-9a-f]{24}/[0-9a-f]{24}\.npz"),
-    _Part("transcoded", "photos as TensorFlow reads them", r"transcoded/[0-9a-f]{32}[\w.+-]*\.png", is_held=True),
-    _Part("scans", "what photos are, by path and time", r"scans\.sqlite", makes_room=False),
-    _Part("predictions", "what tables of answers were made of", r"predictions/[0-9a-f]{32}\.json", makes_room=False),
+    _Part("transcoded", "photos as TensorFlow reads them", r"transcoded/[0-9a-f]{32}[\w.+-]*\.png", is_held=True,
+          is_ours=lambda path: was_held(path.parent)),
+    _Part("scans", "what photos are, by path and time", r"scans\.sqlite", makes_room=False,
+          is_ours=_holds_scans_alone),
+    _Part("predictions", "what tables of answers were made of", r"predictions/[0-9a-f]{32}\.json", makes_room=False,
+          is_ours=_says_what_answers_are_made_of),
     _Part("tfds", "photos of data sets, which runs look at again", r"tfds/[^.].*", makes_room=False),
-)
-_HALF_WRITTEN = r"(features/[0-9a-f]{24}|transcoded)/\.writing-\w+\.(npz|png)"
+)  # fmt: skip
+_HALF_WRITTEN = rf"(features/[0-9a-f]{{24}}|transcoded)/{re.escape(UNFINISHED)}\w+\.(npz|png)"
 
 
 @dataclass(frozen=True)
@@ -175,13 +202,13 @@ def _part(name: str) -> _Part:
 
 
 def _entries(folder: Path, part: _Part) -> Iterator[_Entry]:
-    """The regular files of one kind."""
+    """The regular files of one kind that are ours."""
     start = folder if part.name == "scans" else folder / part.name
     for path in _files_below(start, deep=start != folder):
         if _is_of(path, folder, part.files):
             with suppress(OSError):  # gone meanwhile
                 state = path.lstat()
-                if stat.S_ISREG(state.st_mode):
+                if stat.S_ISREG(state.st_mode) and part.is_ours(path):
                     yield _Entry(state.st_mtime, path, state.st_size)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import os
 import re
 import shutil
@@ -62,7 +63,8 @@ def publish_instead(draft: Path, target: Path, names: Iterable[str]) -> None:
     """Gives a finished draft of `draft_folder` the place of the folder `target`, whose files `names` are removed.
 
     A reader finds the old one or the new one. Where the system cannot exchange them in one step, he may for a moment
-    find neither; of a process that is killed in that moment, the next `sweep` puts the old one back.
+    find neither; of a process that is killed in that moment, the next `sweep` puts the old one back. What somebody put
+    into the old one meanwhile is left beside the new one, in a folder that is named after it.
     """
     sync_tree(draft)
     old = draft
@@ -72,7 +74,13 @@ def publish_instead(draft: Path, target: Path, names: Iterable[str]) -> None:
         target.rename(old)
         draft.rename(target)
     sync(target.parent)
-    remove_listed(old, names)
+    if remove_listed(old, names):
+        old.rename(_free_name(target))
+
+
+def _free_name(target: Path) -> Path:
+    names = (target.with_name(f"{target.name}.{number}") for number in itertools.count(1))
+    return next(name for name in names if not os.path.lexists(name))
 
 
 @contextmanager

@@ -16,8 +16,11 @@ from typing import Any
 
 from regraft.machine.locks import take
 
-UNFINISHED = ".writing-"
-"""How the names of files begin that are being written; `regraft.machine.drafts.sweep` removes what was left."""
+UNFINISHED = ".writing-regraft-"
+"""How the names of files begin that are being written; `regraft.machine.drafts.sweep` removes what was left.
+
+The name is all that marks them, so it is none that anybody else gives.
+"""
 
 _HERE = -100  # AT_FDCWD: relative paths start in the current folder
 _LONGEST_SUFFIX = 24  # characters; what is kept of a suffix must not make the temporary name too long for the disk
@@ -82,6 +85,37 @@ def make_folder(folder: Path) -> None:
     for each in reversed(missing):
         each.mkdir(exist_ok=True)
         sync(each.parent)
+
+
+def check_makeable(path: Path) -> None:
+    """Raises OSError where the file or folder `path`, with what is missing above it, cannot be made in its place.
+
+    A name is too long, say, or the disk is read-only: better known before hours of work than after them.
+    """
+    place = path.absolute()
+    nearest = next(parent for parent in place.parents if parent.exists())
+    for name in place.relative_to(nearest).parts:
+        with contextlib.suppress(FileNotFoundError):
+            (nearest / name).lstat()
+    try:
+        with tempfile.TemporaryFile(dir=nearest):
+            pass
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(nearest)) from None
+
+
+@contextmanager
+def making_folder(folder: Path) -> Iterator[None]:
+    """Makes a folder, and those above it that are missing; takes them back, as far as empty, where the block fails."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    make_folder(folder)
+    try:
+        yield
+    except BaseException:
+        for each in missing:
+            with contextlib.suppress(OSError):  # somebody has put something there
+                each.rmdir()
+        raise
 
 
 def publish(draft: Path, target: Path) -> None:

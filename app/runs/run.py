@@ -17,7 +17,7 @@ from typing import Any
 from regraft.data.rendering import AS_EARLIER
 from regraft.errors import RegraftError, RunError, option
 from regraft.machine.drafts import draft_folder, sweep
-from regraft.machine.files import publish, remove_listed, write_json, write_text
+from regraft.machine.files import check_makeable, making_folder, publish, remove_listed, write_json, write_text
 from regraft.machine.locks import exclusive
 from regraft.machine.notebook import framed
 from regraft.recipes.recipe import Recipe, load_recipe
@@ -276,9 +276,7 @@ def new_folder(folder: Path) -> Iterator[Path]:
         RunError: something is there meanwhile, or it cannot be written.
     """
     try:
-        with contextlib.suppress(FileExistsError):
-            folder.parent.mkdir(parents=True)
-        with draft_folder(folder.parent) as draft:
+        with making_folder(folder.parent), draft_folder(folder.parent) as draft:
             yield draft
             if folder.exists() or folder.is_symlink():
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
@@ -303,12 +301,13 @@ def new_run(out: Path | None, name: str) -> Run:
 
 
 def check_free(folder: Path) -> None:
-    """Raises RunError where something is in the way of a new folder."""
+    """Raises RunError where something is in the way of a new folder, and OSError where none can be made there."""
     if folder.exists() or folder.is_symlink():
         raise RunError(_in_the_way(folder))
     nearest = next(parent for parent in folder.absolute().parents if parent.exists())
     if not nearest.is_dir():
         raise RunError(f"{folder} cannot be made: {nearest} is a file.")
+    check_makeable(folder)
 
 
 def open_run(folder: Path) -> Run:

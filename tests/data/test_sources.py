@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,6 +39,15 @@ def test_a_folder_is_scanned_and_labels_follow_its_records(photo_folder):
     assert folder.class_names == ("ant", "bee")
     labels = labels_of(folder.records)
     assert (labels.tolist(), labels.dtype) == ([0, 0, 1], np.int64)
+
+
+def test_a_database_of_somebody_else_is_not_written_to(photo_folder, own_cache: Path):
+    own_cache.mkdir()
+    with closing(sqlite3.connect(own_cache / "scans.sqlite")) as database:
+        database.execute("CREATE TABLE scanners (name)")
+    before = (own_cache / "scans.sqlite").read_bytes()
+    assert len(load(photo_folder({"ant": 2, "bee": 1})).records) == 3
+    assert (own_cache / "scans.sqlite").read_bytes() == before
 
 
 def test_the_fingerprint_does_not_depend_on_where_the_folder_lies(photo_folder, tmp_path: Path):

@@ -121,10 +121,10 @@ def test_the_current_folder_and_those_above_it_stay(force: bool, tmp_path: Path,
 def test_an_empty_folder_and_what_a_killed_writer_left_make_way(tmp_path: Path):
     (tmp_path / "export").mkdir()
     put(tmp_path / "export")
-    (tmp_path / "export/.writing-abcd1234.json").write_text("half")
+    (tmp_path / "export/.writing-regraft-abcd1234.json").write_text("half")
     put(tmp_path / "export")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["export"]
-    assert (tmp_path / "export/.writing-abcd1234.json").exists() is False
+    assert (tmp_path / "export/.writing-regraft-abcd1234.json").exists() is False
 
 
 def test_a_link_is_followed_and_stays(tmp_path: Path):
@@ -167,3 +167,9 @@ def test_what_came_while_it_was_made_stays(tmp_path: Path):
         with pytest.raises(UsageError, match=r"holds what no export does \(notes.txt\)"):
             place.take(draft)
     assert (folder / "model.tflite").read_bytes() == b"network"
+
+
+def test_a_name_that_is_too_long_is_refused_before_the_work(tmp_path: Path):
+    with pytest.raises(OSError, match="File name too long"):
+        Place(tmp_path / "new/deep" / ("x" * 300), find_format("litert"), force=False).check()
+    assert list(tmp_path.iterdir()) == []

@@ -3,13 +3,15 @@
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from regraft.errors import UsageError
-from regraft.machine.cache import cache_folder, cache_limit, unheld
+from regraft.machine import cache
+from regraft.machine.cache import cache_folder, cache_limit, hold, unheld
 
 
 def test_the_users_choice_comes_first(monkeypatch, tmp_path: Path):
@@ -70,6 +72,8 @@ def test_what_another_process_holds_is_held_until_that_ends(tmp_path: Path):
     code = "import sys, pathlib; from regraft.machine.cache import hold; hold(pathlib.Path(sys.argv[1]))"
     code += "; print(flush=True); input()"
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with unheld(tmp_path) as is_free:
+        assert not is_free  # nothing marks it as a part of the cache
     with subprocess.Popen([sys.executable, "-c", code, tmp_path], **pipes) as holder:
         holder.stdout.readline()
         with unheld(tmp_path) as is_free:
@@ -77,6 +81,20 @@ def test_what_another_process_holds_is_held_until_that_ends(tmp_path: Path):
         holder.communicate(b"\n")
     with unheld(tmp_path) as is_free:
         assert is_free
+
+
+def test_who_begins_to_hold_while_room_is_made_waits_and_holds_then(tmp_path: Path):
+    (tmp_path / ".in-use").touch()
+    holder = threading.Thread(target=hold, args=[tmp_path])
+    with unheld(tmp_path) as is_free:
+        assert is_free
+        holder.start()
+        holder.join(0.1)
+        assert holder.is_alive()
+    holder.join(10)
+    with unheld(tmp_path) as is_free:
+        assert not is_free
+    os.close(cache._HELD.pop(tmp_path))
 
 
 def test_a_tilde_is_the_home_folder(monkeypatch):

@@ -1,7 +1,10 @@
 """What is in the cache, and what goes when room is made."""
 
+import json
 import os
+import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -22,8 +25,10 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         [f"features/{A}/{A}.npz", f"transcoded/{FINGERPRINT}.png", f"features/{A}/{B}.npz", f"features/{B}/{A}.npz"]
     ):
         put(tmp_path / "cache" / name, age=4 - age)
-    put(tmp_path / "cache/scans.sqlite", age=9)
-    put(tmp_path / f"cache/predictions/{FINGERPRINT}.json", age=9)
+    (tmp_path / "cache/transcoded/.in-use").touch()
+    write_tables(tmp_path / "cache/scans.sqlite", "photos_3")
+    made = {"version": 3, "out": "/a.csv", "blake2b": "", "made_of": {}}
+    (put(tmp_path / f"cache/predictions/{FINGERPRINT}.json", age=9)).write_text(json.dumps(made))
     put(tmp_path / "cache/tfds/digits-1.0.0-12345678/train/3/000.png", age=9)
     return tmp_path / "cache"
 
@@ -35,6 +40,12 @@ def put(path: Path, *, age: float) -> Path:
     used = time.time() - 3_600 * age
     os.utime(path, (used, used))
     return path
+
+
+def write_tables(file: Path, *names: str) -> None:
+    with closing(sqlite3.connect(file)) as database:
+        for name in names:
+            database.execute(f"CREATE TABLE {name} (path PRIMARY KEY)")
 
 
 def left(cache: Path) -> list[str]:
@@ -50,11 +61,11 @@ def left(cache: Path) -> list[str]:
 def test_the_report_counts_each_kind(cache: Path):
     report = read_cache()
     assert [(part.name, part.files, part.bytes) for part in report.parts] == [
-        ("features", 3, 300), ("transcoded", 1, 100), ("scans", 1, 100), ("predictions", 1, 100),
+        ("features", 3, 300), ("transcoded", 1, 100), ("scans", 1, 12_288), ("predictions", 1, 61),
         ("tfds", 1, 100),
     ]  # fmt: skip
-    assert (report.folder, report.bytes, report.limit_bytes) == (str(cache), 700, 10**9)
-    assert report.as_dict()["bytes"] == 700
+    assert (report.folder, report.bytes, report.limit_bytes) == (str(cache), 12_849, 10**9)
+    assert report.as_dict()["bytes"] == 12_849
 
 
 def test_an_empty_cache_is_reported_and_not_made(tmp_path: Path, monkeypatch):
@@ -100,6 +111,19 @@ def test_files_of_others_stay_wherever_the_cache_is(cache: Path, tmp_path: Path)
     assert all(path.exists() for path in (*others, outside, link))
 
 
+def test_files_of_others_stay_though_their_names_are_like_ours(tmp_path: Path, monkeypatch):
+    """As in a home folder that somebody has taken for the cache."""
+    monkeypatch.setenv("REGRAFT_CACHE", str(tmp_path))
+    others = [
+        put(tmp_path / name, age=99) for name in (f"transcoded/{FINGERPRINT}.png", f"predictions/{FINGERPRINT}.json")
+    ]
+    write_tables(tmp_path / "scans.sqlite", "photos_3", "scanners")
+    for _ in range(2):
+        assert trim_cache(0).bytes == 0
+    assert all(path.exists() for path in (*others, tmp_path / "scans.sqlite"))
+    assert not (tmp_path / "transcoded/.in-use").exists()
+
+
 def test_what_a_running_training_holds_stays_and_is_named(cache: Path):
     with unheld(cache / "transcoded"):  # whoever has the lock: another one cannot have it
         report = trim_cache(0)
@@ -120,8 +144,8 @@ def test_without_a_limit_all_stays(cache: Path, monkeypatch):
 
 
 def test_what_a_killed_process_left_half_written_goes_after_a_day(cache: Path):
-    old = put(cache / f"features/{A}/.writing-abc123.npz", age=25)
-    new = put(cache / f"features/{A}/.writing-def456.npz", age=1)
+    old = put(cache / f"features/{A}/.writing-regraft-abc123.npz", age=25)
+    new = put(cache / f"features/{A}/.writing-regraft-def456.npz", age=1)
     odd = put(cache / f"features/{A}/.writing-letter.txt", age=25)
     trim_cache(10**6)
     assert (old.exists(), new.exists(), odd.exists()) == (False, True, True)

@@ -47,7 +47,7 @@ def test_the_draft_of_a_dead_process_is_swept(holds, of_mark, tmp_path: Path):
     for name in holds:
         (left / name).parent.mkdir(exist_ok=True)
         (left / name).write_bytes(mark[:of_mark])
-    (tmp_path / ".writing-abcd1234.csv").write_text("half")
+    (tmp_path / ".writing-regraft-abcd1234.csv").write_text("half")
     sweep(tmp_path)
     assert names_in(tmp_path) == []
 
@@ -60,7 +60,8 @@ def test_what_bears_the_name_alone_belongs_to_somebody_else(tmp_path: Path):
     (tmp_path / ".drafting-efgh5678").mkdir()
     (tmp_path / ".drafting-efgh5678" / "thesis.txt").write_text("precious")
     (tmp_path / ".writing-my-thesis.txt").write_text("precious")
-    (tmp_path / ".writing-abcd1234.txt").symlink_to(tmp_path / ".writing-my-thesis.txt")
+    (tmp_path / ".writing-chapters.txt").write_text("precious")
+    (tmp_path / ".writing-regraft-abcd1234.txt").symlink_to(tmp_path / ".writing-my-thesis.txt")
     before = sorted(tmp_path.rglob("*"))
     sweep(tmp_path)
     assert sorted(tmp_path.rglob("*")) == before
@@ -72,9 +73,9 @@ def test_what_bears_the_name_alone_belongs_to_somebody_else(tmp_path: Path):
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes with names")
 @pytest.mark.timeout(20)
 def test_a_pipe_that_nobody_writes_to_holds_up_no_sweep(tmp_path: Path):
-    os.mkfifo(tmp_path / ".writing-abcdefgh")
+    os.mkfifo(tmp_path / ".writing-regraft-abcdefgh")
     sweep(tmp_path)
-    assert names_in(tmp_path) == [".writing-abcdefgh"]
+    assert names_in(tmp_path) == [".writing-regraft-abcdefgh"]
 
 
 def test_what_one_makes_nobody_else_makes_meanwhile(tmp_path: Path):
@@ -125,6 +126,22 @@ def test_a_new_folder_takes_the_place_of_an_old_one(can_exchange, tmp_path: Path
         assert (target / "a.txt").read_text() == "new"
     assert names_in(tmp_path) == ["a"]
     assert names_in(target) == ["a.txt"]
+
+
+@pytest.mark.parametrize("can_exchange", [True, False])
+def test_what_somebody_put_into_the_old_one_meanwhile_is_kept(
+    can_exchange, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    if not can_exchange:
+        monkeypatch.setattr(drafts, "exchange", lambda *_: False)
+    target = write_export(tmp_path / "a", "old")
+    (target / "notes.txt").write_text("precious")
+    (tmp_path / "a.1").touch()
+    with draft_folder(tmp_path) as draft:
+        publish_instead(write_export(draft, "new"), target, ["a.txt"])
+    assert (target / "a.txt").read_text() == "new"
+    assert names_in(tmp_path) == ["a", "a.1", "a.2"]
+    assert names_in(tmp_path / "a.2") == ["notes.txt"]
 
 
 def test_where_the_new_one_does_not_come_the_old_one_goes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -1,5 +1,6 @@
 """Files that are either whole or not there."""
 
+import errno
 import os
 import stat
 import sys
@@ -8,7 +9,16 @@ from pathlib import Path
 import pytest
 
 from regraft.machine import files
-from regraft.machine.files import atomic_file, digest_file, exchange, publish, remove_listed, write_text
+from regraft.machine.files import (
+    atomic_file,
+    check_makeable,
+    digest_file,
+    exchange,
+    making_folder,
+    publish,
+    remove_listed,
+    write_text,
+)
 
 
 def names_in(folder: Path) -> list[str]:
@@ -108,6 +118,35 @@ def test_folders_are_made_from_above_and_each_is_on_the_disk_before_the_next(tmp
     files.make_folder(tmp_path / "a/b")
     files.make_folder(tmp_path / "a/b")
     assert synced == [(tmp_path.name, False), ("a", True)]
+
+
+def test_what_cannot_be_made_is_known_before_it_is_and_nothing_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    check_makeable(tmp_path / "a/b/c")
+    long = tmp_path / "a" / ("x" * 256) / "c"
+    with pytest.raises(OSError, match="File name too long"):
+        check_makeable(long)
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="Not a directory"):
+        check_makeable(tmp_path / "file/a")
+
+    def refuse(**_: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", "a name nobody knows")
+
+    monkeypatch.setattr(files.tempfile, "TemporaryFile", refuse)
+    with pytest.raises(OSError, match="Read-only file system") as caught:
+        check_makeable(tmp_path / "a/b")
+    assert caught.value.filename == str(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_folders_made_for_work_that_fails_are_taken_back_as_far_as_they_are_empty(tmp_path: Path):
+    with pytest.raises(RuntimeError), making_folder(tmp_path / "a/b/c"):
+        (tmp_path / "a/notes.txt").touch()
+        raise RuntimeError
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["a", "notes.txt"]
+    with making_folder(tmp_path / "a/b"):
+        pass
+    assert (tmp_path / "a/b").is_dir()
 
 
 def test_only_the_files_of_a_list_are_removed_and_the_folders_that_are_empty_then(tmp_path: Path):

@@ -30,7 +30,7 @@ FORMS = {
 STARTS = ("nothing", "finished", "unfinished")
 """What lies where the job is to write. Over the last two, which are of other inputs, it is begun by force."""
 
-_TEMPORARY, _ID = re.compile(r"\.writing-\w{8}"), re.compile(rb"-([0-9a-f]{16})\.")
+_TEMPORARY, _ID = re.compile(r"\.writing-regraft-\w{8}"), re.compile(rb"-([0-9a-f]{16})\.")
 
 
 @dataclass(frozen=True)

@@ -107,7 +107,7 @@ def test_a_job_that_stopped_goes_on_with_the_shards_that_are_missing(
     folder = tmp_path / f"out{suffix}.partial"
     with next(folder.glob("journal-*.jsonl")).open("ab") as journal:
         journal.write(b'{"shard": 3, "ro')  # as a kill in the middle of a line leaves it
-    (folder / ".writing-abcdefgh.csv").write_bytes(b"half")
+    (folder / ".writing-regraft-abcdefgh.csv").write_bytes(b"half")
     monkeypatch.setattr(Writer, "write", lambda self, *shard: (written.append(shard[0].number), write(self, *shard)))
     assert predict(litert, photos, out, Options(shard_rows=10, resume=True)).counts["ok"] == 40
     assert written == [0, 1, 2, 3, 4]

@@ -72,9 +72,9 @@ def test_auto_takes_the_fastest_that_is_near_enough_and_keeps_what_it_measured(s
 
 
 def test_what_a_kill_left_of_rates_that_were_kept_is_removed(source: Source, rates: dict[str, float]):
-    (source.folder / "exports/.writing-abcdefgh.json").write_text("[")
+    (source.folder / "exports/.writing-regraft-abcdefgh.json").write_text("[")
     assert name_of(choose(source, count=FEW, progress=Silent())) == "b"
-    assert list((source.folder / "exports").glob(".writing-*")) == []
+    assert list((source.folder / "exports").glob(".writing-regraft-*")) == []
 
 
 def test_a_tolerance_decides_what_is_near_enough(source: Source, rates: dict[str, float]):
@@ -186,7 +186,7 @@ def test_a_digest_changes_with_what_an_answer_depends_on_and_with_nothing_else(s
     before = choice.digest(), run.digest()
     (export / "README.md").write_text("Other words.")
     (export / "runtimes.json").write_text("{}")
-    (export / ".writing-abcdefgh.json").write_text("what a kill leaves that comes while rates are kept")
+    (export / ".writing-regraft-abcdefgh.json").write_text("what a kill leaves that comes while rates are kept")
     assert (choice.digest(), run.digest()) == before
     swap_labels(export)
     labels = source.folder / "labels.txt"

@@ -282,7 +282,7 @@ def test_a_file_that_somebody_writes_while_the_job_works_is_his(
 def test_what_a_kill_left_before_anything_was_asked_goes_also_where_the_old_file_stays(answer: Answer, place: Path):
     answer(place / "a.csv")
     (place / "a.csv.partial").mkdir()
-    (place / "a.csv.partial/.writing-abcdefgh.json").write_text("half")
+    (place / "a.csv.partial/.writing-regraft-abcdefgh.json").write_text("half")
     with pytest.raises(UsageError, match="was made with inputs"):
         answer(place / "a.csv", count=4, resume=True)
     assert [path.name for path in place.iterdir()] == ["a.csv"]
