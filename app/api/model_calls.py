@@ -113,7 +113,7 @@ def predict(
         views: "one", "flip", "five", "ten" or "scales": how many views of a photo are averaged.
         draws: of the regularizers' noise, averaged.
         resume: goes on with an `out` that was begun.
-        force: begins `out` anew, whatever is there.
+        force: begins `out` anew, over answers that are there.
         format: of a folder's shards: "csv", "jsonl" or "parquet".
         shard_rows: inputs per shard; a kill costs at most that many.
         runtime: what computes; "auto" takes the fastest installed that the run was exported for.

@@ -154,7 +154,7 @@ ANSWERS = all_of(
 
 JOB = all_of(
     click.option("--resume", is_flag=True, help="Go on with an --out that was begun."),
-    click.option("--force", is_flag=True, help="Begin --out anew, whatever is there."),
+    click.option("--force", is_flag=True, help="Begin --out anew, over answers that are there."),
     click.option("--format", metavar="|".join(TABLE_FORMATS), help="Of a folder's shards, or of stdout."),
     click.option("--shard-rows", type=click.IntRange(1), default=1024, show_default=True, help="Inputs per shard."),
     click.option(

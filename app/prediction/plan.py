@@ -143,10 +143,8 @@ def check_over(job: Job, began: Mapping[str, Any]) -> None:
     """Raises UsageError where `out` is not what it was when the job began: what somebody wrote since is his."""
     now = digest_over(job)
     if now and now != began["over"]:
-        raise UsageError(
-            f"{job.out} was written since the job for it began; move it away, or begin anew with {_FORCE}, which "
-            "writes over it."
-        )
+        anew = f", or begin anew with {_FORCE}, which writes over it" if job.format.has_answers(job.out) else ""
+        raise UsageError(f"{job.out} was written since the job for it began; move it away{anew}.")
 
 
 def check_version(plan: Mapping[str, Any], out: Path) -> None:

@@ -45,7 +45,7 @@ class Options:
     Attributes:
         format: of the tables in a folder, or on a pipe: a key of `TABLE_FORMATS`; None is that of the suffix, or csv.
         resume: go on with a job that was begun.
-        force: begin anew, whatever is there.
+        force: begin anew, over answers that are there.
         spreadsheet_safe: CSV cells that a spreadsheet would run begin with an apostrophe.
         verbose: name each file that is left out.
         shard_rows: inputs a shard; a kill costs at most that many.

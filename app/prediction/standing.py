@@ -66,7 +66,7 @@ class Request:
         asked: all that the bytes depend on, as JSON values.
         digest: of the files of the model that a plan names.
         resume: whether to go on with what was begun.
-        force: whether to begin anew, whatever is there that is ours, or a file.
+        force: whether to begin anew, over what is there and ours.
     """
 
     asked: Mapping[str, Any]
@@ -135,6 +135,7 @@ def decide(job: Job, standing: Standing, request: Request) -> Step:
         UsageError: it was begun or made otherwise, or it is there and neither `resume` nor `force` was given.
     """
     if request.force:
+        _check_replaceable(job)
         return Step.BEGIN
     if standing.plan is None and not standing.is_made:
         return Step.BEGIN  # nothing is lost by it
@@ -151,6 +152,15 @@ def decide(job: Job, standing: Standing, request: Request) -> Step:
     if standing.plan is not None:
         return _gone_on_with(job, standing.plan, request)
     return _made_already(job, standing, request)
+
+
+def _check_replaceable(job: Job) -> None:
+    """Raises UsageError where `out` is a file of something else than answers, such as the list of the inputs."""
+    if job.is_file and job.out.exists() and not job.format.has_answers(job.out):
+        raise UsageError(
+            f"{job.out} holds no answers of Regraft, so {_FORCE} does not replace it; move it away, or choose another "
+            f"{_OUT}."
+        )
 
 
 def _gone_on_with(job: Job, plan: Mapping[str, Any], request: Request) -> Step:

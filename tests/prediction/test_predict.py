@@ -138,11 +138,11 @@ def test_names_come_back_as_they_are(trained: TrainedRun, tmp_path: Path):
 def test_the_answers_file_is_not_overwritten_without_force(trained: TrainedRun, tmp_path: Path):
     (photo,) = write_photos(tmp_path, "a.png")
     out = tmp_path / "answers.csv"
-    out.write_text("precious")
+    out.write_text("path,status,reason,label,score\n")
     refused = run_regraft("predict", trained.folder, photo, "--out", out)
     complaint = f"regraft: {out} exists already; choose another --out or add --force.\n"
     assert (refused.code, refused.stdout, refused.stderr) == (2, "", complaint)
-    assert out.read_text() == "precious"
+    assert out.read_text() == "path,status,reason,label,score\n"
     assert run_regraft("predict", trained.folder, photo, "--out", out, "--force").code == 0
     assert paths_of(out.read_text()) == [photo]
 

@@ -70,6 +70,9 @@ def write_folder(folder: Path, *names: str) -> None:
         (folder / name).write_text("precious")
 
 
+OLD = "path,status,reason,label,score\nx.jpg,ok,,cat,1.000000"
+"""Answers that another machine or an earlier version wrote."""
+
 WAYS: list[dict[str, bool]] = [{}, {"resume": True}, {"force": True}, {"resume": True, "force": True}]
 
 
@@ -237,14 +240,34 @@ def test_a_file_without_a_cache_is_as_good(
     assert answer(place / "a.csv", force=True).counts == {"ok": 5}
 
 
-def test_force_replaces_a_file_whoever_made_it_and_only_when_the_new_one_is_whole(
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("a.csv", "path\nx.jpg\n"), ("a.jsonl", '{"path": "x.jpg"}\n'), ("a.jsonl", "[1]"), ("a.parquet", "PAR1")],
+)
+def test_a_file_without_answers_is_not_replaced_by_force(answer: Answer, place: Path, name: str, text: str):
+    """As the list of the inputs would be, given by mistake."""
+    (place / name).write_text(text)
+    complaint = (
+        f"{place}/{name} holds no answers of Regraft, so force=True does not replace it; move it away, or choose"
+    )
+    assert refused(answer, place / name, place, force=True) == f"{complaint} another out."
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.parquet"])
+def test_answers_and_an_empty_file_are_replaced_by_force(answer: Answer, place: Path, name: str):
+    (place / name).touch()
+    assert answer(place / name, count=2, force=True).rows == 2
+    assert answer(place / name, count=3, force=True).rows == 3
+
+
+def test_force_replaces_answers_whoever_made_them_and_only_when_the_new_ones_are_whole(
     answer: Answer, place: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    (place / "a.csv").write_text("old")
+    (place / "a.csv").write_text(OLD)
     exists = f"{place}/a.csv exists already; choose another out or add force=True."
     assert refused(answer, place / "a.csv", place) == exists
     stopped(answer, place / "a.csv", monkeypatch, force=True)
-    assert (place / "a.csv").read_text() == "old"
+    assert (place / "a.csv").read_text() == OLD
     assert answer(place / "a.csv", resume=True).rows == 5
     assert len((place / "a.csv").read_text().splitlines()) == 6
 
@@ -253,16 +276,17 @@ def test_force_replaces_a_file_whoever_made_it_and_only_when_the_new_one_is_whol
 def test_a_file_that_somebody_writes_while_the_job_is_stopped_is_his(
     answer: Answer, place: Path, monkeypatch: pytest.MonkeyPatch, stop: str
 ):
-    (place / "a.csv").write_text("old")
+    (place / "a.csv").write_text(OLD)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(f"regraft.prediction.{stop}", interrupt)
         patch.setattr("regraft.prediction.planning.remove", lambda *_: None)  # as a kill would have it
         answer(place / "a.csv", force=True)
     (place / "a.csv").write_text("mine")
-    complaint = (
-        f"{place}/a.csv was written since the job for it began; move it away, or begin anew with force=True, which"
-    )
-    assert refused(answer, place / "a.csv", place, resume=True) == f"{complaint} writes over it."
+    complaint = f"{place}/a.csv was written since the job for it began; move it away"
+    assert refused(answer, place / "a.csv", place, resume=True) == f"{complaint}."
+    (place / "a.csv").write_text(f"{OLD},")
+    anew = "or begin anew with force=True, which writes over it."
+    assert refused(answer, place / "a.csv", place, resume=True) == f"{complaint}, {anew}"
     assert answer(place / "a.csv", force=True).rows == 5
     assert [path.name for path in place.iterdir()] == ["a.csv"]
 

@@ -10,6 +10,9 @@ import numpy as np
 from regraft.data.records import TOP, Prediction
 from regraft.evidence.conformal import UnknownRule
 
+ALWAYS = ("path", "status", "reason", "label", "score")
+"""The columns that every table begins with."""
+
 DOUBTS = ("entropy", "disagreement", "mutual_information")
 """The columns of uncertainty."""
 
@@ -47,7 +50,7 @@ class Columns:
         """The names of the columns, from left to right."""
         best = [f"{name}_{place}" for place in range(2, self._count() + 1) for name in ("label", "score")]
         return [
-            *("path", "status", "reason", "label", "score", *best),
+            *(*ALWAYS, *best),
             *(DOUBTS if self.uncertainty else ()),
             *(("guess", "possible") if self.rule else ()),
             *((f"p_{name}" for name in self.class_names) if self.probabilities else ()),

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from regraft.prediction.tables.columns import Cell, Columns, rounded
 from regraft.prediction.tables.format import TableFormat
+
+_LONGEST_ROW = 1 << 24  # bytes; an embedding has thousands of numbers
 
 
 def _encode(columns: Columns, rows: Iterable[Sequence[Cell]]) -> bytes:
@@ -24,4 +27,12 @@ def _value(cell: Cell) -> Cell:
     return [rounded(value) for value in cell] if isinstance(cell, list) else cell
 
 
-FORMAT = TableFormat(".jsonl", _encode)
+def _column_names(file: Path) -> list[str]:
+    with file.open("rb") as lines:
+        row = json.loads(lines.readline(_LONGEST_ROW))
+    if not isinstance(row, dict):
+        raise ValueError
+    return [*row]
+
+
+FORMAT = TableFormat(".jsonl", _encode, column_names=_column_names)

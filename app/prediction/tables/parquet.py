@@ -47,4 +47,10 @@ def _join(parts: Iterable[Path], out: Path) -> None:
         writer.close()
 
 
-FORMAT = TableFormat(".parquet", _encode, _join)
+def _column_names(file: Path) -> list[str]:
+    import pyarrow.parquet
+
+    return list(pyarrow.parquet.read_schema(file).names)
+
+
+FORMAT = TableFormat(".parquet", _encode, _join, column_names=_column_names)
