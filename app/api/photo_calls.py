@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from regraft.api.argument_types import check_range
 from regraft.api.arguments import PathLike, Values, as_bytes, as_progress, edits_of, make_recipe, public
 from regraft.data.unreadable import MAX_PIXELS, MOST_PIXELS
-from regraft.errors import UsageError, option
 from regraft.machine.memory import decoding_within
 from regraft.machine.untouched import untouched
 from regraft.progress import Progress
@@ -69,19 +68,18 @@ def augment_preview(
         rows: photos shown, 1 to 100.
         draws: augmented draws of each photo, 1 to 20.
         out: a .png or .jpg file.
-        force: overwrites it.
+        force: overwrites an earlier sheet.
         progress: a bar (True), silence (False), or an object with the methods of `regraft.Progress`.
 
     Raises:
         RegraftError: an argument does not fit, the folder holds no photo, or `out` exists.
     """
+    from regraft.experiments.sheet import check_sheet
+
     check_range(1, 100, rows=rows)
     check_range(1, 20, draws=draws)
     target = Path(out)
-    if target.exists() and not force:
-        raise UsageError(f"{target} exists already; choose another {option('out')} or add {option('force', True)}.")
-    if target.suffix.lower() not in (".png", ".jpg", ".jpeg"):
-        raise UsageError(f"{option('out')} must end in .png or .jpg; received {target}.")
+    check_sheet(target, force=force)
     with untouched("augment_preview"):
         from regraft.machine.devices import start_tensorflow
 
@@ -90,5 +88,5 @@ def augment_preview(
         from regraft.experiments.preview import write_preview
 
         return write_preview(
-            Path(photos), choices, photos=rows, draws=draws, out=target, progress=as_progress(progress)
+            Path(photos), choices, photos=rows, draws=draws, out=target, force=force, progress=as_progress(progress)
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Callable
 from datetime import datetime
@@ -11,11 +12,16 @@ import numpy as np
 from PIL import Image
 
 from regraft.cli.shown import accuracy_words
-from regraft.errors import RegraftError
+from regraft.errors import RegraftError, UsageError
 from regraft.machine import processes
+from regraft.machine.drafts import draft_folder, sweep
+from regraft.machine.files import check_makeable, make_folder, publish, write_text
 from regraft.runs.run import Run
 
+MARK = "regraft-demo.txt"
+_MARK_TEXT = "regraft demo made this folder, and writes into it when it runs again.\n"
 _SIDE_PX = 32
+_DIGITS = 1797
 _INK = 16  # the digits' grey levels go from 0 (paper) to 16 (ink)
 
 
@@ -39,11 +45,16 @@ def run_demo(out: Path, say: Callable[[str], None]) -> None:
     """Runs check, train, evaluate, export and predict on the digits below `out`, saying each command first.
 
     Raises:
-        RegraftError: one of them failed; what it said is on stderr.
+        RegraftError: `out` holds what no demo made, or one of the commands failed; what it said is on stderr.
     """
+    _take(out)
     photos, stamp = out / "digits", f"{datetime.now():%Y%m%d-%H%M%S}"
     run, answers = out / f"run-{stamp}", out / f"predictions-{stamp}.csv"
-    say(f"{write_digits(photos):,} handwritten digits are in {photos}/, one sub-folder per class.")
+    if not photos.exists():
+        with draft_folder(out) as draft:
+            write_digits(draft)
+            publish(draft, photos)
+    say(f"{_DIGITS:,} handwritten digits are in {photos}/, one sub-folder per class.")
     for command in (
         ["check", photos],
         ["train", photos, "--backbone", "tiny", "--set", "augment.flip=false", "--out", run],
@@ -61,6 +72,20 @@ def run_demo(out: Path, say: Callable[[str], None]) -> None:
         f"\nOne row per photo                    {answers}"
         f"\nNow with your photos                 regraft train PHOTOS --backbone tiny"
     )
+
+
+def _take(out: Path) -> None:
+    """Makes the demo's folder, and marks it. Raises UsageError where something is in the way that no demo made."""
+    if os.path.lexists(out) and not out.is_dir():
+        raise UsageError(f"{out} is no folder; choose another --out.")
+    check_makeable(out / MARK)
+    make_folder(out)
+    sweep(out)
+    is_ours = (out / MARK).is_file() and (out / MARK).read_bytes() == _MARK_TEXT.encode()
+    if not is_ours and any(out.iterdir()):
+        raise UsageError(f"{out} holds what regraft demo did not make; choose another --out.")
+    if not is_ours:
+        write_text(out / MARK, _MARK_TEXT)
 
 
 def _run(words: list[str], say: Callable[[str], None]) -> None:

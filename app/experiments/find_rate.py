@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -9,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from regraft.errors import RunError, UsageError, option
-from regraft.experiments.rate_range import run_range, write_range
+from regraft.experiments.rate_range import PICTURE, TABLE, holds_range, run_range, write_range
 from regraft.machine.drafts import draft_folder
+from regraft.machine.files import check_makeable
 from regraft.machine.signals import saying_how_to_go_on
 from regraft.progress import Progress, Silent
+from regraft.runs.run import new_folder
 from regraft.training.purpose import RANGE_TEST
 from regraft.training.session import Request, open_session
 
@@ -61,8 +64,7 @@ def find_rate(
     progress = progress or Silent()
     if not request.recipe.finetune.epochs:
         raise UsageError("find-lr tries rates of fine-tuning, and this recipe has none; take balanced or thorough.")
-    if out.exists() and not force:
-        raise RunError(f"{out} exists already; choose another {option('out')} or add {option('force', True)}.")
+    _check_place(out, force=force)
     with ExitStack() as stack:
         stack.enter_context(saying_how_to_go_on("nothing is left of it."))
         scratch = stack.enter_context(draft_folder(Path(tempfile.gettempdir())))
@@ -81,8 +83,12 @@ def find_rate(
             return loss
 
         result = run_range(step, low=low, high=high, steps=steps)
-    out.mkdir(parents=True, exist_ok=True)
-    write_range(out, result)
+    if os.path.lexists(out):
+        _check_place(out, force=force)  # it may have come meanwhile
+        write_range(out, result)
+    else:
+        with new_folder(out) as draft:
+            write_range(draft, result)
     return RateSuggestion(
         folder=out,
         suggestion=result.suggestion,
@@ -91,3 +97,21 @@ def find_rate(
         low=float(result.rates[0]),
         high=float(result.rates[-1]),
     )
+
+
+def _check_place(out: Path, *, force: bool) -> None:
+    """Raises RunError where `out` is there without `force`, or holds files of somebody else by the names of ours.
+
+    OSError says that nothing can be made there.
+    """
+    if os.path.lexists(out):
+        if not force:
+            raise RunError(f"{out} exists already; choose another {option('out')} or add {option('force', True)}.")
+        if not out.is_dir():
+            raise RunError(f"{out} is no folder; choose another {option('out')}.")
+        if not holds_range(out):
+            raise RunError(
+                f"{out} holds a {TABLE} or {PICTURE} that find-lr did not write; move it away, or choose another "
+                f"{option('out')}."
+            )
+    check_makeable(out / TABLE)

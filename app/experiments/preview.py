@@ -17,8 +17,8 @@ from regraft.data.photos import UnreadablePhoto
 from regraft.data.records import ImageFolder, Record, SetAside
 from regraft.data.sources import is_plain_jpeg, scan_remembered, upright_size
 from regraft.errors import FolderError
+from regraft.experiments.sheet import save_sheet
 from regraft.inference.views import ViewReader
-from regraft.machine.files import atomic_file
 from regraft.progress import Progress
 from regraft.recipes.recipe import Recipe
 from regraft.training.session import with_range
@@ -66,7 +66,15 @@ class Preview:
 
 
 def write_preview(
-    root: Path, recipe: Recipe, out: Path, progress: Progress, *, photos: int, draws: int, image_size: int | None = None
+    root: Path,
+    recipe: Recipe,
+    out: Path,
+    progress: Progress,
+    *,
+    photos: int,
+    draws: int,
+    image_size: int | None = None,
+    force: bool = False,
 ) -> Preview:
     """Writes the sheet to `out`, whose suffix says the format, and returns what is on it.
 
@@ -80,9 +88,11 @@ def write_preview(
         progress: who is told.
         photos, draws: rows and columns, at least 1.
         image_size: pixels a side, by default what the recipe trains on.
+        force: whether an earlier sheet makes way.
 
     Raises:
         FolderError: the folder holds no photo, or one became unreadable.
+        UsageError: something is in the way, as of `check_sheet`.
     """
     folder = scan_remembered(root, progress, max_pixels=recipe.data.max_pixels)
     chosen = choose_photos(folder, photos, recipe.seed)
@@ -96,8 +106,7 @@ def write_preview(
         rows.append(mixed)
     title = f"{folder.name}: {describe(augment)}"
     sheet = _draw_sheet(rows, title, columns=1 + draws)
-    with atomic_file(out) as temporary:
-        sheet.save(temporary, format="JPEG" if out.suffix.lower() in (".jpg", ".jpeg") else "PNG")
+    save_sheet(sheet, out, force=force)
     return Preview(out, tuple(record.path for record in chosen), draws, describe(augment), tuple(folder.unreadable))
 
 

@@ -7,6 +7,7 @@ that rise by a constant factor, as they are compared by their ratio.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ from regraft.errors import UsageError, option
 from regraft.evidence.drawing import COLORS, make_figure, plain_axes, save_png
 from regraft.machine.files import write_csv
 
+TABLE, PICTURE = "learning_rate_range.csv", "learning_rate_range.png"
+_COLUMNS = ("step", "learning_rate", "loss", "smoothed_loss")
 _SMOOTHING = 0.9
 _DIVERGED = 4.0  # times the lowest smoothed loss
 _LEAST_FALL = 0.1  # of the first smoothed loss: less is no evidence that any rate helps
@@ -99,12 +102,21 @@ def suggest(rates: np.ndarray, smoothed: np.ndarray) -> tuple[float | None, str]
     return most, f"a third of {rates[lowest]:.1e}, where the loss is lowest"
 
 
+def holds_range(folder: Path) -> bool:
+    """Whether `write_range` wrote the files of its names that are in `folder`, if any are."""
+    table = folder / TABLE
+    if not table.is_file():
+        return not any(os.path.lexists(folder / name) for name in (TABLE, PICTURE))
+    with table.open("rb") as file:
+        return file.readline().rstrip() == ",".join(_COLUMNS).encode()
+
+
 def write_range(folder: Path, result: RangeTest) -> None:
     """learning_rate_range.csv and .png into `folder`."""
     steps = enumerate(zip(result.rates, result.losses, result.smoothed, strict=True), start=1)
     rows = ([number, *(f"{value:.6g}" for value in row)] for number, row in steps)
-    write_csv(folder / "learning_rate_range.csv", ["step", "learning_rate", "loss", "smoothed_loss"], rows)
-    _draw(folder / "learning_rate_range.png", result)
+    write_csv(folder / TABLE, _COLUMNS, rows)
+    _draw(folder / PICTURE, result)
 
 
 def _draw(path: Path, result: RangeTest) -> None:

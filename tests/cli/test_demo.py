@@ -54,12 +54,13 @@ class Recorder:
 
 
 @pytest.fixture
-def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
+def recorder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Recorder:
     recorder = Recorder()
     summary = RunMetrics(accuracy=0.9722, accuracy_low=0.95, accuracy_high=0.984, images=360)
     monkeypatch.setattr(regraft.cli.demo, "Run", lambda folder: SimpleNamespace(metrics=summary))
     monkeypatch.setattr(regraft.cli.demo, "processes", recorder)
-    monkeypatch.setattr(regraft.cli.demo, "write_digits", lambda folder: 1_797)
+    monkeypatch.setattr(regraft.cli.demo, "write_digits", lambda folder: (folder / "0.png").touch())
+    monkeypatch.chdir(tmp_path)
     return recorder
 
 
@@ -87,6 +88,26 @@ def test_a_second_demo_writes_beside_the_first(recorder: Recorder):
     run_demo(Path("demo"), lambda _: None)
     assert recorder.lines[1].count("demo/run-2") == 1  # a time stamp, where a fixed name would be in the way
     assert "--force" not in " ".join(recorder.lines)
+
+
+def test_a_folder_of_somebody_else_is_left_alone(recorder: Recorder, tmp_path: Path):
+    photo = tmp_path / "mine/digits/0/0000.png"
+    photo.parent.mkdir(parents=True)
+    photo.write_text("precious")
+    with pytest.raises(RegraftError) as caught:
+        run_demo(Path("mine"), lambda _: None)
+    assert str(caught.value) == "mine holds what regraft demo did not make; choose another --out."
+    with pytest.raises(RegraftError, match=r"0000\.png is no folder; choose another --out\."):
+        run_demo(photo, lambda _: None)
+    assert [path for path in (tmp_path / "mine").rglob("*") if path.is_file()] == [photo]
+    assert (photo.read_text(), recorder.lines) == ("precious", [])
+
+
+def test_the_digits_are_not_written_again(recorder: Recorder, tmp_path: Path):
+    run_demo(Path("demo"), lambda _: None)
+    (tmp_path / "demo/digits/0.png").write_text("theirs now")
+    run_demo(Path("demo"), lambda _: None)
+    assert (tmp_path / "demo/digits/0.png").read_text() == "theirs now"
 
 
 def test_a_step_that_fails_stops_the_demo(recorder: Recorder):

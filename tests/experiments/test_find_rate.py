@@ -43,11 +43,20 @@ def test_it_leaves_a_plot_and_a_later_training_as_it_would_have_been(
             "find-lr tries rates of fine-tuning, and this recipe has none; take balanced or thorough.",
         ),
         (("--out", "here"), "here exists already; choose another --out or add --force."),
+        (("--out", "a.txt", "--force"), "a.txt is no folder; choose another --out."),
+        (
+            ("--out", "theirs", "--force"),
+            "theirs holds a learning_rate_range.csv or learning_rate_range.png that find-lr did not write; move it "
+            "away, or choose another --out.",
+        ),
         (("--low", "1"), "--low and --high must be 0 < low < high; received 1 and 1."),
     ],
 )
 def test_what_does_not_fit_is_one_line(options, message, photo_folder: PhotoFolder, tmp_path: Path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("here").mkdir()
+    Path("a.txt").touch()
+    Path("theirs").mkdir()
+    Path("theirs/learning_rate_range.csv").write_text("rate,loss\n")
     answer = run_regraft("find-lr", photo_folder({"cat": 8, "dog": 8}), "--backbone", "tiny", *options)
     assert (answer.code, answer.stderr.splitlines()[-1]) == (2, f"regraft: {message}")
