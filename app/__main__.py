@@ -8,8 +8,12 @@ def main() -> None:
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     from regraft.cli.main import main as run
+    from regraft.machine.signals import ignore
 
-    run()
+    try:
+        run()
+    finally:
+        ignore()
 
 
 if __name__ == "__main__":

@@ -53,6 +53,12 @@ def listening() -> Iterator[None]:
             sys.unraisablehook = unraisable
 
 
+def ignore() -> None:
+    """Has those signals change nothing from now on: the command is done, and libraries that end may take seconds."""
+    for number in _ENDING:
+        signal.signal(number, signal.SIG_IGN)
+
+
 @contextmanager
 def kept() -> Iterator[None]:
     """Puts the handlers of the signals back after the block: some libraries put their own in their place."""

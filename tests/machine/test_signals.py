@@ -48,6 +48,16 @@ def test_a_second_signal_does_not_interrupt_the_cleaning_up_after_the_first(seco
     assert cleaned
 
 
+@pytest.mark.parametrize(("words", "code"), [(["backbones"], 0), (["no-verb"], 2)])
+def test_a_command_that_is_done_ends_as_it_would_have(words: list[str], code: int):
+    script = (
+        "import atexit, signal, sys; from regraft.__main__ import main\n"
+        f"atexit.register(signal.raise_signal, signal.SIGTERM); sys.argv = {['regraft', *words]}\n"
+        "main()"
+    )
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True).returncode == code
+
+
 def test_a_signal_that_is_ignored_stays_so():
     script = (
         "import signal; from regraft.machine.signals import listening\n"
