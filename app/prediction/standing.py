@@ -191,7 +191,18 @@ def _made_already(job: Job, standing: Standing, request: Request) -> Step:
             f"{_RESUME}: {job.out} may be made of something else, as {where}; keep it, or begin anew with {_FORCE}."
         )
     _compare(job.out, "made", values, request)
+    for shard in [] if job.is_file else (standing.manifest or {})["shards"]:
+        _check_shard(job.folder / shard["file"], shard)
     return Step.DONE
+
+
+def _check_shard(file: Path, told: Mapping[str, Any]) -> None:
+    """Raises UsageError where a shard of a finished folder is not what its manifest tells of it."""
+    what = "" if file.is_file() else "is missing"
+    if not what and digest_file(file) != told.get("blake2b"):
+        what = "was changed since it was made"
+    if what:
+        raise UsageError(f"{_RESUME}: {file} {what}; put it back, or begin anew with {_FORCE}.")
 
 
 def _compare(out: Path, how: str, plan: Mapping[str, Any], request: Request) -> None:

@@ -240,6 +240,20 @@ def test_a_file_without_a_cache_is_as_good(
     assert answer(place / "a.csv", force=True).counts == {"ok": 5}
 
 
+def test_a_folder_that_lacks_a_shard_or_has_another_is_not_called_finished(answer: Answer, place: Path):
+    answer(place / "out")
+    shard = place / "out/part-000001.csv"
+    whole = shard.read_text()
+    shard.write_text(whole.replace("ok", "no"))
+    advice = "put it back, or begin anew with force=True."
+    changed = f"resume=True: {shard} was changed since it was made; {advice}"
+    assert refused(answer, place / "out", place, resume=True) == changed
+    shard.unlink()
+    assert refused(answer, place / "out", place, resume=True) == f"resume=True: {shard} is missing; {advice}"
+    shard.write_text(whole)
+    assert answer(place / "out", resume=True).already_finished
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [("a.csv", "path\nx.jpg\n"), ("a.jsonl", '{"path": "x.jpg"}\n'), ("a.jsonl", "[1]"), ("a.parquet", "PAR1")],
