@@ -111,7 +111,9 @@ def export_proven(
             with plain_name(draft) as folder:
                 write_saved_model(model, class_names, folder, reader=reader)
         except tf.errors.OpError as error:
-            raise RunError(f"{target} cannot be written ({error.message}); make room and try again.") from error
+            raise RunError(
+                f"{target} cannot be written ({_reason(error.message)}); make room and try again."
+            ) from error
         served, labels = proof.scores(draft, expected.paths)
         bound = Bound(expected.tolerance, expected.float_error)
         found = compare(expected.probabilities, served, labels, class_names, bound)
@@ -132,6 +134,11 @@ def export_proven(
         version = target / str(_next_version(target))
         publish(draft, version)
     return replace(export, folder=version)
+
+
+def _reason(message: str) -> str:
+    """What the system said, from between the operation and the file in a message of TensorFlow."""
+    return message.partition(" [Op:")[0].rpartition("; ")[2]
 
 
 def compare(

@@ -23,7 +23,9 @@ from typing import IO, Any, cast
 from regraft import errors
 from regraft.errors import RegraftError, RunError, UsageError, option
 from regraft.machine import processes, ray_cluster
+from regraft.machine.cache import cache_folder
 from regraft.machine.devices import start_tensorflow
+from regraft.machine.drafts import draft_folder
 from regraft.progress import Progress, Ticker
 from regraft.recipes.recipe import make_recipe
 from regraft.runs.run import Run
@@ -72,7 +74,8 @@ def train_runs(requests: Sequence[Request], progress: Progress, *, jobs: int = 1
         if engine == "ray" and waiting:
             _train_over_ray(waiting, jobs, ticker)
         elif jobs > 1 and waiting:
-            _train_in_processes(waiting, jobs, progress, ticker)
+            with draft_folder(Path(tempfile.gettempdir())) as scratch:
+                _train_in_processes(waiting, jobs, scratch, progress, ticker)
         else:
             for request in waiting:
                 with _named(request):
@@ -146,9 +149,13 @@ def _named(request: Request) -> Iterator[None]:
 
 @dataclass
 class _Worker:
-    """A process that trains one run, and how often it was started again."""
+    """A process that trains one run, and how often it was started again.
+
+    TensorFlow keeps files of code in the folder `scratch`, which whoever is killed leaves there.
+    """
 
     request: Request
+    scratch: Path
     restarts: int = 0
     process: subprocess.Popen[bytes] = field(init=False)
     answer: IO[bytes] = field(init=False)
@@ -165,11 +172,19 @@ class _Worker:
         """Starts the process."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self.answer = tempfile.TemporaryFile()  # noqa: SIM115 - a pipe that nobody reads meanwhile may fill up
-        with self.log.open("ab") as log:
-            growth = {"TF_FORCE_GPU_ALLOW_GROWTH": os.environ.get("TF_FORCE_GPU_ALLOW_GROWTH", "true")}
-            self.process = processes.start(
-                "worker", stdin=subprocess.PIPE, stdout=self.answer, stderr=log, environment=growth
-            )
+        try:
+            with self.log.open("ab") as log:
+                environment = {
+                    "TF_FORCE_GPU_ALLOW_GROWTH": os.environ.get("TF_FORCE_GPU_ALLOW_GROWTH", "true"),
+                    "TMPDIR": str(self.scratch.absolute()),
+                    "REGRAFT_CACHE": str(cache_folder().absolute()),  # which may lie in the other one
+                }
+                self.process = processes.start(
+                    "worker", stdin=subprocess.PIPE, stdout=self.answer, stderr=log, environment=environment
+                )
+        except BaseException:
+            self.answer.close()
+            raise
         pipe = cast("IO[bytes]", self.process.stdin)  # as it was asked for
         pipe.write(json.dumps(to_order(self.request)).encode() + b"\n")
         pipe.flush()
@@ -211,12 +226,14 @@ class _Worker:
         return lines[-1] if lines else f"its process ended with {code}, {self.restarts + 1} times."
 
 
-def _train_in_processes(requests: Sequence[Request], jobs: int, progress: Progress, ticker: Ticker) -> None:
+def _train_in_processes(
+    requests: Sequence[Request], jobs: int, scratch: Path, progress: Progress, ticker: Ticker
+) -> None:
     waiting, running = deque(requests), list[_Worker]()
     try:
         while waiting or running:
             while waiting and len(running) < jobs:
-                running.append(_Worker(waiting.popleft()))
+                running.append(_Worker(waiting.popleft(), scratch))
             for worker in list(running):
                 if worker.is_done(progress):
                     running.remove(worker)

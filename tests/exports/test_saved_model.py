@@ -20,6 +20,7 @@ from trained_runs import TrainedRun
 
 from regraft.data.photos import read_upright_rgb
 from regraft.errors import ExportError, RunError
+from regraft.exports import saved_model
 from regraft.exports.export import Export, ProofResult, read_export
 from regraft.exports.proof import Bound, Proof
 from regraft.exports.saved_model import Expected, compare, export_proven, tolerance_for
@@ -309,3 +310,8 @@ def test_half_precision_and_gpus_are_allowed_their_rounding(kind: str, precision
         keras.config.set_dtype_policy(usual)
     device = replace(open_device("cpu"), kind=kind)
     assert tolerance_for(model, device) == tolerance
+
+
+def test_of_a_full_disk_is_said_what_the_system_says():
+    message = "{{function_node __wrapped__SaveV2}} out/variables/part-0; No space left on device [Op:SaveV2]"
+    assert saved_model._reason(message) == "No space left on device"

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -127,6 +128,23 @@ def test_what_went_wrong_survives_the_way_from_another_process(error: RegraftErr
 @pytest.mark.parametrize("line", ["", "Epoch 1", "[]", "3", "{}", '{"type": "option", "text": "x"}', '{"type": 1}'])
 def test_a_line_that_is_no_error_is_none(line: str):
     assert from_line(line) is None
+
+
+def test_temporary_files_of_workers_go_with_a_folder_of_theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """TensorFlow leaves some where it is killed."""
+    made = []
+
+    def start(*_: object, environment: dict[str, str], **__: object) -> None:
+        made.append(Path(environment["TMPDIR"]))
+        (made[0] / "__autograph_generated_file.py").touch()
+        raise UsageError("no process today")
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(module.processes, "start", start)
+    with pytest.raises(UsageError, match="no process today"):
+        train_runs(requests(tmp_path / "photos", tmp_path / "runs", 3, 4), Silent(), jobs=2)
+    assert made[0].is_relative_to(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["runs"]
 
 
 @pytest.mark.slow
