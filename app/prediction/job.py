@@ -20,12 +20,13 @@ drawn anew for each job, and the range of its shards (`regraft.prediction.plan`)
 from __future__ import annotations
 
 import contextlib
+import errno
 import secrets
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from regraft.errors import UsageError
+from regraft.errors import RunError, UsageError, option
 from regraft.machine.files import atomic_file, make_folder
 from regraft.machine.locks import exclusive
 from regraft.prediction.sources.item import Item
@@ -33,6 +34,7 @@ from regraft.prediction.tables.columns import Columns
 from regraft.prediction.tables.format import TableFormat
 
 SHARD_ROWS = 1024
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk, the user's part of it, what a file may be
 
 
 @dataclass(frozen=True)
@@ -97,13 +99,24 @@ def shard_name(number: int, suffix: str) -> str:
 
 @contextlib.contextmanager
 def locked(job: Job) -> Iterator[None]:
-    """Makes the job's folder and keeps a second process out of it; the system lets go when this one ends."""
+    """Makes the job's folder and keeps a second process out of it; the system lets go when this one ends.
+
+    Raises:
+        UsageError: another process is in it.
+        RunError: the disk became full within the block.
+    """
     busy = UsageError(f"Another process is writing {job.out} at this moment; wait for it or stop it.")
     is_new = not job.folder.exists()
     make_folder(job.folder)
     with exclusive(job.folder, busy):
         try:
             yield
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            raise RunError(
+                f"{job.out} cannot be written: {error.strerror}. Make room and go on with {option('resume', True)}."
+            ) from error
         finally:
             if job.is_file or is_new:
                 with contextlib.suppress(OSError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 from costless_model import READ, take_its_place
 
-from regraft.errors import UsageError
+from regraft.errors import RunError, UsageError
 from regraft.prediction.predict import Options, PredictionSummary, predict
 
 Answer = Callable[..., PredictionSummary]
@@ -238,6 +239,18 @@ def test_a_file_without_a_cache_is_as_good(
     assert answer(place / "a.csv").counts == {"ok": 5}
     monkeypatch.setenv("REGRAFT_CACHE", "~nobody-of-this-name/cache")
     assert answer(place / "a.csv", force=True).counts == {"ok": 5}
+
+
+def test_a_full_disk_is_one_line_that_says_how_to_go_on(answer: Answer, place: Path, monkeypatch: pytest.MonkeyPatch):
+    def fill(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(RunError) as caught:
+        patch.setattr("regraft.prediction.delivery._merge", fill)
+        answer(place / "a.csv")
+    advice = "Make room and go on with resume=True."
+    assert str(caught.value) == f"{place}/a.csv cannot be written: No space left on device. {advice}"
+    assert answer(place / "a.csv", resume=True).rows == 5
 
 
 def test_a_folder_that_lacks_a_shard_or_has_another_is_not_called_finished(answer: Answer, place: Path):
