@@ -8,11 +8,13 @@ from collections.abc import Collection
 _SYSTEM_NAMES = frozenset(
     [
         # Windows: thumbnails, folder settings, the recycle bin, restore points
-        *("thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "$recycle.bin", "system volume information"),
+        *("thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "$recycle.bin", "recycler"),
+        "system volume information",
         # macOS: resource forks in archives, folder icons, what its file server adds
-        *("__macosx", "icon\r", "network trash folder", "temporary items"),
+        *("__macosx", "icon\r", "network trash folder", "temporary items", "thevolumesettingsfolder"),
         # NAS: indexes and thumbnails, recycle bins and snapshots of Synology, QNAP and NetApp
         *("@eadir", "@tmp", "#recycle", "#snapshot", "@recycle", "@__thumb", "@recently-snapshot", "~snapshot"),
+        *("@transcode", "@sharebin", "network recycle bin"),
         # what a check of the file system found, on Linux and Android
         *("lost+found", "lost.dir"),
     ]

@@ -52,7 +52,7 @@ class Walk:
         not_images: other files, each with what it is.
         hidden: what is hidden or left by a system.
         ours: folders that Regraft has written.
-        links: links back to a folder that is read anyway.
+        links: links to a folder that they lie in, or that is read anyway.
     """
 
     def __init__(self, root: Path) -> None:
@@ -66,6 +66,7 @@ class Walk:
         self.hidden: list[Path] = []
         self.ours: list[SetAside] = []
         self.links: list[Path] = []
+        self._above = identities_above(root)
 
     def find_classes(self) -> None:
         """Fills the attributes.
@@ -74,7 +75,7 @@ class Walk:
             FolderError: `root` cannot be entered, or its splits are not as they should be.
         """
         try:
-            top = self._entries(self.root)
+            top = self._without_links_back(self._entries(self.root))
         except OSError as error:
             raise FolderError(f"{self.root} cannot be entered: {_reason(error)}.") from None
         splits = find_splits(
@@ -82,11 +83,23 @@ class Walk:
         )
         for entry in top:
             if entry.path in splits:
-                self._take_children(self._entered(entry.path) or [], splits[entry.path])
+                inside = self._without_links_back(self._entered(entry.path) or [], entry.path)
+                self._take_children(inside, splits[entry.path])
             elif splits:
                 self._take_loose(entry)
             else:
                 self._take_children([entry], "")
+
+    def _without_links_back(self, entries: Iterable[_Entry], *parents: Path) -> list[_Entry]:
+        """`entries` but for those that lead to one of `parents`, the root or a folder above it, which are noted."""
+        above = self._above | {_identity(parent) for parent in parents}
+        kept = []
+        for entry in entries:
+            if entry.kind == "folder" and _identity(entry.path) in above:
+                self.links.append(entry.path)
+            else:
+                kept.append(entry)
+        return kept
 
     def _take_children(self, entries: Iterable[_Entry], split: str) -> None:
         for entry in entries:
@@ -127,7 +140,7 @@ class Walk:
 
     def _files(self, top: Path, entries: Sequence[_Entry]) -> Iterator[_Entry]:
         """The files at and below `entries` of the folder `top`, each real folder once, so that link loops end."""
-        seen = {_identity(folder) for folder in (self.root, top.parent, top)}
+        seen = self._above | {_identity(top.parent), _identity(top)}
         waiting = list(reversed(entries))
         while waiting:
             entry = waiting.pop()
@@ -171,6 +184,12 @@ class Walk:
 def is_image_name(path: Path) -> bool:
     """Whether the name of `path` ends like that of an image that can be read."""
     return path.suffix.lower() in IMAGE_SUFFIXES
+
+
+def identities_above(root: Path) -> set[tuple[int, int] | Path]:
+    """What `root` and each folder above it, where it really lies, have in common with all other paths to them."""
+    real = Path(os.path.realpath(root))
+    return {_identity(folder) for folder in (real, *real.parents)}
 
 
 def _kind(entry: os.DirEntry[str]) -> str:

@@ -161,6 +161,20 @@ def test_link_loops_end(photo_folder):
     assert image_names(folder) == ["cat/000.jpg", "dog/000.jpg", "dog/cats/000.jpg"]
 
 
+def test_a_link_to_the_root_or_above_it_is_no_class(photo_folder):
+    root = photo_folder({"train/cat": 1, "train/dog": 1, "val/cat": 1, "val/dog": 1})
+    for link, to in (("all", "."), ("train/all", ".."), ("train/here", "."), ("val/above", "../..")):
+        (root / link).symlink_to(to, target_is_directory=True)
+    (root / "val/dog/outside").symlink_to(root.parent.parent, target_is_directory=True)
+    folder = scan_folder(root)
+    assert folder.class_names == ("cat", "dog")
+    assert image_names(folder) == [
+        *("train/cat/000.jpg", "train/dog/000.jpg"),
+        *("val/cat/000.jpg", "val/dog/000.jpg"),
+    ]
+    assert names_of(folder, folder.links) == ["all", "train/all", "train/here", "val/above", "val/dog/outside"]
+
+
 def test_linked_class_folders_and_images_are_followed(photo_folder, tmp_path):
     store = photo_folder({"cats": 2}, name="store")
     root = photo_folder({"dog": 1})

@@ -8,18 +8,21 @@ from pathlib import Path
 
 from regraft.data.file_format import identify_file
 from regraft.data.passed_over import is_left_by_system, what_of_ours
-from regraft.data.walk import is_image_name
+from regraft.data.walk import identities_above, is_image_name
 from regraft.prediction.sources.archives import LEFT_BY_SYSTEM, MORE_FILES, holds_more
 from regraft.prediction.sources.item import Found, Item, LeftOut
 from regraft.prediction.sources.kind import InputKind, Reading
 
 
 def _images_in(folder: str, reading: Reading) -> Iterator[Found]:
-    return _found_below(folder, ())
+    return _found_below(folder, frozenset(identities_above(Path(folder))), is_named=True)
 
 
-def _found_below(folder: str, parents: tuple[tuple[int, int], ...]) -> Iterator[Found]:
-    """What is in a folder, in the order of paths, as `sorted` would give them; links that lead back up end there."""
+def _found_below(folder: str, above: frozenset[object], *, is_named: bool = False) -> Iterator[Found]:
+    """What is in a folder, in the order of paths, as `sorted` would give them; links that lead back up end there.
+
+    One that the user has named is read, whatever it is.
+    """
     try:
         status = os.stat(folder)  # noqa: PTH116 - one call for both numbers
         with os.scandir(folder) as entries:
@@ -28,9 +31,9 @@ def _found_below(folder: str, parents: tuple[tuple[int, int], ...]) -> Iterator[
         yield Item(folder, kind="broken", reason=f"the folder cannot be read: {(error.strerror or '').lower()}")
         return
     here = (status.st_dev, status.st_ino)
-    if here in parents:
+    if here in above and not is_named:
         yield LeftOut(folder, "a link to a folder that it lies in")
-    elif parents and (ours := what_of_ours([name for name, _ in found])):
+    elif not is_named and (ours := what_of_ours([name for name, _ in found])):
         yield LeftOut(folder, f"{ours} of Regraft")
     else:
         for name, is_folder in sorted(found, key=lambda entry: entry[0] + "/" if entry[1] else entry[0]):
@@ -38,7 +41,7 @@ def _found_below(folder: str, parents: tuple[tuple[int, int], ...]) -> Iterator[
             if is_left_by_system(name):
                 yield LeftOut(path, LEFT_BY_SYSTEM)
             elif is_folder:
-                yield from _found_below(path, (*parents, here))
+                yield from _found_below(path, above | {here})
             else:
                 yield _found_at(path)
 

@@ -24,6 +24,7 @@ def test_a_folder_is_walked_through_links_but_never_in_circles(tmp_path: Path):
     (wanted,) = write_photos(tmp_path / "in/deep", "a.jpg")
     (linked,) = write_photos(tmp_path / "elsewhere", "b.jpg")
     (tmp_path / "in/deep/up").symlink_to(tmp_path / "in")
+    (tmp_path / "in/deep/outside").symlink_to(tmp_path)
     (tmp_path / "in/self").symlink_to(tmp_path / "in/self")
     (tmp_path / "in/there").symlink_to(tmp_path / "elsewhere")
     assert paths_of([str(tmp_path / "in")]) == [wanted, str(tmp_path / "in/there/b.jpg")]
