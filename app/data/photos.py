@@ -20,7 +20,15 @@ import simplejpeg
 from PIL import Image
 
 from regraft.data.opened import memory_for, opened, pillow_warnings_off
-from regraft.data.rendering import NO_BACKGROUND, Rendering, is_deep, render, spread_of
+from regraft.data.rendering import (
+    NO_BACKGROUND,
+    Rendering,
+    has_16_bit_colors,
+    is_deep,
+    is_nearly_black,
+    render,
+    spread_of,
+)
 from regraft.data.unreadable import (
     MAX_PIXELS,
     MOST_PIXELS,
@@ -52,7 +60,7 @@ __all__ = [
     "upright_rgb",
 ]
 
-DECODING = 2
+DECODING = 3
 """Grows when the same file and the same `Rendering` give other pixels, so that caches do not keep the old ones."""
 
 _SUFFIXES = {
@@ -86,6 +94,9 @@ _PNG_MODES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA"})
 _END_MARK = b"\xff\xd9"
 NO_END_MARK = "its end mark is missing, all else is there"
 """What is noted of a JPEG that has lost the last two bytes at most, which every picture viewer shows."""
+
+TOO_DARK = "its colours have 16 bits, of which the higher 8 are read, and those are nearly 0"
+"""What is noted of colours of 10, 12 or 14 bits in a file of 16, which come out black."""
 
 Found = TypeVar("Found")
 
@@ -160,7 +171,7 @@ def inspect_photo(path: Path, *, max_pixels: int | None = None) -> Photo:
 def _inspect(data: bytes, encoded: bytes, note: str, max_pixels: int | None) -> Photo:
     """The photo in `data`, of which `encoded` is what can be decoded."""
     with opened(encoded, max_pixels) as image, memory_for(image, image.width * image.height):
-        orientation = _orientation(image)
+        orientation, is_16_bit = _orientation(image), has_16_bit_colors(image)
         image.load()
         lowest, highest = spread_of(image) or (None, None)
         return Photo(
@@ -175,7 +186,7 @@ def _inspect(data: bytes, encoded: bytes, note: str, max_pixels: int | None) -> 
             transparent=image.has_transparency_data,
             lowest=lowest,
             highest=highest,
-            note=note,
+            note=TOO_DARK if is_16_bit and is_nearly_black(image) else note,
         )
 
 
