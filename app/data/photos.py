@@ -19,6 +19,7 @@ import numpy as np
 import simplejpeg
 from PIL import Image
 
+from regraft.data.endings import has_end
 from regraft.data.opened import memory_for, opened, pillow_warnings_off
 from regraft.data.rendering import (
     NO_BACKGROUND,
@@ -89,7 +90,6 @@ _UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
 }
 _ORIENTATION_TAG = 0x0112
 _NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
-_TAIL_BYTES = 1024  # cameras append a little after the end mark
 _PNG_MODES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA"})
 _END_MARK = b"\xff\xd9"
 NO_END_MARK = "its end mark is missing, all else is there"
@@ -180,7 +180,7 @@ def _inspect(data: bytes, encoded: bytes, note: str, max_pixels: int | None) -> 
             width=image.width,
             height=image.height,
             orientation=orientation,
-            complete=_has_end(image.format, data),
+            complete=has_end(image.format, data),
             fingerprint=hashlib.blake2b(data, digest_size=16).hexdigest(),
             appearance=_difference_hash(_as_seen(image), orientation),
             transparent=image.has_transparency_data,
@@ -201,7 +201,7 @@ def check_photo(encoded: bytes, *, max_pixels: int | None = None) -> Header:
             image.format or "",
             image.mode,
             _orientation(image),
-            _has_end(image.format, encoded),
+            has_end(image.format, encoded),
             image.has_transparency_data,
             image.width * image.height,
         )
@@ -349,13 +349,6 @@ def read_bytes(path: Path, *, max_bytes: int | None = None) -> bytes:
         is_there = isinstance(error, OSError) and error.errno not in _NOT_THERE
         reason = (getattr(error, "strerror", None) or str(error)).lower()
         raise UnreadablePhoto(reason, "unreadable" if is_there else "missing") from error
-
-
-def _has_end(image_format: str | None, data: bytes) -> bool:
-    """Whether the end mark is there, which TensorFlow insists on and Pillow does without."""
-    if image_format in ("JPEG", "MPO"):
-        return b"\xff\xd9" in data[-_TAIL_BYTES:]
-    return image_format != "PNG" or b"IEND" in data[-_TAIL_BYTES:]
 
 
 def _orientation(image: Image.Image) -> int:
