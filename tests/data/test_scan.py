@@ -12,6 +12,7 @@ from drawn_photos import draw_photo
 from PIL import Image
 
 import regraft.data.scan
+from regraft.data import file_format, scan_cache
 from regraft.data.readiness import assess, training_counts
 from regraft.data.records import ImageFolder, SetAside
 from regraft.data.scan import deep_spreads, scan_folder
@@ -315,6 +316,18 @@ def test_the_cache_notices_a_changed_file(photo_folder, tmp_path):
     draw_photo(1, seed=77, size=(30, 20)).save(root / "cat" / "000.jpg")
     assert scan_folder(root, cache=cache).records[0].width == 30
     assert scan_folder(root, cache=cache) == scan_folder(root)
+
+
+def test_a_photo_whose_plugin_has_gone_is_unreadable_though_an_earlier_scan_has_read_it(
+    photo_folder, tmp_path, monkeypatch
+):
+    root, cache = photo_folder({"cat": 2, "dog": 2}), tmp_path / "scan.sqlite"
+    draw_photo(1, seed=77).save(root / "cat" / "a.avif")
+    assert not scan_folder(root, cache=cache).unreadable
+    for module in (file_format, scan_cache):
+        monkeypatch.setattr(module, "can_read", lambda name: name != "AVIF")
+    (refused,) = scan_folder(root, cache=cache).unreadable
+    assert (refused.path.name, refused.reason) == ("a.avif", f"a photo in AVIF, which needs {file_format.PHONE_EXTRA}")
 
 
 def test_a_photo_over_the_limit_is_unreadable_though_an_earlier_scan_has_read_it(photo_folder, tmp_path):
