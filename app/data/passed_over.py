@@ -23,6 +23,9 @@ _CHECKED_DISK = re.compile(r"found\.\d{3}", re.IGNORECASE)  # the same on Window
 _SHARD = re.compile(r"^(part-\d+)\..*")
 _INPUTS = re.compile(r"^(inputs)(?:-[0-9a-f]{16})?\.jsonl$")
 
+PREVIEW = "augment_preview.png"
+"""What `augment-preview` writes by default, into the current folder: often that of the photos."""
+
 _OURS = {
     "a run": {"recipe.toml", "environment.json", "labels.txt"},
     "a run that was killed when it began": {"environment.json", "labels.txt", "checkpoints"},
@@ -44,6 +47,11 @@ Of shards, and of the list of inputs, whose name holds the id of its prediction,
 def is_left_by_system(name: str) -> bool:
     """Whether a file or folder of this name, without its path, is hidden or what a system leaves among photos."""
     return name.startswith(".") or name.lower() in _SYSTEM_NAMES or bool(_CHECKED_DISK.fullmatch(name))
+
+
+def what_file_of_ours(name: str) -> str:
+    """What Regraft writes by this name where the user names none, among photos maybe; "" for any other file."""
+    return "a sheet of augmented photos" if name == PREVIEW else ""
 
 
 def what_of_ours(names: Collection[str]) -> str:

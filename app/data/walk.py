@@ -9,7 +9,7 @@ from pathlib import Path
 
 from regraft.data.file_format import identify_file
 from regraft.data.layout import find_splits
-from regraft.data.passed_over import is_left_by_system, what_of_ours
+from regraft.data.passed_over import is_left_by_system, what_file_of_ours, what_of_ours
 from regraft.data.photos import IMAGE_SUFFIXES
 from regraft.data.records import SetAside
 from regraft.errors import FolderError
@@ -51,7 +51,7 @@ class Walk:
         unreadable: folders that cannot be entered, broken links, pipes and devices, formats that need a plugin.
         not_images: other files, each with what it is.
         hidden: what is hidden or left by a system.
-        ours: folders that Regraft has written.
+        ours: folders and files that Regraft has written.
         links: links to a folder that they lie in, or that is read anyway.
     """
 
@@ -171,7 +171,10 @@ class Walk:
         with os.scandir(folder) as found:
             entries = sorted(found, key=lambda entry: entry.name)
         self.hidden += [folder / entry.name for entry in entries if is_left_by_system(entry.name)]
-        return [_Entry(folder / entry.name, _kind(entry)) for entry in entries if not is_left_by_system(entry.name)]
+        ours = {entry.name: what for entry in entries if (what := what_file_of_ours(entry.name))}
+        self.ours += [SetAside(folder / name, f"{what} of Regraft") for name, what in ours.items()]
+        kept = [entry for entry in entries if entry.name not in ours and not is_left_by_system(entry.name)]
+        return [_Entry(folder / entry.name, _kind(entry)) for entry in kept]
 
     def _holds_folders(self, folder: Path) -> bool:
         try:

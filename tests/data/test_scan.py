@@ -176,6 +176,17 @@ def test_a_link_to_the_root_or_above_it_is_no_class(photo_folder):
     assert names_of(folder, folder.links) == ["all", "train/all", "train/here", "val/above", "val/dog/outside"]
 
 
+def test_a_sheet_of_augmented_photos_is_none_of_them(photo_folder):
+    root = photo_folder({"cat": 1, "dog": 1})
+    for place in (root, root / "cat"):
+        draw_photo(0, seed=9).save(place / "augment_preview.png")
+    folder = scan_folder(root)
+    assert image_names(folder) == ["cat/000.jpg", "dog/000.jpg"]
+    sheets = [root / "augment_preview.png", root / "cat/augment_preview.png"]
+    assert folder.ours == tuple(SetAside(path, "a sheet of augmented photos of Regraft") for path in sheets)
+    assert folder.loose == ()
+
+
 def test_linked_class_folders_and_images_are_followed(photo_folder, tmp_path):
     store = photo_folder({"cats": 2}, name="store")
     root = photo_folder({"dog": 1})

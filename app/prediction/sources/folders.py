@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from regraft.data.file_format import identify_file
-from regraft.data.passed_over import is_left_by_system, what_of_ours
+from regraft.data.passed_over import is_left_by_system, what_file_of_ours, what_of_ours
 from regraft.data.walk import identities_above, is_image_name
 from regraft.prediction.sources.archives import LEFT_BY_SYSTEM, MORE_FILES, holds_more
 from regraft.prediction.sources.item import Found, Item, LeftOut
@@ -40,6 +40,8 @@ def _found_below(folder: str, above: frozenset[object], *, is_named: bool = Fals
             path = os.path.join(folder, name)  # noqa: PTH118 - Path would change the folder's name
             if is_left_by_system(name):
                 yield LeftOut(path, LEFT_BY_SYSTEM)
+            elif ours := what_file_of_ours(name):
+                yield LeftOut(path, f"{ours} of Regraft")
             elif is_folder:
                 yield from _found_below(path, above | {here})
             else:

@@ -50,6 +50,7 @@ def test_every_file_below_a_folder_is_an_input_or_counted_with_its_reason(tmp_pa
     write_photos(tmp_path / "in/run", "confusion_matrix.png")
     for name in ("recipe.toml", "environment.json", "labels.txt"):
         (tmp_path / "in/run" / name).touch()
+    write_photos(tmp_path / "in", "augment_preview.png")
     os.mkfifo(tmp_path / "in/pipe")
     (tmp_path / "in/gone").symlink_to(tmp_path / "nowhere")
     left_out = LeftOutCount()
@@ -63,6 +64,7 @@ def test_every_file_below_a_folder_is_an_input_or_counted_with_its_reason(tmp_pa
         "holds photos or paths itself; name it to have them answered": 1,
         "not an image (text?)": 1,
         "a run of Regraft": 1,
+        "a sheet of augmented photos of Regraft": 1,
     }
 
 
