@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,10 +55,20 @@ def _found_at(path: str) -> Found:
         return Item(path, path)
     if holds_more(path):
         return LeftOut(path, MORE_FILES)
-    if not os.path.isfile(path):  # noqa: PTH113 - nor opened, as a pipe might never end
-        return LeftOut(path, "a broken link, or not a file")
+    if reason := _why_no_file(path):  # nor opened, as a pipe might never end
+        return LeftOut(path, reason)
     found = identify_file(Path(path))
     return Item(path, path) if found.name else LeftOut(path, found.reason)
+
+
+def _why_no_file(path: str) -> str:
+    try:
+        is_file = stat.S_ISREG(os.stat(path).st_mode)  # noqa: PTH116 - Path would change the name
+    except PermissionError:
+        return "permission denied"
+    except OSError:
+        is_file = False
+    return "" if is_file else "a broken link, or not a file"
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

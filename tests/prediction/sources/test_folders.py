@@ -79,6 +79,22 @@ def test_what_is_left_out_is_said_with_names_and_on_request_one_by_one(tmp_path:
     assert told == [f"Left out {tmp_path}/{number}.txt: not an image (text?)." for number in (1, 2, 3)]
 
 
+def test_a_file_in_a_folder_that_is_only_listed_is_left_out_as_not_permitted(tmp_path: Path, monkeypatch):
+    write_photos(tmp_path, "a.jpg")
+    (tmp_path / "barred").touch()
+    ask = os.stat
+
+    def refuse(path, *rest, **options):
+        if str(path).endswith("barred"):
+            raise PermissionError(13, "Permission denied")
+        return ask(path, *rest, **options)
+
+    monkeypatch.setattr(os, "stat", refuse)
+    left_out = LeftOutCount()
+    assert len(list(expand_inputs(str(tmp_path), left_out=left_out))) == 1
+    assert left_out.counts == {"permission denied": 1}
+
+
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root enters every folder")
 def test_a_folder_that_cannot_be_entered_is_one_row(tmp_path: Path):
     (photo,) = write_photos(tmp_path, "z.jpg")
