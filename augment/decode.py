@@ -8,12 +8,16 @@ in prediction and in the exported SavedModel, and no caller has to know about it
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import tensorflow as tf
 
 Color = tuple[int, int, int]
 """Red, green and blue, 0 to 255."""
+
+Ends = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
+"""Which values of a grey picture of 16 bits (uint16 [H, W]) are black and white, float64 scalars."""
 
 _HEADER_BYTES = 1 << 17  # an Exif segment follows SOI and at most a JFIF or ICC segment of 64 KiB
 _START_OF_SCAN, _APP1 = 0xDA, 0xE1
@@ -28,14 +32,16 @@ TensorFlow's own choice, the fast one, is off by 1.2 levels on average and by up
 _END_MARK = b"\xff\xd9"
 _TAIL_BYTES = 1024
 _FILLINGS = (b"\x00" * 64, b"\xaa" * 64)  # they differ in the first bit, and need no stuffing
+_DEEP_GREY = b"\x10\x00"  # 16 bits a value, grey: bytes 24 and 25 of a PNG
 _SHORT, _LONG = 3, 4  # the standard asks for a SHORT; Pillow, which reads the sizes, takes a LONG too
 
 
-def decode_upright(encoded: tf.Tensor, background: Color | None = None) -> tf.Tensor:
+def decode_upright(encoded: tf.Tensor, background: Color | None = None, ends: Ends | None = None) -> tf.Tensor:
     """uint8 [H, W, 3] RGB pixels, upright, of `encoded` (string scalar: JPEG, PNG, GIF, BMP or WebP).
 
     An animation gives its first frame, grey becomes RGB. Through transparent pixels of PNG and WebP the `background`
     is seen (red, green and blue, 0 to 255); without one their transparency is dropped, as that of GIF always is.
+    Grey PNG of 16 bits is scaled by its `ends`; without them, its higher 8 bits are taken.
 
     Raises:
         tf.errors.InvalidArgumentError: the bytes are not a whole image of one of these formats.
@@ -44,7 +50,7 @@ def decode_upright(encoded: tf.Tensor, background: Color | None = None) -> tf.Te
     image = tf.case(
         [
             (is_jpeg(encoded), lambda: _decode_jpeg(encoded)),
-            (is_png(encoded), lambda: _decode_png(encoded, background)),
+            (is_png(encoded), lambda: _decode_png(encoded, background, ends)),
             (is_webp(encoded), lambda: _decode_webp(encoded, background)),
         ],
         default=lambda: tf.io.decode_image(encoded, channels=3, expand_animations=False),
@@ -61,7 +67,29 @@ def composite(pixels: tf.Tensor, background: Color) -> tf.Tensor:
     return tf.cast((total + 127) // 255, tf.uint8)
 
 
-def _decode_png(encoded: tf.Tensor, background: Color | None) -> tf.Tensor:
+def _decode_png(encoded: tf.Tensor, background: Color | None, ends: Ends | None) -> tf.Tensor:
+    """uint8 [H, W, 3]."""
+    if ends is None:
+        return _decode_8_bits(encoded, background)
+    is_deep = tf.equal(tf.strings.substr(encoded, 24, 2), _DEEP_GREY)
+    return tf.cond(
+        is_deep, lambda: _decode_deep_grey(encoded, background, ends), lambda: _decode_8_bits(encoded, background)
+    )
+
+
+def _decode_deep_grey(encoded: tf.Tensor, background: Color | None, ends: Ends) -> tf.Tensor:
+    """uint8 [H, W, 3], as `regraft.data.rendering` computes it: in float64, halves to even."""
+    pixels = tf.io.decode_png(encoded, channels=4, dtype=tf.uint16)
+    black, white = ends(pixels[..., 0])
+    scale = tf.where(white > black, 255 / tf.maximum(white - black, 1e-300), 0.0)
+    scaled = tf.round(tf.clip_by_value((tf.cast(pixels[..., :1], tf.float64) - black) * scale, 0, 255))
+    grey = tf.repeat(tf.cast(scaled, tf.uint8), 3, axis=2)
+    if background is None:
+        return grey
+    return tf.where(tf.cast(pixels[..., 3:], tf.int32) == 0, tf.constant(background, tf.uint8), grey)
+
+
+def _decode_8_bits(encoded: tf.Tensor, background: Color | None) -> tf.Tensor:
     """uint8 [H, W, 3]."""
     if background is None:
         return tf.io.decode_png(encoded, channels=3)

@@ -57,6 +57,7 @@ SERVED = (
     "turned.webp",
     "turned.jpg",
     "no_end.jpg",
+    "deep.png",
 )
 """What the SavedModel decodes itself."""
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from regraft.api.argument_types import check_range
 from regraft.api.arguments import PathLike, Values, as_bytes, as_progress, edits_of, make_recipe, public
+from regraft.data.passed_over import PREVIEW
 from regraft.data.unreadable import MAX_PIXELS, MOST_PIXELS
 from regraft.machine.memory import decoding_within
 from regraft.machine.untouched import untouched
@@ -56,7 +57,7 @@ def augment_preview(
     image_size: int | None = None,
     rows: int = 6,
     draws: int = 7,
-    out: PathLike = "augment_preview.png",
+    out: PathLike = PREVIEW,
     force: bool = False,
     progress: bool | Progress = True,
 ) -> Preview:

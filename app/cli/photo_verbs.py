@@ -19,6 +19,7 @@ from regraft.cli.options import (
     max_pixels,
     recipe_option,
 )
+from regraft.data.passed_over import PREVIEW
 
 NOT_TRAINABLE = 3
 """The exit code of `check` where nothing can be trained on the folder."""
@@ -54,9 +55,7 @@ def check(folder: Path, max_pixels: int, max_memory: str | None, as_json: bool) 
 @click.option(
     "--draws", type=click.IntRange(1, 20), default=7, show_default=True, help="Augmented draws of each photo."
 )
-@click.option(
-    "--out", type=PATH, default=Path("augment_preview.png"), show_default=True, help="PNG or JPEG file to write."
-)
+@click.option("--out", type=PATH, default=Path(PREVIEW), show_default=True, help="PNG or JPEG file to write.")
 @click.option("--force", is_flag=True, help="Overwrite --out.")
 @JSON
 def augment_preview(

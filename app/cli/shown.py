@@ -14,6 +14,7 @@ from regraft.data.wording import name_some
 from regraft.errors import as_options, visible
 from regraft.machine.sizes import show_size
 from regraft.progress import Shown
+from regraft.runs.class_metrics import most_common
 
 if TYPE_CHECKING:
     from regraft.data.check import CheckReport
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
     from regraft.runs.ensemble_figures import AnswerFigures
     from regraft.runs.run_metrics import RunMetrics
 
-
-_UNEVEN = 1.5
-"""How many times its even share the largest class must have for the accuracy alone to mislead."""
 
 _FAR = 0.05
 """How much lower the mean over the classes must be for that where the classes are of like size."""
@@ -175,6 +173,8 @@ def show_ensemble(metrics: RunMetrics) -> None:
     show(table)
     for name, gain in found.gains.items():
         _say(f"Against the {name}: {gain.words}")
+    if uneven := _uneven_rows(metrics):
+        show(_table(uneven))
     _say("", found.verdict)
     _show_next(metrics.run)
 
@@ -234,20 +234,16 @@ def _export_rows(export: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _uneven_rows(metrics: Metrics | RunMetrics) -> list[tuple[str, str]]:
-    """What the accuracy hides where classes are of uneven size: their mean, and what is reached without looking."""
+    """What the accuracy hides: the mean over the classes, those never found, and what is reached without looking."""
     judged = [entry for entry in metrics.per_class if entry.images]
-    if not judged:
-        return []
-    common = max(judged, key=lambda entry: entry.images)
-    share = common.images / sum(entry.images for entry in judged)
-    if share * len(judged) <= _UNEVEN and metrics.accuracy - metrics.balanced_accuracy < _FAR:
-        return []
+    common = most_common(judged)
     missed = [entry.class_name for entry in judged if entry.recall == 0]
+    is_hidden = metrics.accuracy - metrics.balanced_accuracy >= _FAR
+    if common is None or not (common.is_far_ahead or is_hidden or missed):
+        return []
     never = f"; never found: {name_some(missed)}" if missed else ""
-    return [
-        ("balanced", f"{100 * metrics.balanced_accuracy:.1f} %, the mean over the classes of what is found{never}"),
-        ("", f'always answering "{common.class_name}" would reach an accuracy of {100 * share:.1f} %'),
-    ]
+    rows = [("balanced", f"{100 * metrics.balanced_accuracy:.1f} %, the mean over the classes of what is found{never}")]
+    return [*rows, ("", common.words)] if common.is_far_ahead or is_hidden else rows
 
 
 def _columns(*titles: str) -> Any:

@@ -74,8 +74,8 @@ class CheckReport:
         not_images: files that are no images by name or content: what they are, by path.
         misnamed: images that are not named like one, read all the same.
         loose: images outside the class folders.
-        ours: folders that Regraft has written, passed over: what they are, by path.
-        links: links back to a folder that is read anyway.
+        ours: folders and files that Regraft has written, passed over: what they are, by path.
+        links: links to a folder that they lie in, or that is read anyway.
         alike: class folders of one class whose names are different writings of one name.
         noted: what is odd about photos that are read all the same, such as a missing end mark, by path.
     """

@@ -13,6 +13,14 @@ _UNSEEN = frozenset({"Cf", "Zl", "Zp"})  # marks of direction, zero-width blanks
 _JOINERS = "\u200c\u200d"  # unseen, but letters of Persian, of Indian scripts and of emoji change by them
 
 
+_SELECTORS = "\ufe0e\ufe0f"  # whether the letter before is drawn as text or as a picture
+_LOOK_LIKE = str.maketrans(
+    "\u0430\u0441\u0501\u0435\u0261\u04bb\u0456\u0458\u043e\u0440\u051b\u0455\u0443\u0445\u051d\u03b1\u03b9\u03ba\u03bf\u03c1\u03c5\u03bd\u03c7\u2019\u2018",
+    "acdeghijopqsyxwaikopuvx''",
+)
+"""Letters of the Cyrillic and Greek alphabets and signs, and those of the Latin one that nobody tells them from."""
+
+
 def key_of(name: str) -> str:
     """What two writings of one name share: they differ in case, blanks, unseen letters or their Unicode form.
 
@@ -20,8 +28,23 @@ def key_of(name: str) -> str:
     accent is a letter of its own in what macOS writes. Case is `str.lower`, not `str.casefold`, which would make one
     word of the German `Maße` and `Masse`.
     """
-    seen = "".join(letter for letter in name if letter in _JOINERS or category(letter) not in _UNSEEN)
+    seen = "".join(letter for letter in name if letter in _JOINERS or not _is_unseen(letter))
     return " ".join(normalize("NFC", normalize("NFC", seen).lower()).split())
+
+
+def _is_unseen(letter: str) -> bool:
+    return letter in _SELECTORS or category(letter) in _UNSEEN
+
+
+def look_alikes(names: Iterable[str]) -> list[list[str]]:
+    """Those of `names` that are different ones and look the same, in groups: in letters of another alphabet or width.
+
+    They stay different, as `x\N{SUPERSCRIPT TWO}` and `x2` may be two things.
+    """
+    groups: defaultdict[str, list[str]] = defaultdict(list)
+    for name in names:
+        groups[normalize("NFKC", key_of(name)).lower().translate(_LOOK_LIKE)].append(name)
+    return [group for group in groups.values() if len(group) > 1]
 
 
 def group_by_key(names: Iterable[str]) -> dict[str, list[str]]:

@@ -46,8 +46,8 @@ def what_is_left_out(folder: ImageFolder) -> list[LeftOut]:
         ("file", "in a format that is not read", foreign, "save as JPEG what is a photo"),
         ("file", "without a picture in it", _plain([aside.path for aside in others]), ""),
         ("entry", "hidden or left by a system", _plain(folder.hidden), ""),
-        ("folder", "that Regraft has written", folder.ours, ""),
-        ("link", "back to a folder that is read anyway", _plain(folder.links), ""),
+        ("entry", "that Regraft has written", folder.ours, ""),
+        ("link", "in a circle, or to a folder that is read anyway", _plain(folder.links), ""),
     )
     return [
         LeftOut(f"{plural(len(asides), noun)} {words}", _examples(asides, folder.root), advice)

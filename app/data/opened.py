@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cache
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
 from regraft.data.file_format import FIRST_BYTES, PLUGINS, identify
 from regraft.data.unreadable import (
@@ -160,8 +160,21 @@ def _check_is_no_raw_photo(image: Image.Image) -> None:
 
 
 def _why_unidentified(name: str, data: bytes) -> str:
+    if name == "TIFF" and _is_whole_tiff(data):
+        return "not an image that is read: a TIFF whose kind of values Pillow does not know"
     no_size = name == "GIF" and b"\0\0" in (data[6:8], data[8:10])
     return f"zero width or height ({name})" if no_size else f"damaged: no valid {name} header"
+
+
+def _is_whole_tiff(data: bytes) -> bool:
+    """Whether the header is whole, so that Pillow refuses what it says of the pixels."""
+    try:
+        TiffImagePlugin.TiffImageFile(io.BytesIO(data))
+    except SyntaxError as error:
+        return str(error) == "unknown pixel mode"
+    except Exception:  # as above
+        return False
+    return False
 
 
 @cache

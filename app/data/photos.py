@@ -19,8 +19,17 @@ import numpy as np
 import simplejpeg
 from PIL import Image
 
+from regraft.data.endings import has_end
 from regraft.data.opened import memory_for, opened, pillow_warnings_off
-from regraft.data.rendering import NO_BACKGROUND, Rendering, is_deep, render, spread_of
+from regraft.data.rendering import (
+    NO_BACKGROUND,
+    Rendering,
+    has_16_bit_colors,
+    is_deep,
+    is_nearly_black,
+    render,
+    spread_of,
+)
 from regraft.data.unreadable import (
     MAX_PIXELS,
     MOST_PIXELS,
@@ -52,7 +61,7 @@ __all__ = [
     "upright_rgb",
 ]
 
-DECODING = 2
+DECODING = 3
 """Grows when the same file and the same `Rendering` give other pixels, so that caches do not keep the old ones."""
 
 _SUFFIXES = {
@@ -81,11 +90,13 @@ _UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
 }
 _ORIENTATION_TAG = 0x0112
 _NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
-_TAIL_BYTES = 1024  # cameras append a little after the end mark
 _PNG_MODES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA"})
 _END_MARK = b"\xff\xd9"
 NO_END_MARK = "its end mark is missing, all else is there"
 """What is noted of a JPEG that has lost the last two bytes at most, which every picture viewer shows."""
+
+TOO_DARK = "its colours have 16 bits, of which the higher 8 are read, and those are nearly 0"
+"""What is noted of colours of 10, 12 or 14 bits in a file of 16, which come out black."""
 
 Found = TypeVar("Found")
 
@@ -160,7 +171,7 @@ def inspect_photo(path: Path, *, max_pixels: int | None = None) -> Photo:
 def _inspect(data: bytes, encoded: bytes, note: str, max_pixels: int | None) -> Photo:
     """The photo in `data`, of which `encoded` is what can be decoded."""
     with opened(encoded, max_pixels) as image, memory_for(image, image.width * image.height):
-        orientation = _orientation(image)
+        orientation, is_16_bit = _orientation(image), has_16_bit_colors(image)
         image.load()
         lowest, highest = spread_of(image) or (None, None)
         return Photo(
@@ -169,13 +180,13 @@ def _inspect(data: bytes, encoded: bytes, note: str, max_pixels: int | None) -> 
             width=image.width,
             height=image.height,
             orientation=orientation,
-            complete=_has_end(image.format, data),
+            complete=has_end(image.format, data),
             fingerprint=hashlib.blake2b(data, digest_size=16).hexdigest(),
             appearance=_difference_hash(_as_seen(image), orientation),
             transparent=image.has_transparency_data,
             lowest=lowest,
             highest=highest,
-            note=note,
+            note=TOO_DARK if is_16_bit and is_nearly_black(image) else note,
         )
 
 
@@ -190,7 +201,7 @@ def check_photo(encoded: bytes, *, max_pixels: int | None = None) -> Header:
             image.format or "",
             image.mode,
             _orientation(image),
-            _has_end(image.format, encoded),
+            has_end(image.format, encoded),
             image.has_transparency_data,
             image.width * image.height,
         )
@@ -338,13 +349,6 @@ def read_bytes(path: Path, *, max_bytes: int | None = None) -> bytes:
         is_there = isinstance(error, OSError) and error.errno not in _NOT_THERE
         reason = (getattr(error, "strerror", None) or str(error)).lower()
         raise UnreadablePhoto(reason, "unreadable" if is_there else "missing") from error
-
-
-def _has_end(image_format: str | None, data: bytes) -> bool:
-    """Whether the end mark is there, which TensorFlow insists on and Pillow does without."""
-    if image_format in ("JPEG", "MPO"):
-        return b"\xff\xd9" in data[-_TAIL_BYTES:]
-    return image_format != "PNG" or b"IEND" in data[-_TAIL_BYTES:]
 
 
 def _orientation(image: Image.Image) -> int:

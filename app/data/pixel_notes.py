@@ -43,7 +43,7 @@ def _deep_note(records: Sequence[Record], folder: ImageFolder, rendering: Render
 
 def _odd_notes(records: Sequence[Record], folder: ImageFolder) -> list[str]:
     return [
-        f"{plural(count, 'photo')} read though not whole ({_some(having, folder)}): {note}."
+        f"{plural(count, 'photo')} read with a flaw ({_some(having, folder)}): {note}."
         for note, count in Counter(one.note for one in records).items()
         if (having := [one for one in records if one.note == note])
     ]

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from regraft.data.class_names import unseen_in
+from regraft.data.class_names import look_alikes, unseen_in
 from regraft.data.duplicates import Duplicates, Group, Likeness
 from regraft.data.layout import layout_warnings, wrapper_advice
 from regraft.data.records import ImageFolder
@@ -139,6 +139,12 @@ def _name_warnings(folder: ImageFolder) -> list[str]:
         warnings.append(
             f"{plural(len(pairs), 'class')} in folders whose names differ only in case, blanks or Unicode form "
             f"({name_some(pairs)}): read as one class; name them alike."
+        )
+    if groups := look_alikes(folder.class_names):
+        pairs = [" = ".join(map(ascii, group)) for group in groups]
+        warnings.append(
+            f"{plural(len(groups), 'group')} of classes whose names look the same, in other letters "
+            f"({name_some(pairs)}): read as different classes; name them alike if they are one."
         )
     if unseen := [f"{name!a} has {', '.join(unseen_in(name))}" for name in folder.class_names if unseen_in(name)]:
         warnings.append(

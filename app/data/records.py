@@ -74,7 +74,7 @@ class ImageFolder:
         empty_folders: class folders without a readable image.
         hidden: files and folders that are hidden or left by a system, which are passed over.
         loose: images outside the class folders, which belong to no class.
-        ours: folders that Regraft has written, which are passed over, with what they are.
+        ours: folders and files that Regraft has written, which are passed over, with what they are.
         links: links back to a folder that is read where it lies.
         alike: class folders of one class whose names are different writings of one name.
     """

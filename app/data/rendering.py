@@ -20,7 +20,9 @@ NO_BACKGROUND = "none"
 WHITES = (1, 255, 1023, 4095, 16383, 65535)
 """What white may be: 1 of masks and floats, and the largest values of 8, 10, 12, 14 and 16 bits."""
 
-_BITS_PER_SAMPLE = 258  # tag of a TIFF
+_BITS_PER_SAMPLE, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 262, 339  # tags of a TIFF
+_WHITE_IS_ZERO, _UNSIGNED = 0, 1  # their values
+_DARK = 64  # of 256: two bits are not used
 _ROWS_PIXELS = 1 << 20  # converted at a time, so that what is in between takes little memory
 
 Range = Literal["auto", "type"] | tuple[float, float]
@@ -86,7 +88,7 @@ def background_rgb(background: str) -> tuple[int, int, int] | None:
 def render(image: Image.Image, rendering: Rendering) -> np.ndarray:
     """uint8 [H, W, 3] of a decoded image, as it is stored, not turned."""
     if is_deep(image):
-        return _render_deep(image, rendering.range)
+        return _render_deep(image, rendering)
     background = background_rgb(rendering.background)
     if background is None or not image.has_transparency_data:
         return _by_rows(image, lambda part: np.asarray(part if part.mode == "RGB" else part.convert("RGB")))
@@ -110,11 +112,24 @@ def is_deep(image: Image.Image) -> bool:
     return image.mode.startswith("I;16") or image.mode in ("I", "F")
 
 
+def has_16_bit_colors(image: Image.Image) -> bool:
+    """Whether the image, not yet decoded, has colours of 16 bits, of which Pillow and TensorFlow take the higher 8."""
+    arguments = [tile[3] for tile in getattr(image, "tile", [])]
+    raw_modes = [each if isinstance(each, str) else each[0] for each in arguments if each]
+    return not is_deep(image) and any(isinstance(raw, str) and ";16" in raw for raw in raw_modes)
+
+
+def is_nearly_black(image: Image.Image) -> bool:
+    """Whether no colour of a decoded image of 16-bit colours uses their highest two bits, as those of 14 bits do."""
+    brightest: list[Any] = [image.getchannel(band).getextrema()[1] for band in "RGB"]
+    return max(brightest) < _DARK
+
+
 def spread_of(image: Image.Image) -> Spread | None:
     """The lowest and highest value of deep grey whose file does not say its range; None for other images."""
     if not is_deep(image) or _stated_white(image) is not None:
         return None
-    return _measure(image)
+    return _measure(image, _reader_of(image))
 
 
 def range_of(spreads: Iterable[Spread]) -> Spread | None:
@@ -126,29 +141,40 @@ def range_of(spreads: Iterable[Spread]) -> Spread | None:
     return min(lowest, 0.0), float(next((white for white in WHITES if highest <= white), highest))
 
 
-def _render_deep(image: Image.Image, wanted: Range) -> np.ndarray:
-    stated = _stated_white(image)
-    if stated is not None and wanted != "type":
-        low, high = 0.0, stated
-    elif isinstance(wanted, tuple):
-        low, high = wanted
-    elif wanted == "type":
-        low, high = (0.0, 65535.0) if image.mode.startswith("I;16") else _measure(image)
-    else:
-        low, high = range_of([_measure(image)]) or (0.0, 1.0)
+def _render_deep(image: Image.Image, rendering: Rendering) -> np.ndarray:
+    stated, wanted = _stated_white(image), rendering.range
+    low, high = _black_and_white(image, wanted, stated)
     scale = 255 / (high - low) if high > low else 0.0
+    is_by_type = wanted == "type"  # and as it is stored, as it was before there was a choice
+    is_negative = not is_by_type and _tag(image, _PHOTOMETRIC, 1) == _WHITE_IS_ZERO
+    background, hidden = background_rgb(rendering.background), image.info.get("transparency")
+    read = _finite if is_by_type else _reader_of(image)
 
     def grey(part: Image.Image) -> np.ndarray:
-        values = _finite(part)
+        values = read(part)
         scaled = np.rint(np.clip((values - low) * scale, 0, 255)).astype(np.uint8)
-        return np.repeat(scaled[..., None], 3, axis=2)
+        pixels = np.repeat((255 - scaled if is_negative else scaled)[..., None], 3, axis=2)
+        if background is not None and isinstance(hidden, int):
+            pixels[values == hidden] = background
+        return pixels
 
     return _by_rows(image, grey)
 
 
-def _measure(image: Image.Image) -> Spread:
+def _black_and_white(image: Image.Image, wanted: Range, stated: float | None) -> Spread:
+    """The values that become black and white; `stated` is what the file says is white."""
+    if stated is not None and wanted != "type":
+        return 0.0, stated
+    if isinstance(wanted, tuple):
+        return wanted
+    if wanted == "type":
+        return (0.0, 65535.0) if image.mode.startswith("I;16") else _measure(image, _finite)
+    return range_of([_measure(image, _reader_of(image))]) or (0.0, 1.0)
+
+
+def _measure(image: Image.Image, read: Callable[[Image.Image], np.ndarray]) -> Spread:
     lowest, highest = [], []
-    for values in map(_finite, _parts(image)):
+    for values in map(read, _parts(image)):
         lowest.append(values.min())
         highest.append(values.max())
     return float(min(lowest)), float(max(highest))
@@ -160,14 +186,30 @@ def _finite(image: Image.Image) -> np.ndarray:
     return np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0) if image.mode == "F" else values
 
 
+def _unsigned(image: Image.Image) -> np.ndarray:
+    """float64 [H, W] of 32 bits that Pillow takes for signed."""
+    return np.asarray(image).view(np.uint32).astype(np.float64)
+
+
+def _reader_of(image: Image.Image) -> Callable[[Image.Image], np.ndarray]:
+    """What gives the values of a part of `image`: a TIFF of 32 bits holds numbers without a sign if it says no more."""
+    is_unsigned = image.mode == "I" and _tag(image, _BITS_PER_SAMPLE) == 32
+    return _unsigned if is_unsigned and _tag(image, _SAMPLE_FORMAT, _UNSIGNED) == _UNSIGNED else _finite
+
+
+def _tag(image: Image.Image, tag: int, default: int | None = None) -> Any:
+    """The first value of a tag, of a TIFF."""
+    value = getattr(image, "tag_v2", {}).get(tag, default)
+    return value[0] if isinstance(value, tuple) else value
+
+
 def _stated_white(image: Image.Image) -> float | None:
     """What the file says is white: a TIFF may have fewer than 16 bits a sample.
 
     Its tags of largest sample values are "for statistical purposes" (TIFF 6.0, section 8) and of one file; PNG files
     with fewer significant bits (sBIT) are scaled to 16 already (PNG specification, 12.4). So neither says it.
     """
-    bits = getattr(image, "tag_v2", {}).get(_BITS_PER_SAMPLE, (16,))
-    bits = bits[0] if isinstance(bits, tuple) else bits
+    bits = _tag(image, _BITS_PER_SAMPLE, 16)
     return float(2**bits - 1) if 8 < bits < 16 else None
 
 

@@ -9,6 +9,7 @@ from contextlib import closing, suppress
 from dataclasses import astuple, fields
 from pathlib import Path
 
+from regraft.data.file_format import PLUGINS, can_read
 from regraft.data.photos import Photo
 
 _OF_OTHERS = "SELECT 1 FROM sqlite_master WHERE tbl_name NOT GLOB 'photos*'"
@@ -22,7 +23,7 @@ class ScanCache:
     """
 
     _columns = ("path", "size", "mtime_ns", *(field.name for field in fields(Photo)))
-    _table = "photos_3"  # another number where the columns, or what they mean, change
+    _table = "photos_4"  # another number where the columns, or what they mean, change
     _unusable = (sqlite3.Error, OSError)
 
     def __init__(self, file: Path | None) -> None:
@@ -30,7 +31,7 @@ class ScanCache:
         self._keys: dict[Path, tuple[bytes, int, int]] = {}
 
     def recall(self, paths: Sequence[Path]) -> dict[Path, Photo]:
-        """The photos of those `paths` that have not changed since they were remembered."""
+        """The photos of those `paths` that have not changed since they were remembered, and whose plugin is there."""
         if self._file is None:
             return {}
         self._keys = {path: key for path in paths if (key := _state_of(path))}
@@ -40,7 +41,8 @@ class ScanCache:
                 rows = {path: database.execute(query, key).fetchone() for path, key in self._keys.items()}
         except self._unusable:
             return {}
-        return {path: Photo(*row[3:]) for path, row in rows.items() if row}
+        photos = {path: Photo(*row[3:]) for path, row in rows.items() if row}
+        return {path: photo for path, photo in photos.items() if photo.format not in PLUGINS or can_read(photo.format)}
 
     def remember(self, answers: Mapping[Path, Photo | str]) -> None:
         """Keeps the readable ones of `answers`, as of the time when `recall` asked for them."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from regraft.data.file_format import identify_file
 from regraft.data.layout import find_splits
-from regraft.data.passed_over import is_left_by_system, what_of_ours
+from regraft.data.passed_over import is_left_by_system, what_file_of_ours, what_of_ours
 from regraft.data.photos import IMAGE_SUFFIXES
 from regraft.data.records import SetAside
 from regraft.errors import FolderError
@@ -51,8 +51,8 @@ class Walk:
         unreadable: folders that cannot be entered, broken links, pipes and devices, formats that need a plugin.
         not_images: other files, each with what it is.
         hidden: what is hidden or left by a system.
-        ours: folders that Regraft has written.
-        links: links back to a folder that is read anyway.
+        ours: folders and files that Regraft has written.
+        links: links to a folder that they lie in, or that is read anyway.
     """
 
     def __init__(self, root: Path) -> None:
@@ -66,6 +66,7 @@ class Walk:
         self.hidden: list[Path] = []
         self.ours: list[SetAside] = []
         self.links: list[Path] = []
+        self._above = identities_above(root)
 
     def find_classes(self) -> None:
         """Fills the attributes.
@@ -74,7 +75,7 @@ class Walk:
             FolderError: `root` cannot be entered, or its splits are not as they should be.
         """
         try:
-            top = self._entries(self.root)
+            top = self._without_links_back(self._entries(self.root))
         except OSError as error:
             raise FolderError(f"{self.root} cannot be entered: {_reason(error)}.") from None
         splits = find_splits(
@@ -82,11 +83,23 @@ class Walk:
         )
         for entry in top:
             if entry.path in splits:
-                self._take_children(self._entered(entry.path) or [], splits[entry.path])
+                inside = self._without_links_back(self._entered(entry.path) or [], entry.path)
+                self._take_children(inside, splits[entry.path])
             elif splits:
                 self._take_loose(entry)
             else:
                 self._take_children([entry], "")
+
+    def _without_links_back(self, entries: Iterable[_Entry], *parents: Path) -> list[_Entry]:
+        """`entries` but for those that lead to one of `parents`, the root or a folder above it, which are noted."""
+        above = self._above | {_identity(parent) for parent in parents}
+        kept = []
+        for entry in entries:
+            if entry.kind == "folder" and _identity(entry.path) in above:
+                self.links.append(entry.path)
+            else:
+                kept.append(entry)
+        return kept
 
     def _take_children(self, entries: Iterable[_Entry], split: str) -> None:
         for entry in entries:
@@ -127,7 +140,7 @@ class Walk:
 
     def _files(self, top: Path, entries: Sequence[_Entry]) -> Iterator[_Entry]:
         """The files at and below `entries` of the folder `top`, each real folder once, so that link loops end."""
-        seen = {_identity(folder) for folder in (self.root, top.parent, top)}
+        seen = self._above | {_identity(top.parent), _identity(top)}
         waiting = list(reversed(entries))
         while waiting:
             entry = waiting.pop()
@@ -158,7 +171,10 @@ class Walk:
         with os.scandir(folder) as found:
             entries = sorted(found, key=lambda entry: entry.name)
         self.hidden += [folder / entry.name for entry in entries if is_left_by_system(entry.name)]
-        return [_Entry(folder / entry.name, _kind(entry)) for entry in entries if not is_left_by_system(entry.name)]
+        ours = {entry.name: what for entry in entries if (what := what_file_of_ours(entry.name))}
+        self.ours += [SetAside(folder / name, f"{what} of Regraft") for name, what in ours.items()]
+        kept = [entry for entry in entries if entry.name not in ours and not is_left_by_system(entry.name)]
+        return [_Entry(folder / entry.name, _kind(entry)) for entry in kept]
 
     def _holds_folders(self, folder: Path) -> bool:
         try:
@@ -171,6 +187,12 @@ class Walk:
 def is_image_name(path: Path) -> bool:
     """Whether the name of `path` ends like that of an image that can be read."""
     return path.suffix.lower() in IMAGE_SUFFIXES
+
+
+def identities_above(root: Path) -> set[tuple[int, int] | Path]:
+    """What `root` and each folder above it, where it really lies, have in common with all other paths to them."""
+    real = Path(os.path.realpath(root))
+    return {_identity(folder) for folder in (real, *real.parents)}
 
 
 def _kind(entry: os.DirEntry[str]) -> str:

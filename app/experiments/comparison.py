@@ -14,6 +14,7 @@ from regraft.evidence.paired import Difference, training_difference, verdict
 from regraft.experiments.trials import ArmResult
 from regraft.machine.files import write_csv
 from regraft.machine.notebook import tabled
+from regraft.runs.class_metrics import most_common
 from regraft.runs.history import read_history
 
 
@@ -216,6 +217,9 @@ def _notes(results: Sequence[ArmResult], fixed: bool) -> list[str]:
         f"{seeds} seeds, judged on {photos:,} photos "
         + ("that are the same for each." if fixed and seeds > 1 else "drawn anew by each." if seeds > 1 else ".")
     ]
+    common = most_common(results[0].trials[0].metrics.per_class)
+    if common and common.is_far_ahead:
+        notes.append(f"The classes are of uneven size: {common.words}.")
     if len(results) > 2:
         chance = 100 * (1 - 0.95 ** (len(results) - 1))
         notes.append(

@@ -13,9 +13,9 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from regraft.augment.decode import decode_upright
+from regraft.augment.decode import Ends, decode_upright
 from regraft.augment.view import make_view
-from regraft.data.rendering import background_rgb
+from regraft.data.rendering import WHITES, Range, background_rgb
 from regraft.inference.views import ViewReader
 from regraft.models.classifier import answering_model
 
@@ -28,7 +28,7 @@ class _Server(tf.Module):
     def __init__(self, model: keras.Model, class_names: Sequence[str], reader: ViewReader) -> None:
         super().__init__()
         image_size = reader.image_size
-        self._background = background_rgb(reader.background)
+        self._background, self._ends = background_rgb(reader.background), ends_for(reader.range)
         self._view = make_view(image_size, reader.crop_fraction)
         self._view_spec = tf.TensorSpec([image_size, image_size, 3], tf.float32)
         self._labels = tf.constant(list(class_names))
@@ -84,7 +84,7 @@ class _Server(tf.Module):
         return {"labels": self._labels}
 
     def _view_of_bytes(self, encoded: tf.Tensor) -> tf.Tensor:
-        return self._view(decode_upright(encoded, self._background))
+        return self._view(decode_upright(encoded, self._background, self._ends))
 
     def _answer(self, view: Callable[[tf.Tensor], tf.Tensor], inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         return self._answer_views(tf.map_fn(view, inputs, fn_output_signature=self._view_spec))
@@ -97,6 +97,20 @@ class _Server(tf.Module):
             "scores": scores,
             "classes": tf.tile(self._labels[None, :], [tf.shape(scores)[0], 1]),
         }
+
+
+def ends_for(spread: Range) -> Ends:
+    """Black and white of grey of 16 bits, as a `Rendering` of this range has them."""
+    if spread == "auto":
+
+        def ends(values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            highest = tf.cast(tf.reduce_max(tf.cast(values, tf.int32)), tf.float64)
+            whites = tf.constant(WHITES, tf.float64)  # the last one is the largest value there is
+            return tf.constant(0, tf.float64), tf.reduce_min(tf.boolean_mask(whites, whites >= highest))
+
+        return ends
+    black, white = (0.0, 65535.0) if isinstance(spread, str) else spread
+    return lambda values: (tf.constant(black, tf.float64), tf.constant(white, tf.float64))
 
 
 def views_of_readable(

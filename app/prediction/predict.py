@@ -135,7 +135,7 @@ def predict(
     request = Request(_asked(job, opened, inputs, options), _digest_of, options.resume, options.force)
     if not job.folder.is_dir() and decide(job, standing_of(job), request) is Step.DONE:
         return _finished_already(out, counts_of(job, None), progress)
-    left_out = _left_out(options, progress)
+    left_out = _left_out(options, progress, job.out, job.folder)
     with locked(job), decoding_within(options.reading.memory):
         standing = standing_of(job)
         sweep(job.folder)
@@ -282,8 +282,8 @@ def _as_safe_as_asked(form: TableFormat, options: Options) -> TableFormat:
     return form.spreadsheet_safe
 
 
-def _left_out(options: Options, progress: Progress) -> LeftOutCount:
-    return LeftOutCount(progress.say if options.verbose else None)
+def _left_out(options: Options, progress: Progress, *results: Path) -> LeftOutCount:
+    return LeftOutCount(progress.say if options.verbose else None, results=results)
 
 
 def _tell(left_out: LeftOutCount, progress: Progress) -> None:

@@ -12,15 +12,15 @@ DIGESTS = "files.json"
 SMALL_FILES = ("recipe.toml", "labels.txt", "calibration.npz")
 """What is checked whenever a run is opened, as it takes no time."""
 
-MODEL = "model.keras"
-"""What is checked where it is read."""
+MODEL, ROSTER, BACKBONE = "model.keras", "images.csv", "backbone.weights.h5"
+"""What is checked where it is read: the network, which photos had which role, and what other runs begin with."""
 
 _METHOD = "blake2b"
 
 
 def write_digests(folder: Path) -> None:
     """Keeps the digests of those of the files that a run has, before it is finished."""
-    names = [name for name in (MODEL, *SMALL_FILES) if (folder / name).is_file()]
+    names = [name for name in (MODEL, ROSTER, BACKBONE, *SMALL_FILES) if (folder / name).is_file()]
     write_json(folder / DIGESTS, {_METHOD: {name: digest_file(folder / name) for name in names}})
 
 
@@ -41,6 +41,12 @@ def check_digests(folder: Path, *names: str) -> None:
             raise RunError(
                 f"{path} is not what the run was finished with, so it is damaged or edited; put it back or train again."
             )
+
+
+def check_weights(file: Path) -> None:
+    """The same for a file of weights, where `pretrain` has written it in its run."""
+    if file.name == BACKBONE and (file.parent / "recipe.toml").is_file():
+        check_digests(file.parent, BACKBONE)
 
 
 def _read(file: Path) -> dict[str, str]:

@@ -11,6 +11,7 @@ from regraft.data.records import ImageFolder, Record
 from regraft.data.sources import scan_remembered
 from regraft.errors import FolderError, RunError, did_you_mean, option
 from regraft.progress import Progress
+from regraft.runs.digests import ROSTER, check_digests
 from regraft.runs.roster import RosterRow, read_roster
 from regraft.runs.run import Run
 
@@ -60,7 +61,12 @@ def renumber(folder: ImageFolder, class_names: Sequence[str]) -> ImageFolder:
 
 
 def rows_of(run: Run, *roles: str) -> list[RosterRow]:
-    """The images that had one of these roles ("fit", "select", "report"), in the order of images.csv."""
+    """The images that had one of these roles ("fit", "select", "report"), in the order of images.csv.
+
+    Raises:
+        RunError: the file is missing, damaged or edited.
+    """
+    check_digests(run.folder, ROSTER)
     return [row for row in read_roster(run.roster_file) if row.role in roles]
 
 

@@ -18,7 +18,8 @@ def resumable(session: Session) -> Iterator[None]:
 
     again = f"and continue: {option('resume', True)} {option('out', session.run.folder)}"
     try:
-        write_roster(session.run.roster_file, session.roles, session.folder.class_names)
+        if not session.run.is_finished:  # else only its export is missing, and the roster has its digest
+            write_roster(session.run.roster_file, session.roles, session.folder.class_names)
         yield
     except OSError as error:
         place = error.filename or session.run.folder

@@ -27,6 +27,7 @@ from regraft.models.optimizer_table import OPTIMIZERS
 from regraft.progress import Progress, Silent
 from regraft.recipes.recipe import FineTuneChoices, OptimizerChoices, Recipe, edit_recipe
 from regraft.recipes.toml_text import brief
+from regraft.runs.digests import check_weights
 from regraft.runs.run import Run, command_to_resume, new_run, resumable_run
 from regraft.training.purpose import FULL, MEMBER, SINGLE, TRIAL, Purpose
 
@@ -275,6 +276,7 @@ def resolve(recipe: Recipe) -> Recipe:
     weights = model.weights or default_weights(model.backbone)
     path = find_weights(model.backbone, weights)
     if path and not (row and row.has_weights(weights)):  # another machine has its own files elsewhere, names are shared
+        check_weights(path)
         weights = str(path.absolute())
     return recipe.model_copy(
         update={

@@ -97,6 +97,9 @@ def test_uneven_classes_are_told_with_their_mean_and_what_is_reached_without_loo
         ([(40, 0.9), (20, 0.87)], 0.89, 0.885, False),
         ([(46, 0.9), (14, 0.9)], 0.9, 0.9, True),
         ([(30, 1.0), (30, 1.0), (20, 0.4)], 0.86, 0.8, True),
+        ([(50, 1.0)] * 19 + [(2, 0.0)], 0.998, 0.95, True),
+        ([(50, 1.0)] * 19 + [(5, 1.0)], 1.0, 1.0, True),
+        ([(20, 1.0)] * 49 + [(20, 0.0)], 0.98, 0.98, True),
         ([(30, 0.9), (0, None)], 0.9, 0.9, False),
         ([], 0.9, 0.9, False),
     ],
@@ -109,6 +112,15 @@ def test_classes_of_like_size_that_are_found_alike_need_no_more_than_the_accurac
         RunMetrics.from_dict(TRAINING | {"accuracy": accuracy, "balanced_accuracy": balanced, "per_class": per_class})
     )
     assert ("balanced" in capsys.readouterr().out) == told
+
+
+def test_a_class_that_is_never_found_is_named_also_where_all_are_of_one_size(capsys):
+    per_class = [class_of(f"class {place}", 20, float(place > 0)) for place in range(50)]
+    show_training(
+        RunMetrics.from_dict(TRAINING | {"accuracy": 0.98, "balanced_accuracy": 0.98, "per_class": per_class})
+    )
+    told = words(capsys.readouterr().out)
+    assert "balanced 98.0 %, the mean over the classes of what is found; never found: class 0 stage kept" in told
 
 
 def test_a_pretraining_says_what_to_build_on(capsys):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from regraft.data.class_names import check_class_names, group_by_key, key_of, unseen_in
+from regraft.data.class_names import check_class_names, group_by_key, key_of, look_alikes, unseen_in
 from regraft.errors import FolderError
 
 
@@ -16,6 +16,7 @@ from regraft.errors import FolderError
         ("CAF\u00c9", "cafe\u0301"),
         ("dog", "dog\u200b"),
         ("dog", "\u202edog"),
+        ("\u2764", "\u2764\ufe0f"),  # a heart as text, and as a picture
         ("\u212bngstrom", "\u00e5ngstrom"),  # the sign of the unit, and the letter
     ],
 )
@@ -59,3 +60,11 @@ def test_a_name_that_nobody_sees_is_refused(name):
 def test_letters_that_nobody_sees_are_named_by_their_number():
     assert unseen_in("ab\u202ec\u2028") == ["U+202E", "U+2028"]
     assert unseen_in("caf\u00e9 \u0646\u0627\u0645\u0647\u200c\u0627\u06cc") == []
+
+
+def test_names_that_look_alike_in_other_letters_are_found_and_stay_different():
+    fish, cat, micro, quote = "\ufb01sh", "\u0441at", "\u00b5m", "o\u2019neil"  # a ligature, a Cyrillic c, two signs
+    names = ["fish", fish, "cat", cat, "\u03bcm", micro, "o'neil", quote, "bat", "\u043a\u043e\u0442"]
+    groups = [["fish", fish], ["cat", cat], ["\u03bcm", micro], ["o'neil", quote]]
+    assert look_alikes(names) == groups
+    assert all(key_of(name) != key_of(other) for name, other in groups)

@@ -31,7 +31,7 @@ def test_each_kind_is_counted_with_its_reason_in_one_line(photo_folder):
         "1 image outside the class folders (cover.png), 61 files in a format that is not read "
         "(cat/MVI_00.MOV and 59 more: a video; dog/raw.NEF: a raw photo of a camera (NEF)), "
         "1 file without a picture in it (dog/notes), 1 entry hidden or left by a system (@eaDir), "
-        "1 link back to a folder that is read anyway (dog/again). All by name: regraft check --json."
+        "1 link in a circle, or to a folder that is read anyway (dog/again). All by name: regraft check --json."
     )
 
 

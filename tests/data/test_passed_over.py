@@ -14,6 +14,7 @@ from regraft.data.passed_over import is_left_by_system, what_of_ours
     [
         *("@eaDir", "#recycle", "#snapshot", "@Recycle", "@__thumb", "$RECYCLE.BIN", "System Volume Information"),
         *("lost+found", "LOST.DIR", "found.000", "FOUND.017", "__MACOSX", "Network Trash Folder", "Icon\r"),
+        *("RECYCLER", "@Transcode", "Network Recycle Bin", "TheVolumeSettingsFolder"),
         *("Thumbs.db", "THUMBS.DB", "ehthumbs.db", "desktop.ini", ".DS_Store", "._001.jpg", ".thumbnails", ".git"),
         *(".Trash-1000", ".Trashes", ".Spotlight-V100", ".fseventsd", ".ipynb_checkpoints", ".picasa.ini"),
     ],

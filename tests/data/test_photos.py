@@ -4,6 +4,7 @@ import hashlib
 import io
 import struct
 import warnings
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +18,7 @@ from regraft.data.photos import (
     IMAGE_SUFFIXES,
     MAX_PIXELS,
     NO_END_MARK,
+    TOO_DARK,
     UnreadablePhoto,
     check_photo,
     inspect_photo,
@@ -150,6 +152,12 @@ def gif_of(width: int, height: int) -> bytes:
     return b"GIF89a" + struct.pack("<HH", width, height) + b"\xf0\0\0" + bytes(6) + b"," + bytes(4)
 
 
+def tiff_of_half_floats() -> bytes:
+    tags = {256: 1, 257: 1, 258: 16, 259: 1, 262: 1, 273: 8, 277: 1, 278: 1, 279: 2, 339: 3}
+    directory = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    return b"II*\0" + struct.pack("<I", 10) + b"\0\x3c" + struct.pack("<H", len(tags)) + directory + bytes(4)
+
+
 def damaged_files() -> dict[str, tuple[bytes, str]]:
     jpeg, png = (encode(draw_photo(0, seed=0), format) for format in ("JPEG", "PNG"))
     return {
@@ -160,9 +168,30 @@ def damaged_files() -> dict[str, tuple[bytes, str]]:
         "truncated png": (png[: len(png) // 2], "damaged: image file is truncated"),
         "no header": (png[:8] + b"\x80" * 40, "damaged: no valid PNG header"),
         "broken stream": (png[:60] + b"\0" * 400 + png[460:], "damaged: "),
+        "half floats": (tiff_of_half_floats(), "not an image that is read: a TIFF whose kind of values"),
         "no width": (gif_of(0, 32), r"zero width or height \(GIF\)"),
         "postscript": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n", "not an image"),
     }
+
+
+@pytest.mark.parametrize(("white", "is_noted"), [(4095, True), (16383, True), (65535, False)])
+def test_colours_of_few_bits_in_16_are_noted(tmp_path, white, is_noted):
+    colors = np.array([[[0, white // 2, white]]], ">u2")
+    path = write(tmp_path / "a.png", png_of_16_bits(colors))
+    assert read_upright_rgb(path).max() == white >> 8
+    assert inspect_photo(path).note == (TOO_DARK if is_noted else "")
+
+
+def png_of_16_bits(colors: np.ndarray) -> bytes:
+    """A PNG of RGB values, big-endian [H, W, 3]."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    height, width, _ = colors.shape
+    header = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)
+    pixels = zlib.compress(b"".join(b"\0" + row.tobytes() for row in colors))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
 
 
 @pytest.mark.parametrize("name", damaged_files())

@@ -20,7 +20,7 @@ def test_transparent_deep_and_mended_photos_are_counted_and_named(photo_folder):
         "1 photo with transparency (cat/icon.png): white is seen through them (data.background).",
         "2 photos in grey of 16 or 32 bits (dog/deep0.png, dog/deep1.png), with values from 40 to 2,027: "
         "0 is black, 4,095 white (data.range).",
-        "1 photo read though not whole (dog/000.jpg): its end mark is missing, all else is there.",
+        "1 photo read with a flaw (dog/000.jpg): its end mark is missing, all else is there.",
     ]
     assert "their hidden colours are seen" in pixel_notes(folder, Rendering("none"))[0]
     assert "each by its type" in pixel_notes(folder, Rendering(range="type"))[1]

@@ -234,3 +234,11 @@ def accounted_for(folder: ImageFolder, files: set[Path]) -> set[Path]:
     assert not used & below
     assert bool(unused) == bool(account_for(folder))
     return used | below
+
+
+def test_classes_that_look_alike_in_other_letters_are_warned_about(photo_folder):
+    found = assess(scan_folder(photo_folder({"cat": 3, "\u0441at": 3})))
+    assert found.warnings == (
+        "1 group of classes whose names look the same, in other letters ('cat' = '\\u0441at'): "
+        "read as different classes; name them alike if they are one.",
+    )

@@ -124,15 +124,40 @@ def test_a_given_range_counts_for_every_kind_of_deep_grey(dtype):
 
 def test_twelve_bits_that_the_file_states_are_twelve_bits():
     # Four pixels of 12 bits in a TIFF, packed: 0, 1024, 2048, 4095.
-    image = Image.open(io.BytesIO(tiff_of_12_bits(bytes.fromhex("000400800fff"))))
+    image = Image.open(io.BytesIO(tiff_of_four(bytes.fromhex("000400800fff"))))
     assert spread_of(image) is None
     np.testing.assert_array_equal(render(image, Rendering(range=(0.0, 65535.0)))[0, :, 0], [0, 64, 128, 255])
 
 
-def tiff_of_12_bits(packed: bytes) -> bytes:
+def test_what_the_file_calls_black_is_black():
+    values = np.array([0, 1024, 2048, 4095], "<u2")
+    negative = tiff_of_four(values.tobytes(), {258: 16, 262: 0})  # where 0 is white
+    np.testing.assert_array_equal(read_upright_rgb(negative)[0, :, 0], [255, 191, 127, 0])
+    earlier = read_upright_rgb(negative, rendering=AS_EARLIER)
+    np.testing.assert_array_equal(earlier[0, :, 0], [0, 4, 8, 16])  # of 65,535, as it is stored
+
+
+def test_numbers_of_32_bits_without_a_sign_have_none():
+    values = np.array([0, 1 << 30, 3 << 30, 0xFFFFFFFF], "<u4")
+    image = Image.open(io.BytesIO(tiff_of_four(values.tobytes(), {258: 32})))
+    assert spread_of(image) == (0.0, 4294967295.0)
+    np.testing.assert_array_equal(render(image, Rendering())[0, :, 0], [0, 64, 191, 255])
+
+
+def test_one_deep_grey_may_be_transparent():
+    encoded = encode(Image.fromarray(np.array([[0, 1000, 4095]], np.uint16)), "PNG", transparency=1000)
+    assert Image.open(io.BytesIO(encoded)).info["transparency"] == 1000
+    np.testing.assert_array_equal(read_upright_rgb(encoded)[0], [[0] * 3, [255] * 3, [255] * 3])
+    red = read_upright_rgb(encoded, rendering=Rendering("#ff0000"))
+    np.testing.assert_array_equal(red[0, 1], [255, 0, 0])
+    assert read_upright_rgb(encoded, rendering=Rendering("none"))[0, 1, 0] == 62  # 1000 * 255 / 4095
+
+
+def tiff_of_four(packed: bytes, others: dict[int, int] | None = None) -> bytes:
+    """Four pixels, with other values for some tags."""
     import struct
 
-    tags = {256: 4, 257: 1, 258: 12, 259: 1, 262: 1, 273: 8, 277: 1, 278: 1, 279: len(packed)}
+    tags = {256: 4, 257: 1, 258: 12, 259: 1, 262: 1, 273: 8, 277: 1, 278: 1, 279: len(packed)} | (others or {})
     directory = struct.pack("<H", len(tags))
     directory += b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
     return b"II*\0" + struct.pack("<I", 8 + len(packed)) + packed + directory + bytes(4)

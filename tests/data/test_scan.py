@@ -12,6 +12,7 @@ from drawn_photos import draw_photo
 from PIL import Image
 
 import regraft.data.scan
+from regraft.data import file_format, scan_cache
 from regraft.data.readiness import assess, training_counts
 from regraft.data.records import ImageFolder, SetAside
 from regraft.data.scan import deep_spreads, scan_folder
@@ -161,6 +162,31 @@ def test_link_loops_end(photo_folder):
     assert image_names(folder) == ["cat/000.jpg", "dog/000.jpg", "dog/cats/000.jpg"]
 
 
+def test_a_link_to_the_root_or_above_it_is_no_class(photo_folder):
+    root = photo_folder({"train/cat": 1, "train/dog": 1, "val/cat": 1, "val/dog": 1})
+    for link, to in (("all", "."), ("train/all", ".."), ("train/here", "."), ("val/above", "../..")):
+        (root / link).symlink_to(to, target_is_directory=True)
+    (root / "val/dog/outside").symlink_to(root.parent.parent, target_is_directory=True)
+    folder = scan_folder(root)
+    assert folder.class_names == ("cat", "dog")
+    assert image_names(folder) == [
+        *("train/cat/000.jpg", "train/dog/000.jpg"),
+        *("val/cat/000.jpg", "val/dog/000.jpg"),
+    ]
+    assert names_of(folder, folder.links) == ["all", "train/all", "train/here", "val/above", "val/dog/outside"]
+
+
+def test_a_sheet_of_augmented_photos_is_none_of_them(photo_folder):
+    root = photo_folder({"cat": 1, "dog": 1})
+    for place in (root, root / "cat"):
+        draw_photo(0, seed=9).save(place / "augment_preview.png")
+    folder = scan_folder(root)
+    assert image_names(folder) == ["cat/000.jpg", "dog/000.jpg"]
+    sheets = [root / "augment_preview.png", root / "cat/augment_preview.png"]
+    assert folder.ours == tuple(SetAside(path, "a sheet of augmented photos of Regraft") for path in sheets)
+    assert folder.loose == ()
+
+
 def test_linked_class_folders_and_images_are_followed(photo_folder, tmp_path):
     store = photo_folder({"cats": 2}, name="store")
     root = photo_folder({"dog": 1})
@@ -301,6 +327,18 @@ def test_the_cache_notices_a_changed_file(photo_folder, tmp_path):
     draw_photo(1, seed=77, size=(30, 20)).save(root / "cat" / "000.jpg")
     assert scan_folder(root, cache=cache).records[0].width == 30
     assert scan_folder(root, cache=cache) == scan_folder(root)
+
+
+def test_a_photo_whose_plugin_has_gone_is_unreadable_though_an_earlier_scan_has_read_it(
+    photo_folder, tmp_path, monkeypatch
+):
+    root, cache = photo_folder({"cat": 2, "dog": 2}), tmp_path / "scan.sqlite"
+    draw_photo(1, seed=77).save(root / "cat" / "a.avif")
+    assert not scan_folder(root, cache=cache).unreadable
+    for module in (file_format, scan_cache):
+        monkeypatch.setattr(module, "can_read", lambda name: name != "AVIF")
+    (refused,) = scan_folder(root, cache=cache).unreadable
+    assert (refused.path.name, refused.reason) == ("a.avif", f"a photo in AVIF, which needs {file_format.PHONE_EXTRA}")
 
 
 def test_a_photo_over_the_limit_is_unreadable_though_an_earlier_scan_has_read_it(photo_folder, tmp_path):

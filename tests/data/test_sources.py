@@ -78,7 +78,7 @@ def test_what_it_does_not_read_becomes_a_lossless_copy_in_the_cache(tmp_path: Pa
     path = tmp_path / "a.tif"
     draw_photo(0, seed=1, size=(40, 30)).save(path)
     copy = tensorflow_path(record_of(path, format="TIFF"))
-    assert copy == own_cache / "transcoded" / f"{'f' * 32}.2_white_auto.png"
+    assert copy == own_cache / "transcoded" / f"{'f' * 32}.3_white_auto.png"
     np.testing.assert_array_equal(np.asarray(Image.open(copy)), read_upright_rgb(path))
     path.unlink()
     assert tensorflow_path(record_of(path, format="TIFF")) == copy  # made once

@@ -86,6 +86,13 @@ def test_as_dict_is_strict_json_with_documented_keys():
     ]  # fmt: skip
 
 
+def test_where_classes_are_uneven_a_note_says_what_is_reached_without_looking():
+    per_class = [{"class_name": name, "images": images, "recall": 0.5} for name, images in (("ok", 20), ("odd", 1))]
+    uneven = replace(FIRST.trials[0], metrics=RunMetrics.from_dict({"stages": [{}], "per_class": per_class}))
+    notes = sum_up(Path("out"), "last", [result("plain", uneven)]).notes
+    assert 'The classes are of uneven size: always answering "ok" would reach an accuracy of 95.2 %.' in notes
+
+
 def test_the_markdown_has_a_row_an_arm_and_the_notes():
     lines = sum_up(Path("out"), "last", [FIRST, SECOND]).as_markdown().splitlines()
     assert lines[2] == "| plain | 37.5 % (25.0–50.0) | 0.875 | 12.5 % | 10 |  |"

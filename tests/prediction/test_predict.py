@@ -243,6 +243,17 @@ def test_what_gets_no_row_is_counted_in_one_line_and_named_on_request(trained: T
     assert summary.left_out == {"not an image (text?)": 1}
 
 
+@pytest.mark.parametrize("name", ["answers.csv", "parts"])
+def test_an_answer_that_is_written_among_its_photos_is_not_left_out_of_itself(
+    trained: TrainedRun, tmp_path: Path, name: str
+):
+    write_photos(tmp_path / "in", "a.png")
+    (tmp_path / "same").symlink_to(tmp_path / "in")
+    for options in (Options(), Options(force=True)):
+        summary = predict(trained.folder, tmp_path / "same", tmp_path / "in" / name, options)
+        assert (summary.rows, dict(summary.left_out)) == (1, {})
+
+
 def test_an_apostrophe_is_for_csv_alone_and_part_of_the_plan(trained: TrainedRun, tmp_path: Path):
     (photo,) = write_photos(tmp_path, "=a.png")
     safe = ("predict", trained.folder, "=a.png", "--spreadsheet-safe")

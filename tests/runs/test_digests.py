@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 
 from regraft.errors import RunError
-from regraft.runs.digests import check_digests, write_digests
+from regraft.runs.digests import check_digests, check_weights, write_digests
+from regraft.runs.photos_now import rows_of
+from regraft.runs.run import Run
 
-FILES = ("model.keras", "labels.txt", "recipe.toml", "calibration.npz")
+FILES = ("model.keras", "labels.txt", "recipe.toml", "calibration.npz", "images.csv", "backbone.weights.h5")
 
 
 @pytest.fixture
@@ -50,3 +52,19 @@ def test_digests_that_are_damaged_are_said_to_be(folder: Path, text: str):
     (folder / "files.json").write_text(text)
     with pytest.raises(RunError, match=r"files\.json is damaged; train again\.$"):
         check_digests(folder, *FILES)
+
+
+def test_which_photos_were_trained_on_is_not_edited_without_a_word(folder: Path):
+    (folder / "images.csv").write_text("path,class,role,fingerprint\n/a.jpg,cat,report,00\n")
+    with pytest.raises(RunError, match=r"images\.csv is not what the run was finished with"):
+        rows_of(Run(folder), "report")
+
+
+def test_the_weights_of_a_run_are_checked_where_another_begins_with_them(folder: Path):
+    weights = folder / "backbone.weights.h5"
+    check_weights(weights)
+    weights.write_bytes(b"damaged")
+    with pytest.raises(RunError, match=r"backbone\.weights\.h5 is not what the run was finished with"):
+        check_weights(weights)
+    (folder / "recipe.toml").unlink()
+    check_weights(weights)  # some file of that name

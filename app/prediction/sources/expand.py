@@ -42,14 +42,17 @@ class LeftOutCount:
         counts: by reason.
     """
 
-    def __init__(self, tell: Callable[[str], None] | None = None) -> None:
-        """`tell` is told each of them, in a line."""
+    def __init__(self, tell: Callable[[str], None] | None = None, *, results: Iterable[Path] = ()) -> None:
+        """`tell` is told each of them, in a line; not those that are the `results` themselves, or lie in them."""
         self.counts: Counter[str] = Counter()
         self._names: dict[str, list[str]] = {}
         self._tell = tell
+        self._results = [Path(os.path.realpath(result)) for result in results]
 
     def add(self, file: LeftOut) -> None:
         """Takes in one of them."""
+        if self._results and any(map(Path(os.path.realpath(file.path)).is_relative_to, self._results)):
+            return
         self.counts[file.reason] += 1
         names = self._names.setdefault(file.reason, [])
         if len(names) < _NAMES_SHOWN:

@@ -24,6 +24,7 @@ def test_a_folder_is_walked_through_links_but_never_in_circles(tmp_path: Path):
     (wanted,) = write_photos(tmp_path / "in/deep", "a.jpg")
     (linked,) = write_photos(tmp_path / "elsewhere", "b.jpg")
     (tmp_path / "in/deep/up").symlink_to(tmp_path / "in")
+    (tmp_path / "in/deep/outside").symlink_to(tmp_path)
     (tmp_path / "in/self").symlink_to(tmp_path / "in/self")
     (tmp_path / "in/there").symlink_to(tmp_path / "elsewhere")
     assert paths_of([str(tmp_path / "in")]) == [wanted, str(tmp_path / "in/there/b.jpg")]
@@ -49,6 +50,7 @@ def test_every_file_below_a_folder_is_an_input_or_counted_with_its_reason(tmp_pa
     write_photos(tmp_path / "in/run", "confusion_matrix.png")
     for name in ("recipe.toml", "environment.json", "labels.txt"):
         (tmp_path / "in/run" / name).touch()
+    write_photos(tmp_path / "in", "augment_preview.png")
     os.mkfifo(tmp_path / "in/pipe")
     (tmp_path / "in/gone").symlink_to(tmp_path / "nowhere")
     left_out = LeftOutCount()
@@ -62,6 +64,7 @@ def test_every_file_below_a_folder_is_an_input_or_counted_with_its_reason(tmp_pa
         "holds photos or paths itself; name it to have them answered": 1,
         "not an image (text?)": 1,
         "a run of Regraft": 1,
+        "a sheet of augmented photos of Regraft": 1,
     }
 
 
@@ -74,6 +77,22 @@ def test_what_is_left_out_is_said_with_names_and_on_request_one_by_one(tmp_path:
     assert len(list(expand_inputs(str(tmp_path), left_out=left_out))) == 1
     assert str(left_out) == f"3 not an image (text?) ({tmp_path}/1.txt, {tmp_path}/2.txt, ...)"
     assert told == [f"Left out {tmp_path}/{number}.txt: not an image (text?)." for number in (1, 2, 3)]
+
+
+def test_a_file_in_a_folder_that_is_only_listed_is_left_out_as_not_permitted(tmp_path: Path, monkeypatch):
+    write_photos(tmp_path, "a.jpg")
+    (tmp_path / "barred").touch()
+    ask = os.stat
+
+    def refuse(path, *rest, **options):
+        if str(path).endswith("barred"):
+            raise PermissionError(13, "Permission denied")
+        return ask(path, *rest, **options)
+
+    monkeypatch.setattr(os, "stat", refuse)
+    left_out = LeftOutCount()
+    assert len(list(expand_inputs(str(tmp_path), left_out=left_out))) == 1
+    assert left_out.counts == {"permission denied": 1}
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root enters every folder")
