@@ -108,3 +108,18 @@ def test_a_picture_among_the_inputs_of_a_table_is_refused_with_where_pictures_go
             regraft.predict(tmp_path, ["a.jpg", odd], out=tmp_path / "out.csv")
         told = f"inputs[1] must be a path; received {received}. model.predict answers pictures and arrays."
         assert str(caught.value) == told
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: regraft.train("http://x/photos"), 'photos must be a path on this machine; addresses such as "http:'),
+        (lambda: regraft.train("p", out=Path("gs://b/run")), "out must be a path on this machine"),
+        (lambda: regraft.check(Path("gs://b/p")), 'photos must be a path on this machine; addresses such as "gs:/b/p"'),
+        (lambda: regraft.predict("s3://b/run", ["a.jpg"], out="a.csv"), "model must be a path on this machine"),
+        (lambda: regraft.ensemble(["gs://b/r1", "gs://b/r2"]), "source must be a path on this machine"),
+    ],
+)
+def test_an_address_is_no_path_in_any_place(call, words: str):
+    with pytest.raises(regraft.UsageError, match=f"^{words}"):
+        call()
