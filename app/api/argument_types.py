@@ -111,7 +111,7 @@ def check_is_no_address(name: str, path: str | os.PathLike[str]) -> None:
 def check_range(low: int, high: int | None = None, **numbers: float) -> None:
     """Raises UsageError that names the first number outside `low` to `high`, inclusive."""
     for name, value in numbers.items():
-        if value < low or (high is not None and value > high):
+        if not (value >= low and (high is None or value <= high)):  # of what is no number, neither holds
             span = f"at least {low}" if high is None else f"from {low} to {high}"
             raise UsageError(f"{option(name)} must be {span}; received {value}.")
 

@@ -83,6 +83,7 @@ def test_what_is_not_of_its_type_is_named_with_what_was_expected(name, arguments
         ("predict", {"max_pixels": 357_913_941}, "max_pixels must be from 1 to 357913940; received 357913941."),
         ("predict", {"jobs": -1}, "jobs must be at least 0; received -1."),
         ("predict", {"tolerance": -0.1}, "tolerance must be at least 0; received -0.1."),
+        ("predict", {"tolerance": float("nan")}, "tolerance must be at least 0; received nan."),
         ("augment_preview", {"rows": 0}, "rows must be from 1 to 100; received 0."),
         ("augment_preview", {"rows": 101}, "rows must be from 1 to 100; received 101."),
         ("augment_preview", {"draws": 21}, "draws must be from 1 to 20; received 21."),
