@@ -15,8 +15,10 @@ prints it with dashes (`--device`) and exits with code 2 (code 1 for `ExportErro
 from __future__ import annotations
 
 import difflib
+import errno
 import functools
 import inspect
+import os
 from collections.abc import Callable, Iterable
 from typing import ParamSpec, TypeVar
 
@@ -64,7 +66,19 @@ class ExportError(RegraftError):
 def refused_by_system(error: OSError) -> RegraftError:
     """What the file system refused, in one line: a place, a reason, what to do."""
     place = f"{error.filename}: " if error.filename else ""
+    if not place and error.errno == errno.ENOENT and not _current_folder_is_there():
+        return RegraftError(
+            "The current folder is no longer there. Go to another one, and name what you want by its path."
+        )
     return RegraftError(f"{place}{error.strerror}. Check the path, its permissions and the space on the disk.")
+
+
+def _current_folder_is_there() -> bool:
+    try:
+        os.getcwd()  # noqa: PTH109 - Path.cwd() is the same
+    except OSError:
+        return False
+    return True
 
 
 _CONTROLS = (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)  # line breaks are among them

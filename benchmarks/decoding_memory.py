@@ -2,7 +2,8 @@
 
     python benchmarks/decoding_memory.py
 
-Prints one row for each kind of file; each is read in a process of its own. `regraft.data.opened` counts on these.
+Prints one row for each kind of file; each is read in a process of its own. `regraft.data.decoding_cost` counts
+on these.
 """
 
 from __future__ import annotations

@@ -2,11 +2,21 @@
 
 import json
 import pickle
+from pathlib import Path
 
 import pytest
 
 from regraft import errors
-from regraft.errors import ExportError, RegraftError, RunError, UsageError, as_options, option, visible
+from regraft.errors import (
+    ExportError,
+    RegraftError,
+    RunError,
+    UsageError,
+    as_options,
+    option,
+    refused_by_system,
+    visible,
+)
 
 
 def test_every_error_is_a_regraft_error_with_the_exit_code_of_its_kind():
@@ -65,3 +75,14 @@ def test_what_stands_before_a_message_keeps_its_arguments_and_its_kind():
 def test_errors_come_back_from_another_process_as_they_were():
     error = pickle.loads(pickle.dumps(RunError(f"{option('out')} exists.")))
     assert (type(error), str(error)) == (RunError, "out exists.")
+
+
+def test_a_current_folder_that_was_removed_is_named_as_the_reason(tmp_path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(FileNotFoundError) as caught:
+        Path.cwd()
+    assert str(refused_by_system(caught.value)).startswith("The current folder is no longer there.")
+    caught.value.filename = "a.csv"
+    assert str(refused_by_system(caught.value)).startswith("a.csv: No such file or directory.")

@@ -11,6 +11,7 @@ import tarfile
 from pathlib import Path
 
 import keras
+import matplotlib
 import numpy as np
 import pytest
 from command_line import run_regraft
@@ -118,7 +119,9 @@ def old_runs(old_photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     """Run `quick`, ensembles `heads` and `independent`, exports of the first two, and what the old code answers."""
     folder = tmp_path_factory.mktemp("before_the_move")
     links = checkout_before_the_move(folder / "checkout")
-    environment = os.environ | {"PYTHONPATH": str(links), "REGRAFT_CACHE": str(folder / "cache")}
+    # The old code lets OpenVINO keep an identifier in the home folder, so it has one of its own.
+    own = {"HOME": str(folder), "MPLCONFIGDIR": matplotlib.get_cachedir(), "REGRAFT_CACHE": str(folder / "cache")}
+    environment = os.environ | own | {"PYTHONPATH": str(links)}
     command = [sys.executable, OLD_FILES / "write_old_runs.py", old_photos, folder / "out"]
     done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

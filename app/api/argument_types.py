@@ -12,6 +12,7 @@ from numbers import Real
 from typing import Any, NamedTuple
 
 from regraft.errors import UsageError, option
+from regraft.machine.addresses import is_address
 
 
 class _Expected(NamedTuple):
@@ -93,16 +94,24 @@ def check_types(signature: inspect.Signature, arguments: Mapping[str, Any]) -> N
     for name, value in arguments.items():
         parameter = signature.parameters[name]
         expected = [_EXPECTED[part] for part in parts_of(parameter.annotation)]
+        where = option(name) if parameter.kind is parameter.KEYWORD_ONLY else name
         if value is not parameter.default and not any(each.fits(value) for each in expected):
             words = " or ".join(each.words for each in expected if each.words != "None")
-            where = option(name) if parameter.kind is parameter.KEYWORD_ONLY else name
             raise UsageError(f"{where} must be {words}; received {shown(value)}.")
+        if _A_PATH in expected and isinstance(value, str | os.PathLike):
+            check_is_no_address(where, value)
+
+
+def check_is_no_address(name: str, path: str | os.PathLike[str]) -> None:
+    """Raises UsageError where a path is an address of the network."""
+    if is_address(text := os.fspath(path)):
+        raise UsageError(f'{name} must be a path on this machine; addresses such as "{text}" are not read or written.')
 
 
 def check_range(low: int, high: int | None = None, **numbers: float) -> None:
     """Raises UsageError that names the first number outside `low` to `high`, inclusive."""
     for name, value in numbers.items():
-        if value < low or (high is not None and value > high):
+        if not (value >= low and (high is None or value <= high)):  # of what is no number, neither holds
             span = f"at least {low}" if high is None else f"from {low} to {high}"
             raise UsageError(f"{option(name)} must be {span}; received {value}.")
 

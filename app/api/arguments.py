@@ -11,7 +11,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from regraft.api.argument_types import check_types, shown
+from regraft.api.argument_types import check_is_no_address, check_types, shown
 from regraft.errors import RunError, UsageError, checks_arguments, option, refused_by_system
 from regraft.progress import Progress, Shown, Silent
 
@@ -199,6 +199,7 @@ def folder_of(source: Any) -> Path:
         return Path(folder)
     if not isinstance(source, str | os.PathLike) or not os.fspath(source):  # no annotation has checked several
         raise UsageError(f"{option('source')} must be a path; received {shown(source)}.")
+    check_is_no_address(option("source"), source)
     return Path(source)
 
 

@@ -9,7 +9,7 @@ import select
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO, TextIO
+from typing import IO, Any, TextIO
 
 import click
 
@@ -31,6 +31,7 @@ def open_streams() -> None:
     for name, (descriptor, mode) in _DESCRIPTORS.items():
         if getattr(sys, name) is None:
             setattr(sys, name, io.TextIOWrapper(open(descriptor, f"{mode}b", closefd=False), "utf-8"))  # noqa: SIM115
+    _let_work_go_on_without_log()
     codecs.register_error(_ANY_NAME, _any_name)
     _let_names_through(sys.stdin, "surrogateescape")
     for stream in (sys.stdout, sys.stderr):
@@ -70,6 +71,26 @@ def _open_to_nowhere_if_closed(descriptor: int) -> None:
             os.dup2(nowhere, descriptor)
             os.close(nowhere)
         os.set_inheritable(descriptor, True)
+
+
+class _Log(io.FileIO):
+    """A file for words that nothing depends on: where they cannot be written, as on a full disk, they are dropped."""
+
+    def write(self, words: Any, /) -> int:
+        try:
+            return super().write(words) or 0
+        except BrokenPipeError:
+            raise
+        except OSError:
+            return len(words)
+
+
+def _let_work_go_on_without_log() -> None:
+    """Has progress and warnings that stderr cannot take end no training."""
+    buffer = getattr(sys.stderr, "buffer", None)
+    if isinstance(getattr(buffer, "raw", buffer), io.FileIO):  # Python's own, with a buffer or without
+        log = io.BufferedWriter(_Log(sys.stderr.fileno(), "w", closefd=False))
+        sys.stderr = io.TextIOWrapper(log, sys.stderr.encoding, sys.stderr.errors, line_buffering=True)
 
 
 def _let_names_through(stream: object, errors: str) -> None:

@@ -13,6 +13,7 @@ from functools import cache
 
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
+from regraft.data.decoding_cost import PIXEL_BYTES, bytes_to_decode
 from regraft.data.file_format import FIRST_BYTES, PLUGINS, identify
 from regraft.data.unreadable import (
     MAX_PIXELS,
@@ -26,11 +27,6 @@ from regraft.machine.memory import OverBudget, decoding_budget
 
 _DNG_VERSION, _SUB_FILES, _SUB_FILE_TYPE = 50706, 330, 254  # tags of a TIFF
 _REDUCED = 1  # a bit of the type of a sub-file: this picture is but a preview of another
-
-_PIXEL_BYTES = {"GIF": 9, "WEBP": 20, "AVIF": 14, "JXL": 16}
-_OTHER_PIXEL_BYTES = 12
-_PROGRESSIVE_BYTES = 7
-"""Memory that decoding takes at its peak, for each pixel; measured by benchmarks/decoding_memory.py."""
 
 
 @contextmanager
@@ -48,7 +44,7 @@ def opened(data: bytes, max_pixels: int | None = None) -> Iterator[Image.Image]:
             if plugin := PLUGINS.get(found.name):
                 _register(plugin)
             if found.name == "JXL":
-                held.enter_context(decoding_memory(_check_pixels(*jxl_size(data), limit) * _PIXEL_BYTES["JXL"]))
+                held.enter_context(decoding_memory(_check_pixels(*jxl_size(data), limit) * PIXEL_BYTES["JXL"]))
             image = held.enter_context(Image.open(io.BytesIO(data), formats=[found.name]))
             _check_pixels(*image.size, limit)
             _check_is_no_raw_photo(image)
@@ -66,11 +62,12 @@ def opened(data: bytes, max_pixels: int | None = None) -> Iterator[Image.Image]:
 
 
 @contextmanager
-def memory_for(image: Image.Image, stored_pixels: int) -> Iterator[None]:
+def memory_for(image: Image.Image, encoded: bytes, stored_pixels: int) -> Iterator[None]:
     """Holds the memory that it takes to decode an image which `opened` gave, at the size that it has by now.
 
     Args:
         image: not yet decoded.
+        encoded: its file.
         stored_pixels: of the file, from which a JPEG may be shrunk while it is decoded.
 
     Raises:
@@ -79,10 +76,7 @@ def memory_for(image: Image.Image, stored_pixels: int) -> Iterator[None]:
     if image.format == "JXL":
         yield  # it is decoded already
         return
-    amount = image.width * image.height * _PIXEL_BYTES.get(image.format or "", _OTHER_PIXEL_BYTES)
-    if image.info.get("progressive"):  # the whole file is kept until its end
-        amount += stored_pixels * _PROGRESSIVE_BYTES
-    with decoding_memory(amount):
+    with decoding_memory(bytes_to_decode(image, encoded, stored_pixels)):
         yield
 
 

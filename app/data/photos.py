@@ -19,8 +19,9 @@ import numpy as np
 import simplejpeg
 from PIL import Image
 
+from regraft.data.decoding_cost import coefficient_bytes
 from regraft.data.endings import has_end
-from regraft.data.opened import memory_for, opened, pillow_warnings_off
+from regraft.data.opened import decoding_memory, memory_for, opened, pillow_warnings_off
 from regraft.data.rendering import (
     NO_BACKGROUND,
     Rendering,
@@ -170,7 +171,7 @@ def inspect_photo(path: Path, *, max_pixels: int | None = None) -> Photo:
 
 def _inspect(data: bytes, encoded: bytes, note: str, max_pixels: int | None) -> Photo:
     """The photo in `data`, of which `encoded` is what can be decoded."""
-    with opened(encoded, max_pixels) as image, memory_for(image, image.width * image.height):
+    with opened(encoded, max_pixels) as image, memory_for(image, encoded, image.width * image.height):
         orientation, is_16_bit = _orientation(image), has_16_bit_colors(image)
         image.load()
         lowest, highest = spread_of(image) or (None, None)
@@ -246,17 +247,20 @@ def held_pixels(
     with ExitStack() as held:
 
         def decode(encoded: bytes, note: str) -> np.ndarray:
-            held.close()  # what the first try took, where this is the second
-            with opened(encoded, max_pixels) as image:
+            with opened(encoded, max_pixels) as image, ExitStack() as tried:
                 stored_pixels, orientation = image.width * image.height, _orientation(image)
                 is_shrunk = bool(least_side) and _shrink_on_load(image, least_side or 1)
-                held.enter_context(memory_for(image, stored_pixels))
+                tried.enter_context(memory_for(image, encoded, stored_pixels))
+                pixels = None
                 if image.format in ("JPEG", "MPO") and image.mode == "RGB" and orientation == 1 and not is_shrunk:
                     # The pixels of Pillow, straight into an array: half as long.
                     with suppress(ValueError):  # any flaw: Pillow reads it after all, or says what is broken
-                        return simplejpeg.decode_jpeg(encoded, "RGB")
-                image.load()
-                return _turn_upright(render(image, rendering or Rendering()), orientation)
+                        pixels = simplejpeg.decode_jpeg(encoded, "RGB")
+                if pixels is None:
+                    image.load()
+                    pixels = _turn_upright(render(image, rendering or Rendering()), orientation)
+                held.enter_context(tried.pop_all())  # of a try that fails nothing stays held
+                return pixels
 
         yield _read_or_mend(decode, encoded)
 
@@ -290,9 +294,10 @@ def _lacks_but_the_end(encoded: bytes) -> bool:
     """Whether this is a JPEG that is whole but for its end mark: with one, libjpeg has nothing to complain of."""
     mended = encoded + _END_MARK
     try:
-        space = simplejpeg.decode_jpeg_header(mended, strict=True)[2]
+        height, width, space = simplejpeg.decode_jpeg_header(mended, strict=True)[:3]
         colors = space if space == "CMYK" else "CMYK" if space == "YCCK" else "GRAY"
-        simplejpeg.decode_jpeg(mended, colors, min_height=1, min_width=1, strict=True)
+        with decoding_memory(height * width * (1 + coefficient_bytes(encoded))):  # at an eighth of its size
+            simplejpeg.decode_jpeg(mended, colors, min_height=1, min_width=1, strict=True)
     except ValueError:
         return False
     return True

@@ -56,7 +56,7 @@ def run_range(step: Callable[[float], float], *, low: float, high: float, steps:
     Raises:
         UsageError: an argument does not fit.
     """
-    if not 0 < low < high:
+    if not 0 < low < high < math.inf:
         raise UsageError(f"{option('low')} and {option('high')} must be 0 < low < high; received {low:g} and {high:g}.")
     if steps < 10:
         raise UsageError(f"{option('steps')} must be at least 10; received {steps}.")

@@ -14,6 +14,7 @@ import tensorflow as tf
 from regraft.augment.decode import decode_upright
 from regraft.augment.many_views import make_test_views
 from regraft.augment.view import make_view
+from regraft.data.decoding_cost import coefficient_bytes
 from regraft.data.opened import decoding_memory
 from regraft.data.photo_view import PhotoData
 from regraft.data.photos import UnreadablePhoto, check_photo, held_pixels, read_bytes, tensorflow_reads
@@ -96,7 +97,8 @@ class ViewReader:
                 return self._view_pixels(photo).numpy()  # type: ignore[attr-defined]
             header = check_photo(photo, max_pixels=limit)
             if tensorflow_reads(header, self.rendering):
-                with suppress(tf.errors.InvalidArgumentError), decoding_memory(header.pixels * _PIXEL_BYTES):
+                needed = header.pixels * (_PIXEL_BYTES + coefficient_bytes(photo))
+                with suppress(tf.errors.InvalidArgumentError), decoding_memory(needed):
                     return self._view_bytes(photo).numpy()  # type: ignore[attr-defined]
             # Pillow either reads it after all or says what is broken
             with held_pixels(photo, rendering=self.rendering, max_pixels=limit) as pixels:

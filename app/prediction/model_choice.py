@@ -31,6 +31,7 @@ from regraft.exports.runtimes import check_runtime, is_installed
 from regraft.exports.table import PRECISIONS
 from regraft.inference.trained import Look
 from regraft.machine import processes
+from regraft.machine.devices import check_device
 from regraft.machine.drafts import sweep
 from regraft.machine.files import digest_file, write_text
 from regraft.machine.threads import cores
@@ -160,6 +161,7 @@ def choose(
     _check_precision(precision)
     if runtime != "auto":
         check_runtime(runtime)
+    check_device(device)
     if look not in (None, Look()) or not device.startswith(("auto", "cpu")):
         return _only_keras(source, runtime, device)
     while True:

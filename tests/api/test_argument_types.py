@@ -83,6 +83,7 @@ def test_what_is_not_of_its_type_is_named_with_what_was_expected(name, arguments
         ("predict", {"max_pixels": 357_913_941}, "max_pixels must be from 1 to 357913940; received 357913941."),
         ("predict", {"jobs": -1}, "jobs must be at least 0; received -1."),
         ("predict", {"tolerance": -0.1}, "tolerance must be at least 0; received -0.1."),
+        ("predict", {"tolerance": float("nan")}, "tolerance must be at least 0; received nan."),
         ("augment_preview", {"rows": 0}, "rows must be from 1 to 100; received 0."),
         ("augment_preview", {"rows": 101}, "rows must be from 1 to 100; received 101."),
         ("augment_preview", {"draws": 21}, "draws must be from 1 to 20; received 21."),
@@ -108,3 +109,18 @@ def test_a_picture_among_the_inputs_of_a_table_is_refused_with_where_pictures_go
             regraft.predict(tmp_path, ["a.jpg", odd], out=tmp_path / "out.csv")
         told = f"inputs[1] must be a path; received {received}. model.predict answers pictures and arrays."
         assert str(caught.value) == told
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: regraft.train("http://x/photos"), 'photos must be a path on this machine; addresses such as "http:'),
+        (lambda: regraft.train("p", out=Path("gs://b/run")), "out must be a path on this machine"),
+        (lambda: regraft.check(Path("gs://b/p")), 'photos must be a path on this machine; addresses such as "gs:/b/p"'),
+        (lambda: regraft.predict("s3://b/run", ["a.jpg"], out="a.csv"), "model must be a path on this machine"),
+        (lambda: regraft.ensemble(["gs://b/r1", "gs://b/r2"]), "source must be a path on this machine"),
+    ],
+)
+def test_an_address_is_no_path_in_any_place(call, words: str):
+    with pytest.raises(regraft.UsageError, match=f"^{words}"):
+        call()

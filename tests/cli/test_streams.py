@@ -67,6 +67,13 @@ def test_a_full_disk_below_stdout_is_one_line():
     assert (answer.returncode, answer.stderr) == (2, full)
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device here")
+def test_a_full_disk_below_stderr_loses_the_progress_and_nothing_else(litert: Path, photos: Path):
+    answer = shell(f"regraft predict {litert} photos/ant/0.jpg --out answers.csv 2> /dev/full; echo rc=$?")
+    assert (answer.stdout, answer.stderr) == (b"rc=0\n", b"")
+    assert Path("answers.csv").read_text().count("\n") == 2
+
+
 @pytest.mark.parametrize(
     "environment",
     [{"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}],

@@ -73,6 +73,7 @@ def test_a_loss_that_is_no_number_ends_the_test():
     [
         ({"low": 0.0}, "low and high must be 0 < low < high; received 0 and 1."),
         ({"low": 2.0}, "low and high must be 0 < low < high; received 2 and 1."),
+        ({"high": float("inf")}, "low and high must be 0 < low < high; received 1e-05 and inf."),
         ({"steps": 3}, "steps must be at least 10; received 3."),
     ],
 )

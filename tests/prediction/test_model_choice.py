@@ -153,6 +153,12 @@ def test_a_closer_look_takes_the_run_itself(source: Source, look: Look):
         choose(source, runtime="litert", look=look, progress=Silent())
 
 
+@pytest.mark.parametrize("device", ["cpu:x", "cpu:-1", "autos", "cuda", ""])
+def test_a_device_that_there_is_not_is_refused_whatever_computes(source: Source, device: str):
+    with pytest.raises(UsageError, match="must be auto, cpu, cpu:N"):
+        choose(source, device=device, progress=Silent())
+
+
 def test_what_was_not_exported_is_named_with_the_command_that_does(source: Source):
     with pytest.raises(UsageError) as caught:
         choose(source, runtime="onnx", precision="int8", progress=Silent())

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from regraft.data.wording import show_path
 from regraft.errors import UsageError
+from regraft.machine.addresses import ADDRESS_NOT_READ, is_address
 from regraft.prediction.sources.item import Item, LeftOut
 from regraft.prediction.sources.kind import Reading
 from regraft.prediction.sources.lists import listed_on
@@ -101,10 +102,12 @@ def expand_inputs(
 
 def _expand(given: str, reading: Reading, left_out: LeftOutCount) -> Iterator[Item]:
     kind = next((kind for kind in map(find_kind, INPUT_KINDS) if kind.recognizes(given)), None)
-    if kind is None:
+    if kind is None or (is_address(given) and not kind.is_file):  # a "?" makes no pattern of it
         yield Item(given, given)
         return
     if kind.is_file and not os.path.exists(given):  # noqa: PTH110 - never raises
+        if is_address(given):
+            raise UsageError(f"{given}: {ADDRESS_NOT_READ}.")
         raise UsageError(f"{given} is not there: no such file to read photos or paths from. Check the name.")
     before, is_empty = left_out.counts.total(), True
     for found in kind.expand(given, reading):

@@ -10,7 +10,7 @@ from regraft.data.walk import is_image_name
 from regraft.errors import UsageError
 from regraft.prediction.sources.item import Item
 from regraft.prediction.sources.kind import InputKind, Reading
-from regraft.prediction.sources.text import first_line, lines_of, lines_on
+from regraft.prediction.sources.text import first_line, is_unmarked_utf16, lines_of, lines_on
 
 MOST_LETTERS = 1 << 16
 """Of a path; systems allow 4,096 bytes."""
@@ -56,7 +56,8 @@ def _is_list(given: str) -> bool:
     """Of a text that is there, the first line decides: notes that lie among photos are no list."""
     if not given.lower().endswith(_SUFFIXES):
         return False
-    return not os.path.exists(given) or is_image_name(Path(first_line(given)))  # noqa: PTH110 - never raises
+    is_there = os.path.exists(given)  # noqa: PTH110 - never raises
+    return not is_there or is_unmarked_utf16(given) or is_image_name(Path(first_line(given)))
 
 
 def _lines(file: str, reading: Reading) -> Iterator[Item]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,14 +11,12 @@ from typing import Any
 
 from regraft.data.file_format import identify_file
 from regraft.data.photos import Limits, UnreadablePhoto, read_bytes, too_many_bytes
+from regraft.machine.addresses import ADDRESS_NOT_READ, is_address
 from regraft.machine.memory import MemoryBudget, decoding_budget, reading_budget
 from regraft.prediction.sources.archives import PIECE, in_words
 from regraft.prediction.sources.item import Item
 from regraft.prediction.sources.kind import Reading
 from regraft.prediction.sources.table import find_kind
-
-_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://|data:image/", re.IGNORECASE)
-_NOT_READ = "addresses are not read; download it first and name the file"
 
 
 def read_file(file: str, given: str, max_bytes: int) -> bytes:
@@ -29,8 +26,8 @@ def read_file(file: str, given: str, max_bytes: int) -> bytes:
             raise UnreadablePhoto(reason)
         return read_bytes(Path(file), max_bytes=max_bytes)
     except UnreadablePhoto as error:
-        if error.status == "missing" and _ADDRESS.match(given):
-            raise UnreadablePhoto(_NOT_READ) from None
+        if error.status == "missing" and is_address(given):
+            raise UnreadablePhoto(ADDRESS_NOT_READ) from None
         raise
 
 

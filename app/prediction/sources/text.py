@@ -58,6 +58,17 @@ def first_line(file: str) -> str:
         return ""
 
 
+def is_unmarked_utf16(file: str) -> bool:
+    """Whether a file seems to be a text in UTF-16 that does not say so."""
+    try:
+        _encoding_of(file)
+    except UsageError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
 def _short(readline: Callable[[int], str], name: str) -> Iterator[str]:
     number = 0
     while line := readline(MOST_LETTERS):

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import bz2
 import io
 import zipfile
+import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
 from typing import IO
 
@@ -52,8 +56,22 @@ def _members(file: str, reading: Reading) -> Iterator[Found]:
 
 
 def _start_of(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
-    with archive.open(entry) as stream:
+    with _opened(archive, entry) as stream:
         return stream.read(FIRST_BYTES)
+
+
+@contextmanager
+def _opened(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Iterator[IO[bytes]]:
+    """The member's bytes, unpacked as they are read: of bzip2, zipfile unpacks a million times what it has read."""
+    if entry.compress_type != zipfile.ZIP_BZIP2:
+        with archive.open(entry) as stream:
+            yield stream
+        return
+    packed = copy(entry)
+    packed.compress_type, packed.file_size = zipfile.ZIP_STORED, entry.compress_size
+    packed.CRC = None  # type: ignore[assignment]  # of what is unpacked; bzip2 has one of its own
+    with archive.open(packed) as stream, bz2.BZ2File(stream) as unpacked:
+        yield unpacked
 
 
 def _read(archive: zipfile.ZipFile, item: Item, reading: Reading) -> bytes:
@@ -61,7 +79,7 @@ def _read(archive: zipfile.ZipFile, item: Item, reading: Reading) -> bytes:
     if (entry.file_size, f"{item.file}::{entry.filename}") != (item.size, item.path):
         raise UnreadablePhoto("its archive has changed since it was listed")
     try:
-        with archive.open(entry) as stream:
+        with _opened(archive, entry) as stream:
             data = _all_of(stream, item.size)
     except NotImplementedError as error:
         raise UnreadablePhoto("packed in a way that is not read; unpack its archive and name the folder") from error
@@ -69,6 +87,8 @@ def _read(archive: zipfile.ZipFile, item: Item, reading: Reading) -> bytes:
         if "CRC" in str(error):
             raise UnreadablePhoto(BAD_CHECKSUM) from error
         raise
+    if entry.compress_type == zipfile.ZIP_BZIP2 and zlib.crc32(data) != entry.CRC:
+        raise UnreadablePhoto(BAD_CHECKSUM)
     if len(data) != item.size:
         raise UnreadablePhoto(f"damaged in its archive: {len(data):,} of {item.size:,} bytes")
     return data

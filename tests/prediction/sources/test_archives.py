@@ -2,7 +2,9 @@
 
 import io
 import os
+import struct
 import tarfile
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -258,3 +260,33 @@ def test_a_directory_that_would_fill_the_memory_is_refused(tmp_path: Path):
         paths_of([file])
     with decoding_within(950_000):
         assert len(paths_of([file])) == 1000
+
+
+def test_a_member_packed_by_bzip2_is_unpacked_piece_by_piece(tmp_path: Path):
+    file = tmp_path / "photos.zip"
+    noise = np.random.default_rng(0).bytes(50_000)
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_BZIP2) as archive:
+        archive.writestr("bomb.jpg", bytes(20_000_000))
+        archive.writestr("a.jpg", noise)
+        archive.writestr("unnamed", bytes(20_000_000))
+    tracemalloc.start()
+    try:
+        bomb, photo = expand_inputs([str(file)])
+        with ItemReader(Limits()) as reader:
+            with pytest.raises(UnreadablePhoto, match="not an image"):
+                reader.read(bomb)
+            assert reader.read(photo) == noise
+        assert tracemalloc.get_traced_memory()[1] < 8_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_member_packed_by_bzip2_is_compared_with_the_checksum_of_its_archive(tmp_path: Path):
+    file = tmp_path / "photos.zip"
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_BZIP2) as archive:
+        archive.writestr("a.jpg", b"photo")
+        checksum = struct.pack("<I", archive.getinfo("a.jpg").CRC)
+    file.write_bytes(file.read_bytes().replace(checksum, b"\1\2\3\4"))
+    (item,) = expand_inputs([str(file)])
+    with ItemReader(Limits()) as reader, pytest.raises(UnreadablePhoto, match="its checksum does not fit"):
+        reader.read(item)

@@ -40,10 +40,11 @@ def test_a_text_that_begins_with_no_photo_is_one_file(tmp_path: Path):
         assert paths_of([str(tmp_path / name)]) == [str(tmp_path / name)]
 
 
-def test_utf_16_without_its_mark_is_suspected(tmp_path: Path):
-    (tmp_path / "list.csv").write_bytes("path\na.jpg\n".encode("utf-16-le"))
-    with pytest.raises(UsageError, match=r"list\.csv looks like UTF-16 without a byte order mark; save it as UTF-8\.$"):
-        paths_of([str(tmp_path / "list.csv")])
+@pytest.mark.parametrize("name", ["list.csv", "list.txt"])
+def test_utf_16_without_its_mark_is_suspected(tmp_path: Path, name: str):
+    (tmp_path / name).write_bytes("path\na.jpg\n".encode("utf-16-le"))
+    with pytest.raises(UsageError, match=rf"{name} looks like UTF-16 without a byte order mark; save it as UTF-8\.$"):
+        paths_of([str(tmp_path / name)])
 
 
 def test_lists_on_stdin_lose_their_mark_and_are_no_utf_16(tmp_path: Path):
