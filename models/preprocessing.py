@@ -1,7 +1,7 @@
 """From RGB in [0, 255] to what each family's published weights were trained on, as layers of the model.
 
 The model does its own preprocessing, so nobody who calls it can get it wrong. Constants: those of
-`keras.applications.imagenet_utils.preprocess_input`, which a test compares.
+`keras.applications.imagenet_utils.preprocess_input`, which a test compares, and EfficientNet-Lite's own.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ def preprocess(images: keras.KerasTensor, preprocessing: Preprocessing) -> keras
     """`images` (float [N, H, W, 3], RGB in [0, 255]) as networks of this kind want them."""
     if preprocessing == "tf":
         return layers.Rescaling(1 / 127.5, offset=-1.0, name="rescale")(images)
+    if preprocessing == "lite":
+        return layers.Rescaling(1 / 128, offset=-127 / 128, name="rescale")(images)
     if preprocessing == "torch":
         scale = [1 / (255 * std) for std in _IMAGENET_STD]
         offset = [-mean / std for mean, std in zip(_IMAGENET_MEAN, _IMAGENET_STD, strict=True)]

@@ -1,4 +1,4 @@
-"""A backbone with pretrained weights: from ImageNet, from this package, or from a file."""
+"""A backbone with pretrained weights: from ImageNet, from this or another package, or from a file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from pathlib import Path
 import keras
 
 from regraft.models.backbones import BACKBONES, build_backbone, check_backbone, find_weights
+from regraft.models.efficientnet_lite import set_torch_weights
 from regraft.models.errors import WeightsError, option
+from regraft.models.torch_stream import TorchStreamError, read_torch_stream
 
 
 def load_backbone(name: str, weights: str, *, image_size: int, alpha: float = 1.0, seed: int = 0) -> keras.Model:
@@ -22,8 +24,9 @@ def load_backbone(name: str, weights: str, *, image_size: int, alpha: float = 1.
 
     Args:
         name: a key of `BACKBONES`.
-        weights: "imagenet" (Keras downloads them once), "shipped" (inside this package), "none" (fresh), or the
-            path of a `.h5` or `.weights.h5` file of this network without its top.
+        weights: "imagenet" (Keras downloads them once, or an installed package has them), "shipped" (inside this
+            package), "none" (fresh), or the path of a `.h5` or `.weights.h5` file of this network without its top;
+            for EfficientNet-Lite also that of a `.pth` file.
         image_size: pixels a side.
         alpha: width multiplier, for the families that have one.
         seed: of fresh weights.
@@ -37,7 +40,9 @@ def load_backbone(name: str, weights: str, *, image_size: int, alpha: float = 1.
     if path is None and weights != "none":
         return _load_published(name, weights, image_size=image_size, alpha=alpha)
     backbone = build_backbone(name, image_size=image_size, alpha=alpha, seed=seed)
-    if path:
+    if path and path.suffix == ".pth" and name.startswith("efficientnet_lite"):
+        _load_torch(backbone, name, path)
+    elif path:
         _load_file(backbone, name, path)
     return backbone
 
@@ -48,6 +53,13 @@ def weights_digest(model: keras.Model) -> str:
     for array in model.get_weights():
         digest.update(str(array.shape).encode() + array.tobytes())
     return digest.hexdigest()
+
+
+def _load_torch(backbone: keras.Model, name: str, path: Path) -> None:
+    try:
+        set_torch_weights(backbone, read_torch_stream(path))
+    except (OSError, TorchStreamError, WeightsError) as error:
+        raise WeightsError(f"{path} does not fit {name}: {_first_line(error)}.") from error
 
 
 def _load_file(backbone: keras.Model, name: str, path: Path) -> None:

@@ -24,6 +24,10 @@ def test_the_layers_do_what_keras_does(kind):
     np.testing.assert_allclose(preprocessed(kind), preprocess_input(IMAGES.copy(), mode=kind), atol=2e-5)
 
 
+def test_efficientnet_lite_gets_its_own_range():
+    np.testing.assert_allclose(preprocessed("lite"), (IMAGES - 127) / 128, atol=1e-6)
+
+
 def test_included_changes_nothing():
     np.testing.assert_array_equal(preprocessed("included"), IMAGES)
 

@@ -7,8 +7,9 @@ import keras
 import numpy as np
 import pytest
 
-from regraft.models.backbones import build_backbone
+from regraft.models.backbones import build_backbone, find_weights
 from regraft.models.errors import BackboneError, WeightsError
+from regraft.models.torch_stream import read_torch_stream
 from regraft.models.weights import load_backbone, weights_digest
 
 SIZE = 16
@@ -180,3 +181,23 @@ def test_published_files_load(name, alpha, file, shared: Path):
 def test_a_published_file_of_another_width_is_refused(shared: Path):
     file = shared / "weights" / "mobilenet_2_5_224_tf_no_top.h5"
     assert "does not fit mobilenet without its top" in message_of("mobilenet", file, image_size=96)
+
+
+def test_a_pth_file_of_efficientnet_lite_is_read_from_anywhere(tmp_path: Path):
+    published = find_weights("efficientnet_lite0", "imagenet")
+    moved = tmp_path / "mine.pth"
+    moved.write_bytes(published.read_bytes())
+    loaded = load_backbone("efficientnet_lite0", str(moved), image_size=32)
+    stem = read_torch_stream(published)["_conv_stem.weight"]
+    np.testing.assert_array_equal(loaded.get_layer("stem_conv").get_weights()[0], stem.transpose(2, 3, 1, 0))
+
+
+def test_a_pth_file_of_another_network_or_cut_short_is_refused_in_one_line(tmp_path: Path):
+    published = find_weights("efficientnet_lite0", "imagenet")
+    path = tmp_path / "other.pth"
+    path.write_bytes(published.read_bytes())
+    path.write_bytes(published.read_bytes()[:1_000_000])
+    assert message_of("efficientnet_lite0", path, 32) == f"{path} does not fit efficientnet_lite0: it is cut short."
+    assert message_of("mobilenet_v2", path, 32) == (
+        f"{path} is not an HDF5 weights file (damaged or of another kind), so mobilenet_v2 cannot load it."
+    )
