@@ -236,6 +236,7 @@ def test_the_ten_lines_work_on_a_run_and_on_each_kind_of_export(kind, folder_of,
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_the_lines_that_train_again_work_as_they_stand(at_home: regraft.Run):
     run, tiny = at_home, {"backbone": "tiny", "progress": False}
     export = regraft.export(run, "litert", precision="int8", progress=False)
@@ -301,6 +302,7 @@ regraft.cache()
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_every_call_is_silent_from_the_start_of_tensorflow_on(photo_folder: PhotoFolder, tmp_path: Path):
     assert [name for name in FUNCTIONS if f"regraft.{name}(" not in EVERY_CALL] == []
     photos = photo_folder({"cat": 12, "dog": 12})

@@ -36,7 +36,7 @@ NAMES = {
     "signs from right to left": "\u202eabc\U0001f600",
 }
 RUNTIMES = ("litert", "saved_model", "onnx", "openvino", "run")
-HARD = ("patterns", "a line break", "240 letters")
+HARD = ("patterns", "240 letters")
 TINY = ("--backbone", "tiny", "--image-size", 32)
 
 

@@ -9,13 +9,10 @@ from trained_runs import TrainedRun
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="finds the names of open files in /proc")
 
 CASES = [  # format, --force, whether two folders can be exchanged in one step, whether the plug is pulled
-    ("saved_model", False, True, False),
     ("litert", False, True, False),
     ("onnx", False, True, False),
-    ("openvino", False, True, False),
-    ("saved_model", True, True, True),
     ("openvino", True, True, False),
-    ("onnx", True, True, True),
+    ("saved_model", True, True, True),
     ("litert", True, False, True),
 ]
 

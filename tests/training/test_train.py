@@ -207,7 +207,7 @@ def test_a_run_that_was_killed_goes_on_to_the_weights_of_one_that_was_not(
 
     resumed = run_regraft("train", trained.photos, "--resume", "--out", run)  # all else the run knows itself
     assert resumed.code == 0, resumed.stderr
-    assert resumed.stderr.endswith(f"Continuing {run} with its own recipe.\n")
+    assert f"\nContinuing {run} with its own recipe.\n" in resumed.stderr
     assert_same_training(run, trained.folder)
     assert {path.name for path in run.iterdir()} == {path.name for path in trained.folder.iterdir()} - {"saved_model"}
 
