@@ -12,6 +12,7 @@ from trained_runs import TrainedRun
 from regraft.errors import FolderError, RunError
 from regraft.experiments.evaluate import evaluate
 from regraft.progress import Silent
+from regraft.runs.digests import write_digests
 from regraft.runs.roster import read_roster
 from regraft.runs.run import Run
 
@@ -49,6 +50,7 @@ def test_photos_that_are_gone_or_changed_are_counted(trained: TrainedRun, tmp_pa
     shutil.copytree(trained.folder, run, ignore=shutil.ignore_patterns("saved_model"))
     for file in ("environment.json", "images.csv"):
         (run / file).write_text((run / file).read_text("utf-8").replace(str(trained.photos), str(photos)), "utf-8")
+    write_digests(run)
     gone, changed, *_ = [row.path for row in read_roster(run / "images.csv") if row.role == "report"]
     gone.unlink()
     draw_photo(1, seed=1_000).save(changed, format="JPEG")
