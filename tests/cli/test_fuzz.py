@@ -1,6 +1,8 @@
 """Whatever is typed and whatever the files of a run hold: the command line ends in one line and the right exit code.
 
-For more than the suite has time for: `REGRAFT_FUZZ_CASES=100000 python -m pytest -s -m slow tests/cli/test_fuzz.py`.
+For more than the suite has time for, and other cases than its own:
+
+    REGRAFT_FUZZ_CASES=100000 REGRAFT_FUZZ_SEED=7 python -m pytest -s --timeout 0 -m slow tests/cli/test_fuzz.py
 """
 
 import os
@@ -66,7 +68,7 @@ def test_no_call_and_no_damaged_file_ends_in_more_than_a_line(workplace: Workpla
 def test_no_call_of_very_many_ends_in_more_than_a_line(workplace: Workplace):
     wanted = int(os.environ.get("REGRAFT_FUZZ_CASES", "0"))
     until = time.monotonic() + SLOW_SECONDS
-    start = random.SystemRandom().randrange(10**9)
+    start = int(os.environ.get("REGRAFT_FUZZ_SEED", CASES))
     cases = tell(workplace, range(start, start + (wanted or 10**9)), lambda: bool(wanted) or time.monotonic() < until)
     print(f"{cases:,} cases from seed {start:,}")
     assert cases > 1_000 or not wanted
