@@ -97,19 +97,18 @@ def test_what_was_added_has_a_key_a_range_and_an_effect(copy_with: Copy, photo_f
         *("models/gaussian_noise.py", "a row of REGULARIZERS", "augment/grayscale.py", "a row of AUGMENTATIONS")
     )
     photos = photo_folder({"cat": 10, "dog": 10})
-    small = ("train", photos, "--backbone", "tiny", "--epochs", 1, "--set", "head.l2=[0.1]")
-    refused = run(package, *small, "--set", "regularize.gaussian_noise=2", "--out", tmp_path / "no")
+    small = (photos, "--backbone", "tiny", "--epochs", 1, "--set", "head.l2=[0.1]")
+    refused = run(package, "train", *small, "--set", "regularize.gaussian_noise=2", "--out", tmp_path / "no")
     assert (refused.returncode, refused.stderr) == (
         2,
         'regraft: regularize.gaussian_noise: must be in [0, 1]; received "2".\n',
     )
-    histories = []
-    for name, edits in (("plain", ()), ("noise", ("regularize.gaussian_noise=1",)), ("grey", ("augment.grayscale=1",))):
-        chosen = [word for edit in edits for word in ("--set", edit)]
-        done = run(package, *small, *chosen, "--out", tmp_path / name)
-        assert done.returncode == 0, done.stderr
-        histories.append((tmp_path / name / "history.csv").read_text().splitlines()[1].split(",")[3])
-    assert len(set(histories)) == 3
+    arms = {"plain": "augment.grayscale=0", "noise": "regularize.gaussian_noise=1", "grey": "augment.grayscale=1"}
+    named = [word for name, edit in arms.items() for word in ("--arm", f"{name}: {edit}")]
+    done = run(package, "compare", *small, *named, "--seeds", 1, "--out", tmp_path / "compared")
+    assert done.returncode == 0, done.stderr
+    histories = [tmp_path / "compared/runs" / name / "seed-0/history.csv" for name in arms]
+    assert len({file.read_text().splitlines()[1].split(",")[3] for file in histories}) == 3
 
 
 @pytest.mark.slow

@@ -36,7 +36,8 @@ NAMES = {
     "signs from right to left": "\u202eabc\U0001f600",
 }
 RUNTIMES = ("litert", "saved_model", "onnx", "openvino", "run")
-HARD = ("patterns", "240 letters")
+HARD = Path(NAMES["240 letters"], NAMES["a line break"], NAMES["patterns"])
+"""A folder below two others, all with names that are hard for programs that write."""
 TINY = ("--backbone", "tiny", "--image-size", 32)
 
 
@@ -120,11 +121,10 @@ def test_paths_in_odd_forms_are_those_places(
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("name", HARD)
 def test_an_odd_folder_holds_all_that_a_training_reads_and_writes(
-    name: str, made: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    made: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    folder = tmp_path / NAMES[name]
+    folder = tmp_path / HARD
     copy_to(folder, made, "photos")
     monkeypatch.setenv("REGRAFT_CACHE", str(folder / "cache"))
     weights = folder / "own.weights.h5"
@@ -143,9 +143,8 @@ def test_an_odd_folder_holds_all_that_a_training_reads_and_writes(
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.usefixtures("without_export")
-@pytest.mark.parametrize("name", ["patterns"])
-def test_an_odd_folder_holds_what_many_trainings_write(name: str, made: dict[str, Path], tmp_path: Path):
-    folder = tmp_path / NAMES[name]
+def test_an_odd_folder_holds_what_many_trainings_write(made: dict[str, Path], tmp_path: Path):
+    folder = tmp_path / HARD
     copy_to(folder, made, "photos")
     photos = folder / "photos"
     succeed("find-lr", photos, *TINY, "--steps", 10, "--out", folder / "rates")

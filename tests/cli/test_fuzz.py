@@ -25,7 +25,7 @@ from regraft.runs.photos_now import rows_of
 from regraft.runs.run import Run, open_run
 
 CASES = 300
-SLOW_SECONDS = 40
+SLOW_SECONDS = 15
 
 
 @pytest.fixture

@@ -396,7 +396,7 @@ def test_a_uniform_soup_is_the_average_of_its_members(independent: TrainedRun, t
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("kind", "members"), [("ema", 1), ("swa", 2), ("soup", 2)])
+@pytest.mark.parametrize(("kind", "members"), [("ema", 1), ("soup", 2)])
 def test_averages_along_and_across_runs_leave_one_network(mixed_photos, tmp_path, without_export, kind, members):
     summary = ensemble(
         mixed_photos, tmp_path / "out", *NETWORKS, "--kind", kind, "--members", members, "--epochs", 3, "--no-rival"
