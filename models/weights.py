@@ -40,7 +40,8 @@ def load_backbone(name: str, weights: str, *, image_size: int, alpha: float = 1.
     if path is None and weights != "none":
         return _load_published(name, weights, image_size=image_size, alpha=alpha)
     backbone = build_backbone(name, image_size=image_size, alpha=alpha, seed=seed)
-    if path and path.suffix == ".pth" and name.startswith("efficientnet_lite"):
+    pretrained = BACKBONES[name].pretrained
+    if path and path.suffix == ".pth" and pretrained and pretrained.package:  # what the packages hold
         _load_torch(backbone, name, path)
     elif path:
         _load_file(backbone, name, path)
