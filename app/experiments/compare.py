@@ -20,7 +20,8 @@ from regraft.recipes.arms import Arm
 from regraft.recipes.recipe import Recipe, edit_recipe
 from regraft.runs.run import WAIT, Run, new_folder, new_run, read_json
 from regraft.training.many_runs import train_run
-from regraft.training.session import Request, look_at_photos, resolve
+from regraft.training.resolving import resolve
+from regraft.training.session import Request, look_at_photos
 
 STAGES = ("last", "kept")
 Show = Callable[[Sequence[ArmResult]], None]

@@ -21,7 +21,7 @@ from regraft.experiments.sheet import save_sheet
 from regraft.inference.views import ViewReader
 from regraft.progress import Progress
 from regraft.recipes.recipe import Recipe
-from regraft.training.session import with_range
+from regraft.training.resolving import with_range
 
 _SHOWN_PX, _GAP_PX, _NAME_PX, _TITLE_PX = 160, 8, 20, 44
 _INK, _GREY, _PAPER = "#111827", "#6b7280", "#ffffff"

@@ -13,31 +13,26 @@ from typing import TYPE_CHECKING, Any
 from regraft.data.pixel_notes import pixel_notes
 from regraft.data.readiness import assess
 from regraft.data.records import ImageFolder, Record
-from regraft.data.rendering import Rendering, range_of
+from regraft.data.rendering import Rendering
 from regraft.data.roles import Roles
-from regraft.data.scan import deep_spreads
 from regraft.data.sources import TFDS_PREFIX, data_fingerprint, load_source
 from regraft.errors import RegraftError, RunError, UsageError, option
 from regraft.exports.proof import Proof
 from regraft.machine.devices import Device, check_device, open_device
 from regraft.machine.signals import saying_how_to_go_on
 from regraft.machine.versions import describe_versions
-from regraft.models.backbones import BACKBONES, check_backbone, default_weights, find_weights
-from regraft.models.optimizer_table import OPTIMIZERS
+from regraft.models.backbones import BACKBONES
 from regraft.progress import Progress, Silent
-from regraft.recipes.recipe import FineTuneChoices, OptimizerChoices, Recipe, edit_recipe
+from regraft.recipes.recipe import Recipe, edit_recipe
 from regraft.recipes.toml_text import brief
-from regraft.runs.digests import check_weights
 from regraft.runs.run import Run, command_to_resume, new_run, resumable_run
 from regraft.training.purpose import FULL, MEMBER, SINGLE, TRIAL, Purpose
+from regraft.training.resolving import resolve, with_range
 
 if TYPE_CHECKING:
     import keras
 
     from regraft.inference.views import ViewReader
-
-# The first layers find edges and colours, which photos share, and cost the most time to train.
-_UNFREEZE_PRETRAINED = 0.6
 
 
 @dataclass
@@ -193,17 +188,6 @@ def _open(request: Request, progress: Progress, stack: ExitStack) -> Session:
     return Session(run, recipe, folder, roles, spared, device, model, reader, progress, watch, proof)
 
 
-def with_range(recipe: Recipe, folder: ImageFolder) -> Recipe:
-    """`recipe` with the values that are black and white in all deep pictures of `folder`, as its training photos say.
-
-    Where there are none, or the recipe says it itself, it stays as it is.
-    """
-    found = range_of(deep_spreads(folder))
-    if recipe.data.range != "auto" or found is None:
-        return recipe
-    return recipe.model_copy(update={"data": recipe.data.model_copy(update={"range": found})})
-
-
 def run_to_resume(out: Path | None, sources: str | list[str], stack: ExitStack) -> Run:
     """The run in `out` that lacks something, kept from other processes until the stack is left.
 
@@ -261,45 +245,6 @@ def look_at_photos(request: Request, recipe: Recipe, progress: Progress) -> None
     if not request.source.startswith(TFDS_PREFIX):  # what we have written out ourselves is as it should be
         folder = _load_photos(request, recipe, progress)
         plan_training(folder, recipe, progress, needs_selection=recipe.finetune.epochs > 0)
-
-
-def resolve(recipe: Recipe) -> Recipe:
-    """`recipe` with everything filled in that the backbone and its weights decide.
-
-    Raises:
-        BackboneError, WeightsError: the backbone does not exist or does not take what the recipe says.
-    """
-    model = recipe.model
-    row = BACKBONES.get(model.backbone)
-    size = recipe.data.image_size or (row.image_size if row else 0)
-    check_backbone(model.backbone, image_size=size, alpha=model.alpha)
-    weights = model.weights or default_weights(model.backbone)
-    path = find_weights(model.backbone, weights)
-    if path and not (row and row.has_weights(weights)):  # another machine has its own files elsewhere, names are shared
-        check_weights(path)
-        weights = str(path.absolute())
-    return recipe.model_copy(
-        update={
-            "data": recipe.data.model_copy(update={"image_size": size}),
-            "model": model.model_copy(update={"weights": weights}),
-            "optimizer": _resolve_optimizer(recipe.optimizer),
-            "finetune": _resolve_finetune(recipe.finetune, is_fresh=weights == "none"),
-        }
-    )
-
-
-def _resolve_finetune(choices: FineTuneChoices, *, is_fresh: bool) -> FineTuneChoices:
-    unfreeze, batch_norm = choices.unfreeze, choices.batch_norm
-    if unfreeze is None:
-        unfreeze = 1.0 if is_fresh else _UNFREEZE_PRETRAINED
-    if batch_norm == "auto":
-        batch_norm = "adaptive" if is_fresh else "frozen"
-    return choices.model_copy(update={"unfreeze": unfreeze, "batch_norm": batch_norm})
-
-
-def _resolve_optimizer(choices: OptimizerChoices) -> OptimizerChoices:
-    rate = choices.learning_rate or OPTIMIZERS[choices.name].learning_rate
-    return choices.model_copy(update={"learning_rate": rate})
 
 
 def build_model(recipe: Recipe, class_count: int, device: Device) -> tuple[keras.Model, str]:

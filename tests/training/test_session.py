@@ -14,9 +14,9 @@ from trained_runs import TrainedRun
 import regraft.models
 from regraft.errors import RegraftError, RunError, UsageError
 from regraft.machine.devices import open_device
-from regraft.models.backbones import BACKBONES, Pretrained
 from regraft.recipes.recipe import Recipe, edit_recipe, load_recipe
-from regraft.training.session import Request, Stopwatch, build_model, open_session, resolve
+from regraft.training.resolving import resolve
+from regraft.training.session import Request, Stopwatch, build_model, open_session
 
 TINY = load_recipe("balanced", {"model.backbone": "tiny"})
 OTHERWISE = "Leave it out, or train anew with another out."
@@ -32,21 +32,6 @@ def test_a_stopwatch_adds_the_seconds_of_a_phase_up_in_the_order_of_first_use(mo
     assert watch.seconds == {"scan": 6.0, "judge": 0.5}
     assert list(watch.seconds) == ["scan", "judge"]
     assert watch.total == 9.0
-
-
-@pytest.mark.parametrize(
-    ("edits", "image_size", "weights", "batch_norm"),
-    [
-        ({}, 32, "shipped", "frozen"),
-        ({"model.weights": "none"}, 32, "none", "adaptive"),
-        ({"data.image_size": 48, "finetune.batch_norm": "adaptive"}, 48, "shipped", "adaptive"),
-        ({"model.backbone": "xception"}, 299, "imagenet", "frozen"),
-    ],
-)
-def test_what_is_left_out_is_what_the_backbone_wants(edits, image_size, weights, batch_norm):
-    recipe = resolve(load_recipe("balanced", {"model.backbone": "tiny", **edits}))
-    assert (recipe.data.image_size, recipe.model.weights) == (image_size, weights)
-    assert recipe.finetune.batch_norm == batch_norm
 
 
 def test_what_layers_draw_from_the_global_generators_follows_the_seed(monkeypatch: pytest.MonkeyPatch):
@@ -72,22 +57,6 @@ def test_fresh_weights_follow_the_seed():
         for seed in (1, 1, 2)
     )  # fmt: skip
     assert first == again != other
-
-
-def test_a_weights_file_is_kept_by_its_absolute_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.chdir(tmp_path)
-    Path("mine.weights.h5").touch()
-    recipe = resolve(load_recipe("balanced", {"model.backbone": "tiny", "model.weights": "mine.weights.h5"}))
-    assert recipe.model.weights == str(tmp_path / "mine.weights.h5")
-
-
-def test_weights_of_this_package_are_kept_by_the_name_their_row_gives_them(monkeypatch: pytest.MonkeyPatch):
-    row = replace(BACKBONES["tiny"], pretrained=Pretrained("drawings", "tiny.weights.h5"))
-    monkeypatch.setitem(BACKBONES, "other", row)
-    for edits in ({}, {"model.weights": "drawings"}):
-        recipe = resolve(load_recipe("balanced", {"model.backbone": "other", **edits}))
-        assert recipe.model.weights == "drawings"
-        assert recipe.finetune.batch_norm == "frozen"
 
 
 def test_a_model_is_a_function_of_the_recipe():

@@ -23,7 +23,8 @@ from regraft.recipes.recipe import load_recipe
 from regraft.runs.roster import read_roster
 from regraft.runs.run import Run
 from regraft.training.finetune import DivergedError
-from regraft.training.session import Request, Session, resolve
+from regraft.training.resolving import resolve
+from regraft.training.session import Request, Session
 from regraft.training.train import train_photos
 
 ROOT = Path(__file__).parents[2]

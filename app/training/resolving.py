@@ -1,0 +1,65 @@
+"""What a recipe leaves to be found out: by the backbone and its weights, and by the photos."""
+
+from __future__ import annotations
+
+from regraft.data.records import ImageFolder
+from regraft.data.rendering import range_of
+from regraft.data.scan import deep_spreads
+from regraft.models.backbones import BACKBONES, check_backbone, default_weights, find_weights
+from regraft.models.optimizer_table import OPTIMIZERS
+from regraft.recipes.choices import FineTuneChoices, OptimizerChoices
+from regraft.recipes.recipe import Recipe
+from regraft.runs.digests import check_weights
+
+# The first layers find edges and colours, which photos share, and cost the most time to train.
+_UNFREEZE_PRETRAINED = 0.6
+
+
+def resolve(recipe: Recipe) -> Recipe:
+    """`recipe` with everything filled in that the backbone and its weights decide.
+
+    Raises:
+        BackboneError, WeightsError: the backbone does not exist or does not take what the recipe says.
+    """
+    model = recipe.model
+    row = BACKBONES.get(model.backbone)
+    size = recipe.data.image_size or (row.image_size if row else 0)
+    check_backbone(model.backbone, image_size=size, alpha=model.alpha)
+    weights = model.weights or default_weights(model.backbone)
+    path = find_weights(model.backbone, weights)
+    if path and not (row and row.has_weights(weights)):  # another machine has its own files elsewhere, names are shared
+        check_weights(path)
+        weights = str(path.absolute())
+    return recipe.model_copy(
+        update={
+            "data": recipe.data.model_copy(update={"image_size": size}),
+            "model": model.model_copy(update={"weights": weights}),
+            "optimizer": _resolve_optimizer(recipe.optimizer),
+            "finetune": _resolve_finetune(recipe.finetune, is_fresh=weights == "none"),
+        }
+    )
+
+
+def _resolve_finetune(choices: FineTuneChoices, *, is_fresh: bool) -> FineTuneChoices:
+    unfreeze, batch_norm = choices.unfreeze, choices.batch_norm
+    if unfreeze is None:
+        unfreeze = 1.0 if is_fresh else _UNFREEZE_PRETRAINED
+    if batch_norm == "auto":
+        batch_norm = "adaptive" if is_fresh else "frozen"
+    return choices.model_copy(update={"unfreeze": unfreeze, "batch_norm": batch_norm})
+
+
+def _resolve_optimizer(choices: OptimizerChoices) -> OptimizerChoices:
+    rate = choices.learning_rate or OPTIMIZERS[choices.name].learning_rate
+    return choices.model_copy(update={"learning_rate": rate})
+
+
+def with_range(recipe: Recipe, folder: ImageFolder) -> Recipe:
+    """`recipe` with the values that are black and white in all deep pictures of `folder`, as its training photos say.
+
+    Where there are none, or the recipe says it itself, it stays as it is.
+    """
+    found = range_of(deep_spreads(folder))
+    if recipe.data.range != "auto" or found is None:
+        return recipe
+    return recipe.model_copy(update={"data": recipe.data.model_copy(update={"range": found})})
