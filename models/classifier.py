@@ -26,12 +26,14 @@ def build_classifier(
     preprocessing: Preprocessing,
     class_count: int,
     pooling: Pooling = "avg",
+    taps: Sequence[str] = (),
     regularize: Mapping[str, Any] | None = None,
     seed: int = 0,
 ) -> keras.Model:
     """A model from RGB images to logits: float32 [N, S, S, 3] in [0, 255] -> float32 [N, class_count].
 
     preprocessing -> backbone -> regularizers of the maps -> global pooling -> regularizers of the features -> dense.
+    With taps, their maps are pooled too and come before the last ones: the features are [N, C of each tap ..., C].
     The head computes in float32 also under a mixed-precision policy, as softmax and loss need the range.
 
     Args:
@@ -40,6 +42,7 @@ def build_classifier(
         preprocessing: what the backbone wants to be done to [0, 255] first.
         class_count: at least 2.
         pooling: how [N, h, w, C] becomes [N, C].
+        taps: layers of the backbone that the head reads beside the last, as `regraft.models.taps` names them.
         regularize: values of the keys in `regraft.models.regularizers`; what is left out has its default, off.
         seed: of the initial head and of all noise.
 
@@ -47,17 +50,28 @@ def build_classifier(
         BackboneError: the backbone has nothing that a regularizer could act on.
     """
     choices = regularize or {}
-    backbone = regularize_backbone(backbone, choices, seed=seed)
-    inputs = keras.Input(backbone.input_shape[1:], name="images")
-    x = backbone(preprocess(inputs, preprocessing))
+    backbone = _tapped(regularize_backbone(backbone, choices, seed=seed), taps)
+    inputs = keras.Input(backbone.inputs[0].shape[1:], name="images")
+    *earlier, x = keras.tree.flatten(backbone(preprocess(inputs, preprocessing)))
     for row in active(choices, "maps"):
         x = _apply_to_maps(row, x, choices, seed)
     pool = layers.GlobalAveragePooling2D if pooling == "avg" else layers.GlobalMaxPooling2D
+    pooled = [pool(name=f"{POOLED}_{tap}")(maps) for tap, maps in zip(taps, earlier, strict=True)]
     x = pool(name=POOLED)(x)
+    if pooled:
+        x = layers.Concatenate(name="features")([*pooled, x])
     for row in active(choices, "features"):
         x = row.build(choices=choices, seed=seed)(x)
     logits = _make_head(class_count, choices, seed)(x)
     return keras.Model(inputs, logits, name=f"{backbone.name}_classifier")
+
+
+def _tapped(backbone: keras.Model, taps: Sequence[str]) -> keras.Model:
+    """`backbone` with the outputs of its layers `taps` before its own; the same layers."""
+    if not taps:
+        return backbone
+    outputs = [*(backbone.get_layer(tap).output for tap in taps), backbone.output]
+    return keras.Model(backbone.inputs, outputs, name=backbone.name)
 
 
 def _apply_to_maps(row: Regularizer, maps: Any, choices: Mapping[str, Any], seed: int) -> Any:
@@ -82,6 +96,12 @@ def _make_head(class_count: int, choices: Mapping[str, Any], seed: int) -> keras
 def feature_extractor(classifier: keras.Model) -> keras.Model:
     """The part of `classifier` up to its head: float32 [N, S, S, 3] -> float [N, C]. Shares weights."""
     return keras.Model(classifier.input, classifier.get_layer(HEAD).input, name="features")
+
+
+def feature_widths(classifier: keras.Model) -> list[int]:
+    """How many features of `classifier` come from each tap, in order, and from the last maps."""
+    pooled = [layer.output.shape[-1] for layer in classifier.layers if layer.name.startswith(f"{POOLED}_")]
+    return [*pooled, classifier.get_layer(POOLED).output.shape[-1]]
 
 
 def set_head(classifier: keras.Model, kernel: np.ndarray, bias: np.ndarray) -> None:

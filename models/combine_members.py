@@ -173,17 +173,19 @@ class _SharedStem:
     """The first layers of the members' backbones, where they are equal: frozen ones, as a rule, run once for all.
 
     Args:
-        first: a member.
-        depth: how many layers of its backbone the stem has.
+        members: of the ensemble; their backbones are equal up to the layer at which the stem ends.
+        depth: how many layers of a backbone the stem has.
         inputs: of the ensemble.
     """
 
-    def __init__(self, first: keras.Model, depth: int, inputs: keras.KerasTensor) -> None:
+    def __init__(self, members: Sequence[keras.Model], depth: int, inputs: keras.KerasTensor) -> None:
         self.depth = depth
-        backbone = backbone_of(first)
-        before = keras.Model(first.input, inputs_of(backbone)[0], name="before_stem")
-        stem = keras.Model(backbone.input, backbone.layers[depth - 1].output, name="stem")
-        self.maps = stem(before(inputs))
+        backbone = backbone_of(members[0])
+        read = {place for member in members for place in _places_read(backbone_of(member)) if place < depth}
+        before = keras.Model(members[0].input, inputs_of(backbone)[0], name="before_stem")
+        places = sorted({*read, depth - 1})
+        stem = keras.Model(backbone.inputs, [backbone.layers[place].output for place in places], name="stem")
+        self.maps = dict(zip(places, keras.tree.flatten(stem(before(inputs))), strict=True))
 
     @classmethod
     def of(cls, members: Sequence[keras.Model], inputs: keras.KerasTensor) -> _SharedStem | None:
@@ -194,15 +196,35 @@ class _SharedStem:
         common = _count_equal([_layer_digests(member) for member in members])
         cuts = set.intersection(*(_cuts(backbone) for backbone in backbones))
         depth = max((cut for cut in cuts if cut <= common), default=0)
-        return cls(members[0], depth, inputs) if depth > 1 else None
+        return cls(members, depth, inputs) if depth > 1 else None
 
     def features(self, member: keras.Model, number: int) -> Any:
         """The features of a member, from where the stem ends."""
         backbone = backbone_of(member)
-        rest = keras.Model(backbone.layers[self.depth - 1].output, backbone.output, name=f"rest_{number}")
-        after = member.layers[member.layers.index(backbone) + 1]
-        tail = keras.Model(inputs_of(after)[0], member.get_layer(HEAD).input, name=f"tail_{number}")
-        return tail(rest(self.maps))
+        places = _places_read(backbone)
+        later = [backbone.layers[place].output for place in places if place >= self.depth]
+        rest = keras.Model(backbone.layers[self.depth - 1].output, later, name=f"rest_{number}")
+        given = iter(keras.tree.flatten(rest(self.maps[self.depth - 1])))
+        maps = [self.maps[place] if place < self.depth else next(given) for place in places]
+        tail = keras.Model(_outputs_in(member, backbone), member.get_layer(HEAD).input, name=f"tail_{number}")
+        return tail(maps if len(maps) > 1 else maps[0])
+
+
+def _places_read(backbone: keras.Model) -> list[int]:
+    """Which of its layers give the outputs of `backbone`: its taps, and the last."""
+    position = {id(layer): place for place, layer in enumerate(backbone.layers)}
+    return [position[id(producer(output))] for output in backbone.outputs]
+
+
+def _outputs_in(member: keras.Model, backbone: keras.Model) -> list[Any]:
+    """The outputs of `backbone` inside `member`, in order."""
+    found = {
+        tensor._keras_history.tensor_index: tensor
+        for layer in member.layers
+        for tensor in inputs_of(layer)
+        if producer(tensor) is backbone
+    }
+    return [found[place] for place in sorted(found)]
 
 
 def _cuts(backbone: keras.Model) -> set[int]:

@@ -19,7 +19,8 @@ from regraft.training.session import Session
 
 def make_snapshot(plan: Plan, session: Session) -> Made:
     """The weights at the end of each cycle of one run (Huang et al. 2017, "Snapshot ensembles")."""
-    l2 = graft(session).facts["l2"]
+    session, head = graft(session)
+    l2 = head.facts["l2"]
     run, rival = _along_one_run(plan, session, "cyclic", cyclic_recipe(plan, session, head__l2=[l2]), l2)
     return Made(snapshots(session, run, "cycle"), rival=rival)
 
@@ -43,7 +44,8 @@ def snapshot_within(plan: Plan, session: Session, deadline: float) -> tuple[Plan
 
 def make_ema(plan: Plan, session: Session) -> Made:
     """An exponential moving average of the weights of one run."""
-    l2, choices = graft(session).facts["l2"], plan.request.recipe
+    session, head = graft(session)
+    l2, choices = head.facts["l2"], plan.request.recipe
     steps = steps_per_epoch(len(session.roles.fit), choices.finetune.batch_size)
     momentum = choices.optimizer.ema or max(1 - 1 / steps, 0.5)  # so that it looks back over one epoch
     averaged = edit_recipe(member_recipe(plan, 0, session, head__l2=[l2]), {"optimizer.ema": momentum})
@@ -54,7 +56,8 @@ def make_ema(plan: Plan, session: Session) -> Made:
 
 def make_swa(plan: Plan, session: Session) -> Made:
     """The mean of the weights after the last epochs of one run at a constant rate (Izmailov et al. 2018)."""
-    l2 = graft(session).facts["l2"]
+    session, head = graft(session)
+    l2 = head.facts["l2"]
     edits = {"schedule.name": "constant", "finetune.snapshots": plan.count}
     constant = edit_recipe(member_recipe(plan, 0, session, head__l2=[l2]), edits)
     run, rival = _along_one_run(plan, session, "constant", constant, l2)

@@ -108,7 +108,7 @@ def ensemble_within(plan: Plan, budget: str, progress: Progress | None = None) -
     ):
         if session.run.is_finished:
             return finish_export(session)
-        choice, l2 = _choice_of(session, deadline, budget, resume=plan.request.resume)
+        session, choice, l2 = _choice_of(session, deadline, budget, resume=plan.request.resume)
         progress.say(f"{option('budget', budget)}: {choice.kind}, as {choice.reason}.")
         recipe = edit_recipe(session.recipe, {"finetune.epochs": choice.epochs, "head.l2": [l2]})
         request = replace(plan.request, recipe=recipe)
@@ -131,17 +131,17 @@ def _check(plan: Plan) -> None:
         raise UsageError(f"{budget} needs a recipe that fine-tunes, such as balanced; quick has no epochs.")
 
 
-def _choice_of(session: Session, deadline: float, budget: str, *, resume: bool) -> tuple[Choice, float]:
-    """What to train and the head's L2; a run that goes on does what it had chosen."""
+def _choice_of(session: Session, deadline: float, budget: str, *, resume: bool) -> tuple[Session, Choice, float]:
+    """The session with its taps, what to train and the head's L2; a run that goes on does what it had chosen."""
     file = session.run.ensemble_plan_file
     if resume and file.is_file():
         kept = read_json(file)
         if "budget" not in kept:
             raise UsageError(f"{session.run.folder} was begun without {option('budget')}; leave it out.")
         names = ("kind", "members", "epochs", "reason")
-        return Choice(*(kept[name] for name in names)), kept["l2"]
-    facts = graft(session).facts
-    l2 = facts["l2"]
+        return session, Choice(*(kept[name] for name in names)), kept["l2"]
+    session, head = graft(session)
+    facts, l2 = head.facts, head.facts["l2"]
     with session.watch.phase("pilot"):
         pilot = run_pilot(session, solve_seconds=facts["solve_seconds"])
     try:
@@ -150,4 +150,4 @@ def _choice_of(session: Session, deadline: float, budget: str, *, resume: bool) 
         session.run.remove_start()  # nothing has been trained, and another budget may want the same place
         raise
     write_json(file, {**vars(choice), "l2": l2, "budget": budget, "pilot": vars(pilot)})
-    return choice, l2
+    return session, choice, l2

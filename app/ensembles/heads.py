@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 def make_heads(plan: Plan, session: Session) -> Made:
     """Heads on bootstraps of the features of one frozen backbone; against them, one head on all the same features."""
-    l2, features = graft(session).facts["l2"], features_of(session)
+    session, grafted = graft(session)
+    l2, features = grafted.facts["l2"], features_of(session)
     fit, others = np.split(features, [len(session.roles.fit)])
     with session.watch.phase("augmented features"):
         augmented = augmented_features(session)

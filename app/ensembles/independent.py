@@ -24,7 +24,8 @@ from regraft.training.session import Session
 
 def make_independent(plan: Plan, session: Session) -> Made:
     """Members that differ in their seed or as their variants say; against them, a single training as long as all."""
-    l2 = graft(session).facts["l2"]  # its features and its L2 serve all members
+    session, head = graft(session)  # its features, its taps and its L2 serve all members
+    l2 = head.facts["l2"]
     recipes = [member_recipe(plan, number, session, head__l2=[l2]) for number in range(plan.count)]
     rival = rival_recipe(plan, session, l2, sum(recipe.finetune.epochs for recipe in recipes))
     named = {f"member-{place}": recipe for place, recipe in enumerate(recipes, start=1)}

@@ -74,7 +74,7 @@ def find_rate(
         from regraft.training.graft import graft
         from regraft.training.network import make_step
 
-        graft(session)
+        session, _ = graft(session)
         train_step = make_step(session, steps)
 
         def step(rate: float) -> float:

@@ -87,17 +87,31 @@ RegularizeChoices: Any = create_model(
 )
 
 
+Taps = Literal["auto"] | int | tuple[str, ...]
+
+
+def _check_taps(value: Any) -> Any:
+    if value == "auto" or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
+        return value
+    if isinstance(value, list | tuple) and all(isinstance(name, str) for name in value):
+        return tuple(value)
+    raise ValueError('must be "auto", how many of the last taps, or a list of their names')
+
+
 class HeadChoices(Section):
     """The new dense head on frozen features.
 
-    `l2` are strengths to choose from, by `folds`-fold cross-validation. The second-order solvers ("lbfgs",
-    "newton-cg") take the whole training set at once, for at most `max_iterations`; the others go through it `epochs`
-    times in batches of `batch_size`, with the solver's own `learning_rate` where it is left out.
+    `taps` are earlier layers of the backbone that it reads beside the last: their names, how many of the last taps, or
+    "auto", which cross-validation decides. `l2` are strengths to choose from, by `folds`-fold cross-validation. The
+    second-order solvers ("lbfgs", "newton-cg") take the whole training set at once, for at most `max_iterations`; the
+    others go through it `epochs` times in batches of `batch_size`, with the solver's own `learning_rate` where it is
+    left out.
     """
 
     solver: Literal[*SECOND_ORDER, *OPTIMIZERS] = "lbfgs"  # type: ignore[valid-type]
+    taps: Annotated[Taps, BeforeValidator(_check_taps)] = "auto"
     l2: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)] = (
-        1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0,
+        3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0,
     )  # fmt: skip
     folds: Annotated[int, Field(ge=2, le=20)] = 5
     max_iterations: Annotated[int, Field(ge=1)] = 500

@@ -226,6 +226,10 @@ class Run:
             write_json(self.ensemble_plan_file, ensemble_plan)
         write_text(self.recipe_file, recipe.to_toml())
 
+    def settle(self, recipe: Recipe) -> None:
+        """Puts `recipe`, in which what was left open is decided, in the place of the one the run began with."""
+        write_text(self.recipe_file, recipe.to_toml())
+
     def remove_start(self) -> None:
         """Takes back what `start` and the beginning of a training wrote; whatever else is there stays."""
         sweep(self.folder)

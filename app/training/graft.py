@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from regraft.data.duplicates import group_duplicates
 from regraft.data.sources import labels_of
+from regraft.evidence.losses import is_clearly_better
 from regraft.inference.features import FeatureCache, extract_features, features_made_by
 from regraft.inference.views import make_infer
 from regraft.machine.cache import cache_folder
-from regraft.models.classifier import feature_extractor, set_head
+from regraft.models.classifier import feature_extractor, feature_widths, set_head
 from regraft.progress import SILENT, Ticker
-from regraft.training.head import Head, choose_l2, solve_head
+from regraft.training.design import Design
+from regraft.training.head import Choice, Head, choose_l2, solve_head
 from regraft.training.judge import Candidate
-from regraft.training.session import Session
+from regraft.training.session import Session, graft_onto
 from regraft.training.solver import Solver
 from regraft.training.stages import judge_stage
 
@@ -24,46 +28,85 @@ if TYPE_CHECKING:
     import keras
 
 
-def graft(session: Session) -> Candidate:
-    """Solves the head on the frozen backbone's features, and puts it where fine-tuning is to begin from it."""
-    roles = session.roles
+def graft(session: Session) -> tuple[Session, Candidate]:
+    """Solves the head on the frozen backbone's features, and puts it where fine-tuning is to begin from it.
+
+    Where the recipe leaves it open which layers the head reads, that is decided here: the session that comes back has
+    the recipe that says it, as its run directory does, and the network that has them.
+    """
     with session.watch.phase("features"):
         features = features_of(session)
-    fit, select, report = np.split(features, np.cumsum([len(roles.fit), len(roles.select)]))
     with session.watch.phase("head"), _solutions(session) as ticker:
-        l2, l2_losses = _choose_l2(session, fit, ticker)
-        head = solve(session, fit, labels_of(roles.fit), l2, ticker)
+        session, features, design, choice = _choose(session, features, ticker)
+        roles = session.roles
+        fit, select, report = np.split(features, np.cumsum([len(roles.fit), len(roles.select)]))
+        head = solve(session, design.only(slice(len(fit))), labels_of(roles.fit), choice.l2, ticker, choice.weights)
         stage = judge_stage("head", head.logits(select), labels_of(roles.select), temperature=1.0)
         # The head that is kept learns from the photos that were held back only for the choice, too.
         spared, kept = session.spared, head
         if spared:
-            kept = solve(session, np.concatenate([fit, select]), labels_of(roles.fit + spared), l2, ticker)
+            kept = solve(session, design, labels_of(roles.fit + spared), choice.l2, ticker, choice.weights)
     weights = _weights_with(session.model, kept)
     if session.recipe.model.weights != "none":  # training leaves nothing of the features of fresh weights
         set_head(session.model, head.kernel, head.bias)
     facts = {
         "solver": session.recipe.head.solver,
         "l2": kept.l2,
-        "l2_losses": {f"{key:g}": loss for key, loss in l2_losses.items()},
+        "l2_losses": {f"{key:g}": loss for key, loss in choice.losses.items()},
         "iterations": kept.iterations,
         "objective": kept.objective,
         "solve_seconds": kept.seconds,
     }
     seconds = session.watch.seconds["features"] + session.watch.seconds["head"]
-    return Candidate(stage, weights, kept.logits(report), seconds, facts)
+    return session, Candidate(stage, weights, kept.logits(report), seconds, facts)
+
+
+def _choose(session: Session, features: np.ndarray, ticker: Ticker) -> tuple[Session, np.ndarray, Design, Choice]:
+    """The session with its layers decided, their features [N, C], those that may be solved on, and the strength."""
+    known = len(session.roles.fit) + len(session.spared)
+    widths = feature_widths(session.model)
+
+    def compare(columns: slice, widths: Sequence[int]) -> tuple[Design, Choice]:
+        design = Design.of(features[:known, columns], widths)
+        return design, _choose_l2(session, design.only(slice(len(session.roles.fit))), ticker)
+
+    everything = slice(None)
+    if session.recipe.head.taps != "auto":
+        return session, features, *compare(everything, widths)
+    last = slice(sum(widths[:-1]), None)
+    design, choice = compare(last, widths[-1:])
+    columns, taps = last, 0
+    if len(widths) > 1 and len(choice.held_out):
+        tapped_design, tapped = compare(everything, widths)
+        if is_clearly_better(tapped.held_out, choice.held_out):
+            design, choice, columns, taps = tapped_design, tapped, everything, len(widths) - 1
+    return _settled(session, taps), features[:, columns], design, choice
+
+
+def _settled(session: Session, taps: int) -> Session:
+    """The session whose recipe says that the head reads the last so many taps, and whose network has them."""
+    head = session.recipe.head.model_copy(update={"taps": taps})
+    recipe = session.recipe.model_copy(update={"head": head})
+    session.run.settle(recipe)
+    if taps == len(feature_widths(session.model)) - 1:
+        return replace(session, recipe=recipe)
+    model = graft_onto(session.backbone, recipe, session.class_count, session.device)
+    return replace(session, recipe=recipe, model=model)
 
 
 def _solutions(session: Session) -> AbstractContextManager[Ticker]:
     """Progress over every solution of the head: each strength in each fold, and those that are kept."""
     choices = session.recipe.head
     compared = len(choices.l2) * choices.folds if len(choices.l2) > 1 else 0
+    if choices.taps == "auto" and len(feature_widths(session.model)) > 1:
+        compared *= 2
     return session.progress.work("head", compared + 1 + bool(session.spared), "solutions")
 
 
-def _choose_l2(session: Session, features: np.ndarray, ticker: Ticker) -> tuple[float, dict[float, float]]:
+def _choose_l2(session: Session, design: Design, ticker: Ticker) -> Choice:
     records, choices = session.roles.fit, session.recipe.head
     return choose_l2(
-        features,
+        design,
         labels_of(records),
         class_count=session.class_count,
         candidates=choices.l2,
@@ -94,11 +137,22 @@ def features_of(session: Session) -> np.ndarray:
     return extract_features(records, infer, session.reader, cache, session.progress)
 
 
-def solve(session: Session, features: np.ndarray, labels: np.ndarray, l2: float, ticker: Ticker = SILENT) -> Head:
+def solve(
+    session: Session,
+    features: np.ndarray | Design,
+    labels: np.ndarray,
+    l2: float,
+    ticker: Ticker = SILENT,
+    start: np.ndarray | None = None,
+) -> Head:
     """The head that the recipe asks for, on features [N, C] of images with labels int [N]; one step of `ticker`."""
     choices = session.recipe.head
-    settings = choices.model_dump(exclude={"solver", "l2", "folds"})
+    settings = choices.model_dump(exclude={"solver", "taps", "l2", "folds"})
     solver = Solver(choices.solver, **settings, seed=session.recipe.seed)
-    head = solve_head(features, labels, class_count=session.class_count, l2=l2, solver=solver, ticker=ticker)
+    if not isinstance(features, Design):
+        features = Design.of(features, feature_widths(session.model))
+    head = solve_head(
+        features, labels, class_count=session.class_count, l2=l2, solver=solver, start=start, ticker=ticker
+    )
     ticker.advance()
     return head

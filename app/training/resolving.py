@@ -7,7 +7,7 @@ from regraft.data.rendering import range_of
 from regraft.data.scan import deep_spreads
 from regraft.models.backbones import BACKBONES, check_backbone, default_weights, find_weights
 from regraft.models.optimizer_table import OPTIMIZERS
-from regraft.recipes.choices import FineTuneChoices, OptimizerChoices
+from regraft.recipes.choices import FineTuneChoices, HeadChoices, OptimizerChoices
 from regraft.recipes.recipe import Recipe
 from regraft.runs.digests import check_weights
 
@@ -35,9 +35,15 @@ def resolve(recipe: Recipe) -> Recipe:
             "data": recipe.data.model_copy(update={"image_size": size}),
             "model": model.model_copy(update={"weights": weights}),
             "optimizer": _resolve_optimizer(recipe.optimizer),
+            "head": _resolve_head(recipe.head, is_fresh=weights == "none"),
             "finetune": _resolve_finetune(recipe.finetune, is_fresh=weights == "none"),
         }
     )
+
+
+def _resolve_head(choices: HeadChoices, *, is_fresh: bool) -> HeadChoices:
+    """Fresh weights have no features worth a comparison."""
+    return choices.model_copy(update={"taps": 0}) if is_fresh and choices.taps == "auto" else choices
 
 
 def _resolve_finetune(choices: FineTuneChoices, *, is_fresh: bool) -> FineTuneChoices:

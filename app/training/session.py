@@ -115,6 +115,7 @@ class Session:
         spared: selection photos from among the training photos, which a head may learn from once it is kept.
         device, model, reader: what computes, the network, and how a photo becomes a view of it.
         progress, watch: who is told, and what has taken how long.
+        backbone: of the model, as its weights came.
         proof: the process that will check the export, where it was started early.
     """
 
@@ -128,6 +129,7 @@ class Session:
     reader: ViewReader
     progress: Progress
     watch: Stopwatch
+    backbone: keras.Model | None = None
     proof: Proof | None = None
 
     @property
@@ -171,7 +173,8 @@ def _open(request: Request, progress: Progress, stack: ExitStack) -> Session:
     with watch.phase("start"):
         device = opened or open_device(request.device)
         _check_batch_size(recipe, device)
-        model, digest = build_model(recipe, len(folder.class_names), device)
+        backbone, digest = load_pretrained(recipe, device)
+        model = graft_onto(backbone, recipe, len(folder.class_names), device)
     environment = _describe(request, folder, device, fingerprint, digest)
     if request.resume:
         _check_same(run, environment)
@@ -185,7 +188,7 @@ def _open(request: Request, progress: Progress, stack: ExitStack) -> Session:
 
     reader = ViewReader.of_recipe(recipe)
     spared = () if purpose.holds_selection else tuple(record for record in roles.select if record.split != "val")
-    return Session(run, recipe, folder, roles, spared, device, model, reader, progress, watch, proof)
+    return Session(run, recipe, folder, roles, spared, device, model, reader, progress, watch, backbone, proof)
 
 
 def run_to_resume(out: Path | None, sources: str | list[str], stack: ExitStack) -> Run:
@@ -249,9 +252,14 @@ def look_at_photos(request: Request, recipe: Recipe, progress: Progress) -> None
 
 def build_model(recipe: Recipe, class_count: int, device: Device) -> tuple[keras.Model, str]:
     """The classifier of a resolved recipe, before training, and the digest of its backbone's weights."""
+    backbone, digest = load_pretrained(recipe, device)
+    return graft_onto(backbone, recipe, class_count, device), digest
+
+
+def load_pretrained(recipe: Recipe, device: Device) -> tuple[keras.Model, str]:
+    """The backbone of a resolved recipe with its weights, and their digest."""
     import keras
 
-    from regraft.models.classifier import build_classifier
     from regraft.models.weights import load_backbone, weights_digest
 
     choices = recipe.model
@@ -264,15 +272,27 @@ def build_model(recipe: Recipe, class_count: int, device: Device) -> tuple[keras
             alpha=choices.alpha,
             seed=recipe.seed,
         )
-        model = build_classifier(
+    return backbone, weights_digest(backbone)
+
+
+def graft_onto(backbone: keras.Model, recipe: Recipe, class_count: int, device: Device) -> keras.Model:
+    """The classifier of a resolved recipe on this backbone, which becomes a part of it.
+
+    Where `head.taps` is still "auto", it has all the taps that are to be compared with none.
+    """
+    from regraft.models.classifier import build_classifier
+    from regraft.models.taps import choose_taps
+
+    with device.strategy.scope():
+        return build_classifier(
             backbone,
-            preprocessing=BACKBONES[choices.backbone].preprocessing,
+            preprocessing=BACKBONES[recipe.model.backbone].preprocessing,
             class_count=class_count,
-            pooling=choices.pooling,
+            pooling=recipe.model.pooling,
+            taps=choose_taps(backbone, recipe.head.taps),
             regularize=recipe.regularize.values,
             seed=recipe.seed,
         )
-    return model, weights_digest(backbone)
 
 
 def _find_run(request: Request, stack: ExitStack) -> Run:

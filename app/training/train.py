@@ -39,7 +39,7 @@ def train_photos(request: Request, progress: Progress | None = None) -> Run:
         if session.run.is_finished:
             return finish_export(session)
         purpose = request.purpose
-        candidates, why = _train_stages(session, needs_last=purpose.needs_last)
+        session, candidates, why = _train_stages(session, needs_last=purpose.needs_last)
         return FINISHERS[purpose.finish](session, candidates[-1:] if purpose.keeps_last else candidates, why=why)
 
 
@@ -61,8 +61,10 @@ def pretrain_photos(request: Request, progress: Progress | None = None) -> Run:
         return finish(session, [candidate], backbone=str(session.run.backbone_file))
 
 
-def _train_stages(session: Session, *, needs_last: bool) -> tuple[list[Candidate], str]:
+def _train_stages(session: Session, *, needs_last: bool) -> tuple[Session, list[Candidate], str]:
     """The solved head and, where the recipe fine-tunes, the network after it; or the head alone, and why.
+
+    The session that comes back has decided what its recipe had left open.
 
     Raises:
         DivergedError: there is no network after it, and it is needed.
@@ -72,17 +74,17 @@ def _train_stages(session: Session, *, needs_last: bool) -> tuple[list[Candidate
     from regraft.training.judge import judge_network
     from regraft.training.network import train_network
 
-    head = graft(session)
+    session, head = graft(session)
     if not session.recipe.finetune.epochs:
-        return [head], ""
+        return session, [head], ""
     try:
         train_network(session)
     except DivergedError as error:
         if needs_last:
             raise
         session.progress.say(f"Fine-tuning failed, so the solved head is kept: {error.text}")
-        return [head], f"fine-tuning failed: {error.text.rstrip('.')}"
-    return [head, judge_network(session, "fine-tuned")], ""
+        return session, [head], f"fine-tuning failed: {error.text.rstrip('.')}"
+    return session, [head, judge_network(session, "fine-tuned")], ""
 
 
 def _save_backbone(session: Session) -> None:

@@ -15,6 +15,7 @@ from regraft.models.classifier import (
     build_classifier,
     cool_head,
     feature_extractor,
+    feature_widths,
     set_head,
     set_trainable,
 )
@@ -53,6 +54,35 @@ def test_logits_are_the_head_on_the_pooled_features_of_the_preprocessed_images(p
     kernel, bias = model.get_layer(HEAD).get_weights()
     np.testing.assert_allclose(outputs(feature_extractor(model)), features, rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(outputs(model), features @ kernel + bias, rtol=1e-4, atol=1e-4)
+
+
+def test_with_taps_the_head_reads_their_pooled_maps_before_the_last():
+    taps = ["stem_relu", "stage2_residual_add"]
+    model, backbone = classifier_of(taps=taps), build_backbone("tiny", image_size=SIZE, seed=1)
+    assert feature_widths(model) == [32, 96, 160]
+    every = keras.Model(backbone.input, [backbone.get_layer(tap).output for tap in taps] + [backbone.output])
+    maps = [np.asarray(each) for each in every(IMAGES / 127.5 - 1, training=False)]
+    features = np.hstack([each.mean(axis=(1, 2)) for each in maps])
+    np.testing.assert_allclose(outputs(feature_extractor(model)), features, rtol=1e-4, atol=1e-5)
+    kernel, bias = model.get_layer(HEAD).get_weights()
+    np.testing.assert_allclose(outputs(model), features @ kernel + bias, rtol=1e-4, atol=1e-4)
+    assert [layer.name for layer in backbone_of(model).layers[1:]] == [layer.name for layer in backbone.layers[1:]]
+
+
+def test_a_classifier_with_taps_comes_back_from_its_file(tmp_path):
+    model = classifier_of(taps=["stem_relu"])
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras", compile=False)
+    np.testing.assert_array_equal(outputs(loaded), outputs(model))
+    assert feature_widths(loaded) == [32, 160]
+
+
+def test_taps_go_with_stochastic_depth_which_rebuilds_the_network():
+    model = classifier_of(taps=["stage1_residual_add"], regularize={"stochastic_depth": (1.0, 0.8)})
+    np.testing.assert_allclose(
+        outputs(feature_extractor(model)), outputs(feature_extractor(classifier_of(taps=["stage1_residual_add"]))),
+        rtol=1e-5, atol=1e-6,
+    )  # fmt: skip
 
 
 def test_the_feature_extractor_shares_its_weights(classifier):

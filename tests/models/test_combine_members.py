@@ -128,6 +128,19 @@ def fine_tuned(seed: int, frozen_part: float = 0.5) -> keras.Model:
     return member
 
 
+@pytest.mark.parametrize("taps", [(("stem_relu",), ("stem_relu",)), (("stem_relu", "stage2_residual_add"), ())])
+def test_members_whose_heads_read_taps_share_the_first_layers_too(images, taps):
+    members = []
+    for seed, own in enumerate(taps, start=1):
+        plain, backbone = fine_tuned(seed), build_backbone("tiny", image_size=images.shape[1])
+        backbone.set_weights(backbone_of(plain).get_weights())
+        members.append(build_classifier(backbone, preprocessing="tf", class_count=3, taps=own, seed=seed))
+    alone = [np.asarray(member(images)) for member in members]
+    ensemble = combine(members, rule="logits")
+    assert len(ensemble.get_layer("stem").layers) > 5
+    np.testing.assert_allclose(ensemble(images), np.mean(alone, axis=0), atol=1e-5)
+
+
 def test_members_share_the_first_layers_that_fine_tuning_left_alone(images, tmp_path):
     members = [fine_tuned(seed) for seed in (1, 2, 3)]
     probabilities = softmax(np.stack([np.asarray(member(images)) for member in members]), axis=-1).mean(axis=0)

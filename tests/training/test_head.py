@@ -10,7 +10,8 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 import regraft.training.head
 from regraft.models.optimizer_table import OPTIMIZERS
-from regraft.training.head import _Problem, choose_l2, solve_head
+from regraft.training.design import Design
+from regraft.training.head import Choice, choose_l2, solve_head
 from regraft.training.solver import Solver
 
 CLASSES = 3
@@ -126,52 +127,73 @@ def test_who_watches_hears_of_every_strength_in_every_fold():
     assert watcher.notes.count("iteration 1") == 2 * 3
 
 
-def choose(features: np.ndarray, labels: np.ndarray, **options) -> tuple[float, dict[float, float]]:
+def choose(features: np.ndarray, labels: np.ndarray, **options) -> Choice:
     given = {"candidates": (10.0, 0.01, 0.3), "groups": np.arange(len(labels)), "folds": 3, "seed": 0}
     return choose_l2(features, labels, class_count=CLASSES, **(given | options))
 
 
 def test_the_strength_with_the_smallest_loss_is_chosen_from_all():
-    chosen, losses = choose(*problem())
-    assert list(losses) == [0.01, 0.3, 10.0]
-    assert chosen == min(losses, key=losses.__getitem__)
+    choice = choose(*problem())
+    assert list(choice.losses) == [0.01, 0.3, 10.0]
+    assert choice.l2 == min(choice.losses, key=choice.losses.__getitem__)
+
+
+def test_weaker_ones_are_not_tried_once_the_loss_has_risen_twice():
+    """On noise, of which the strongest knows best; who watches hears of all that need no solution any more."""
+    random, watcher = np.random.default_rng(1), Watcher()
+    noise, labels = random.standard_normal((60, 20)).astype(np.float32), np.arange(60) % CLASSES
+    choice = choose(noise, labels, candidates=(1e-4, 1e-3, 0.01, 0.1, 1.0, 10.0), ticker=watcher)
+    assert list(choice.losses) == [0.01, 0.1, 1.0, 10.0]
+    assert choice.l2 == 1.0
+    assert watcher.done == 6 * 3
 
 
 def test_the_loss_of_a_strength_is_that_of_images_the_head_has_not_seen():
     features, labels = problem()
     groups = np.arange(len(labels))
-    _, losses = choose(features, labels, candidates=(0.1, 1.0))
-    total = 0.0
+    choice = choose(features, labels, candidates=(0.1, 10.0))
+    losses = np.zeros(len(labels))
     for kept, held in StratifiedGroupKFold(3, shuffle=True, random_state=0).split(features, labels, groups):
         head = solve_head(features[kept], labels[kept], class_count=CLASSES, l2=0.1)
-        total -= log_softmax(head.logits(features[held]), axis=1)[np.arange(len(held)), labels[held]].sum()
-    assert losses[0.1] == pytest.approx(total / len(labels), rel=2e-3)  # solved as closely as choosing needs
+        losses[held] = -log_softmax(head.logits(features[held]), axis=1)[np.arange(len(held)), labels[held]]
+    assert choice.l2 == 0.1
+    assert choice.losses[0.1] == pytest.approx(losses.mean(), rel=5e-3)  # solved as closely as choosing needs
+    assert sorted(choice.images) == list(range(len(labels)))
+    np.testing.assert_allclose(choice.held_out, losses[choice.images], atol=0.05)
+
+
+def test_of_many_images_and_classes_one_fold_is_held_out(monkeypatch):
+    features, labels = problem()
+    monkeypatch.setattr(regraft.training.head, "_FOLDED", features.size * CLASSES - 1)
+    watcher = Watcher()
+    choice = choose(features, labels, candidates=(0.1, 1.0), ticker=watcher)
+    assert len(choice.images) == len(choice.held_out) == len(labels) / 3
+    assert watcher.done == 2 * 3
 
 
 def test_noise_gets_the_strongest_penalty_and_clean_classes_a_weak_one():
     random = np.random.default_rng(1)
     noise, labels = random.standard_normal((60, 20)).astype(np.float32), np.arange(60) % CLASSES
-    assert choose(noise, labels)[0] == 10.0
+    assert choose(noise, labels).l2 == 10.0
     clean = (20 * np.eye(CLASSES)[labels] + random.standard_normal((60, CLASSES))).astype(np.float32)
-    assert choose(clean, labels)[0] == 0.01
+    assert choose(clean, labels).l2 == 0.01
 
 
 def test_duplicates_are_never_on_both_sides_of_a_fold(monkeypatch):
     features, labels = problem(images=30)
     features, labels, groups = np.tile(features, (3, 1)), np.tile(labels, 3), np.tile(np.arange(30), 3)
-    seen: list[set[bytes]] = []
-    solve = regraft.training.head._regularization_path
+    seen: list[set[int]] = []
+    begin = regraft.training.head._Fold.__init__
 
-    def spy(kept: np.ndarray, *arguments):
-        seen.append({row.tobytes() for row in kept})
-        return solve(kept, *arguments)
+    def spy(fold, rows, labels, class_count, kept, held):
+        seen.append(set(groups[kept]))
+        begin(fold, rows, labels, class_count, kept, held)
 
-    monkeypatch.setattr(regraft.training.head, "_regularization_path", spy)
+    monkeypatch.setattr(regraft.training.head._Fold, "__init__", spy)
     choose(features, labels, groups=groups, candidates=(0.1, 1.0))
-    rows = {row.tobytes() for row in features}
-    held = [rows - kept for kept in seen]  # one path for each of three folds
+    held = [set(range(30)) - kept for kept in seen]  # of each of three folds
     assert sum(len(part) for part in held) == 30  # each of the 30 was once held with all of its copies
-    assert set().union(*held) == rows
+    assert set().union(*held) == set(range(30))
 
 
 @pytest.mark.parametrize(
@@ -184,13 +206,14 @@ def test_duplicates_are_never_on_both_sides_of_a_fold(monkeypatch):
 )
 def test_classes_that_cannot_be_divided_get_the_middle_strength(labels, groups):
     features = np.random.default_rng(0).standard_normal((len(labels), 4)).astype(np.float32)
-    assert choose(features, labels, groups=groups) == (0.3, {})
+    choice = choose(features, labels, groups=groups)
+    assert (choice.l2, choice.losses, len(choice.held_out)) == (0.3, {}, 0)
 
 
 def test_one_class_of_one_image_does_not_keep_the_others_from_choosing():
     features, labels = problem()
     labels = np.where(np.arange(len(labels)) == 0, CLASSES, labels)
-    _, losses = choose_l2(
+    choice = choose_l2(
         features,
         labels,
         class_count=CLASSES + 1,
@@ -199,22 +222,23 @@ def test_one_class_of_one_image_does_not_keep_the_others_from_choosing():
         folds=3,
         seed=0,
     )
-    assert list(losses) == [0.1, 1.0]
+    assert list(choice.losses) == [0.1, 1.0]
 
 
 def test_folds_are_no_more_than_the_rarest_class_can_fill():
     labels = np.array([0] * 8 + [1] * 8 + [2] * 2)
     features = np.random.default_rng(0).standard_normal((18, 4)).astype(np.float32)
-    _, losses = choose(features, labels, folds=5)
-    assert all(np.isfinite(list(losses.values())))
+    choice = choose(features, labels, folds=5)
+    assert all(np.isfinite(list(choice.losses.values())))
 
 
 def test_one_candidate_is_taken_without_a_trial():
-    assert choose(*problem(), candidates=(0.5,)) == (0.5, {})
+    choice = choose(*problem(), candidates=(0.5,))
+    assert (choice.l2, choice.losses) == (0.5, {})
 
 
 def test_the_same_seed_gives_the_same_losses():
-    assert choose(*problem()) == choose(*problem())
+    assert choose(*problem()).losses == choose(*problem()).losses
 
 
 def drawn_problem(count: int = 60, width: int = 5, classes: int = 3) -> tuple[np.ndarray, np.ndarray]:
@@ -223,34 +247,6 @@ def drawn_problem(count: int = 60, width: int = 5, classes: int = 3) -> tuple[np
     return (random.normal(size=(classes, width))[labels] + random.normal(size=(count, width))).astype(
         np.float32
     ), labels
-
-
-def problem_of(features: np.ndarray, labels: np.ndarray, l2: float) -> _Problem:
-    return _Problem(features.astype(np.float64), labels, l2, (features.shape[1] + 1, labels.max() + 1))
-
-
-def test_the_hessian_vector_product_is_the_change_of_the_gradient():
-    features, labels = drawn_problem()
-    problem, random = problem_of(features, labels, 0.1), np.random.default_rng(9)
-    point, direction = random.normal(size=(2, 18))
-    step = 1e-5
-    ahead, behind = (problem.loss_and_gradient(point + sign * step * direction)[1] for sign in (1, -1))
-    np.testing.assert_allclose(problem.hessian_times(point, direction), (ahead - behind) / (2 * step), atol=1e-7)
-
-
-def test_the_hessian_vector_product_is_that_of_the_dense_hessian():
-    """H = mean over images of (diag(p) - p p^T) (x) (x x^T), plus l2 on the kernel."""
-    features, labels = drawn_problem(count=12, width=2)
-    problem, random = problem_of(features, labels, 0.3), np.random.default_rng(9)
-    point, direction = random.normal(size=(2, 9))
-    x = np.hstack([features, np.ones((12, 1))]).astype(np.float64)
-    scores = x @ point.reshape(3, 3)
-    p = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
-    dense = np.zeros((9, 9))
-    for image in range(12):
-        dense += np.kron(np.outer(x[image], x[image]), np.diag(p[image]) - np.outer(p[image], p[image])) / 12
-    dense += 0.3 * np.diag([1.0] * 6 + [0.0] * 3)
-    np.testing.assert_allclose(problem.hessian_times(point, direction), dense @ direction, atol=1e-12)
 
 
 def test_newton_and_lbfgs_find_the_same_minimum():
@@ -281,3 +277,37 @@ def test_a_batch_larger_than_the_folder_is_all_of_it():
     features, labels = drawn_problem(count=9)
     head = solve_head(features, labels, class_count=3, l2=0.1, solver=Solver("adam", epochs=5, batch_size=64))
     assert head.iterations == 5
+
+
+def test_a_solution_may_start_near_the_minimum():
+    features, labels = problem(images=900, channels=30)
+    choice = choose(features, labels, candidates=(0.1, 0.01))
+    plain = solve_head(features, labels, class_count=CLASSES, l2=choice.l2)
+    started = solve_head(features, labels, class_count=CLASSES, l2=choice.l2, start=choice.weights)
+    assert started.iterations < plain.iterations
+    np.testing.assert_allclose(started.kernel, plain.kernel, atol=2e-3)
+
+
+def test_beyond_a_size_float32_is_as_close_as_it_gets(monkeypatch):
+    features, labels = problem()
+    exact = solve_head(features, labels, class_count=CLASSES, l2=0.05)
+    monkeypatch.setattr(regraft.training.head, "_POLISHED", 0)
+    head = solve_head(features, labels, class_count=CLASSES, l2=0.05)
+    assert head.iterations < exact.iterations
+    assert head.objective == pytest.approx(exact.objective, abs=1e-5)
+
+
+def test_more_features_than_images_are_solved_as_scikit_learn_does():
+    """Two layers of unlike size, each divided by its own root mean square."""
+    random = np.random.default_rng(5)
+    labels = np.arange(24) % CLASSES
+    features = random.standard_normal((24, 50)) + random.standard_normal((CLASSES, 50))[labels]
+    features[:, :20] *= 100
+    features = features.astype(np.float32)
+    x = features - features.mean(axis=0, dtype=np.float64)
+    x[:, :20] /= np.sqrt(np.mean(x[:, :20] ** 2))
+    x[:, 20:] /= np.sqrt(np.mean(x[:, 20:] ** 2))
+    peer = LogisticRegression(C=1 / (0.02 * 24), tol=1e-10, max_iter=10_000).fit(x, labels)
+    head = solve_head(Design.of(features, [20, 30]), labels, class_count=CLASSES, l2=0.02)
+    expected = log_softmax(peer.decision_function(x), axis=1)
+    np.testing.assert_allclose(log_softmax(head.logits(features), axis=1), expected, atol=2e-3)

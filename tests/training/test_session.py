@@ -40,7 +40,8 @@ def test_what_layers_draw_from_the_global_generators_follows_the_seed(monkeypatc
 
     def load(*_: object, **__: object) -> keras.Model:
         drawn.extend([random.random(), float(np.random.random()), float(keras.random.uniform(()))])
-        return keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Conv2D(4, 3)])
+        picture = keras.Input((32, 32, 3))
+        return keras.Model(picture, keras.layers.Conv2D(4, 3)(picture))
 
     monkeypatch.setattr("regraft.models.weights.load_backbone", load)
     for seed in (1, 1, 2):

@@ -1,0 +1,116 @@
+"""Multinomial logistic regression as a problem for second-order methods: its value, gradient and curvature."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+
+import numpy as np
+from scipy.optimize import minimize
+
+from regraft.progress import Ticker
+
+
+class LogisticProblem:
+    """Mean cross-entropy + l2 / 2 * ||kernel||² of weights float64 [C + 1, classes], the bias last and not penalized.
+
+    Weights come and go flat, as SciPy wants them; products are in the dtype of `x`, sums over images in float64.
+
+    Args:
+        x: float [N, C].
+        labels: int [N] in [0, class_count).
+        l2: strength, above 0.
+        class_count: at least 2.
+    """
+
+    def __init__(self, x: np.ndarray, labels: np.ndarray, l2: float, class_count: int) -> None:
+        self.x, self.labels, self.l2 = x, labels, l2
+        self.shape = (x.shape[1] + 1, class_count)
+        self._rows = np.arange(len(x))
+
+    def with_l2(self, l2: float) -> LogisticProblem:
+        """The same problem at another strength, on the same arrays."""
+        return LogisticProblem(self.x, self.labels, l2, self.shape[1])
+
+    def loss_and_gradient(self, flat: np.ndarray) -> tuple[float, np.ndarray]:
+        """The objective, and its gradient float64 [(C + 1) * classes]."""
+        weights = flat.reshape(self.shape)
+        logits = self._forward(weights)
+        logits -= logits.max(axis=1, keepdims=True)
+        labelled = logits[self._rows, self.labels].astype(np.float64)
+        residual = np.exp(logits, out=logits)
+        total = residual.sum(axis=1, keepdims=True)
+        loss = float(np.log(total, dtype=np.float64).sum() - labelled.sum()) / len(self.x)
+        residual /= total
+        residual[self._rows, self.labels] -= 1
+        residual /= len(self.x)
+        penalty = 0.5 * self.l2 * float((weights[:-1] ** 2).sum())
+        return loss + penalty, self._backward(residual, weights)
+
+    def hessian_times(self, flat: np.ndarray, direction: np.ndarray) -> np.ndarray:
+        """The product of the Hessian at `flat` and `direction`, without the Hessian.
+
+        With probabilities P and R = X V, the residuals change by P * (R - sum(P * R)), row by row.
+        """
+        vector = direction.reshape(self.shape)
+        logits = self._forward(flat.reshape(self.shape))
+        probabilities = np.exp(logits - logits.max(axis=1, keepdims=True))
+        probabilities /= probabilities.sum(axis=1, keepdims=True)
+        change = self._forward(vector)
+        change -= (probabilities * change).sum(axis=1, keepdims=True)
+        return self._backward(probabilities * change / len(self.x), vector)
+
+    def _forward(self, weights: np.ndarray) -> np.ndarray:
+        narrow = weights.astype(self.x.dtype)
+        return self.x @ narrow[:-1] + narrow[-1]
+
+    def _backward(self, residual: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        gradient = np.empty(self.shape)
+        gradient[:-1] = self.x.T @ residual
+        gradient[:-1] += self.l2 * weights[:-1]
+        gradient[-1] = residual.sum(axis=0, dtype=np.float64)
+        return gradient.ravel()
+
+
+def by_lbfgs(
+    problem: LogisticProblem,
+    start: np.ndarray,
+    max_iterations: int,
+    ticker: Ticker,
+    *,
+    gtol: float = 1e-5,
+    ftol: float = 1e-9,
+    done: int = 0,
+) -> tuple[np.ndarray, int]:
+    """The weights at the minimum, and the iterations they took; `done` of them before."""
+    solution = minimize(
+        problem.loss_and_gradient,
+        start.ravel(),
+        jac=True,
+        method="L-BFGS-B",
+        options={"maxiter": max_iterations - done, "gtol": gtol, "ftol": ftol, "maxcor": 10},
+        callback=_iterations_to(ticker, done),
+    )
+    return solution.x.reshape(start.shape), done + int(solution.nit)
+
+
+def by_newton(
+    problem: LogisticProblem, start: np.ndarray, max_iterations: int, ticker: Ticker
+) -> tuple[np.ndarray, int]:
+    """As `by_lbfgs`, by Newton steps in a trust region, each found by conjugate gradients."""
+    solution = minimize(
+        problem.loss_and_gradient,
+        start.ravel(),
+        jac=True,
+        hessp=problem.hessian_times,
+        method="trust-ncg",
+        options={"maxiter": max_iterations, "gtol": 1e-5},
+        callback=_iterations_to(ticker),
+    )
+    return solution.x.reshape(start.shape), int(solution.nit)
+
+
+def _iterations_to(ticker: Ticker, done: int = 0) -> Callable[[np.ndarray], None]:
+    """What SciPy calls after each iteration."""
+    count = itertools.count(done + 1)
+    return lambda xk: ticker.advance(0, f"iteration {next(count)}")

@@ -1,0 +1,65 @@
+"""Features as heads are solved on them: the same products, in as few numbers as that takes."""
+
+import numpy as np
+import pytest
+
+from regraft.training.design import Design, as_design
+
+
+def drawn(images: int, width: int) -> np.ndarray:
+    return (3 + np.random.default_rng(0).standard_normal((images, width))).astype(np.float32)
+
+
+def scaled(features: np.ndarray, widths: list[int]) -> np.ndarray:
+    x = features - features.mean(axis=0, dtype=np.float64)
+    parts = np.split(x, np.cumsum(widths)[:-1], axis=1)
+    return np.hstack([part / np.sqrt(np.mean(part**2)) for part in parts])
+
+
+@pytest.mark.parametrize(("images", "rank"), [(40, 9), (6, 6)])
+def test_rows_have_the_products_of_features_scaled_layer_by_layer(images, rank):
+    features = drawn(images, 9)
+    features[:, 2:5] *= 50
+    design = Design.of(features, [2, 3, 4])
+    assert design.rows.shape == (images, rank)
+    x = scaled(features, [2, 3, 4])
+    np.testing.assert_allclose(design.rows @ design.rows.T, x @ x.T, atol=1e-5)
+
+
+@pytest.mark.parametrize("images", [40, 6])
+def test_weights_for_the_rows_unfold_to_a_kernel_for_plain_features(images):
+    features = drawn(images, 9)
+    design = Design.of(features, [4, 5])
+    random = np.random.default_rng(1)
+    weights = np.vstack([design.rows.T @ random.standard_normal((images, 3)), random.standard_normal((1, 3))])
+    kernel, bias = design.unfold(weights)
+    expected = design.rows @ weights[:-1] + weights[-1]
+    np.testing.assert_allclose(features @ kernel + bias, expected, atol=1e-3)
+    # and the penalty is that of the kernel of scaled features
+    assert np.sum((kernel * design.scale[:, None]) ** 2) == pytest.approx(np.sum(weights[:-1] ** 2), rel=1e-5)
+
+
+def test_a_part_of_the_images_is_solved_on_in_the_same_numbers():
+    design = Design.of(drawn(6, 9))
+    part = design.only(slice(4))
+    np.testing.assert_array_equal(part.rows, design.rows[:4])
+    weights = np.ones((7, 2))
+    np.testing.assert_array_equal(part.unfold(weights)[0], design.unfold(weights)[0])
+
+
+def test_images_that_are_the_same_are_no_obstacle():
+    design = Design.of(np.repeat(drawn(3, 20), 4, axis=0))
+    assert np.isfinite(design.rows).all()
+    assert np.isfinite(design.unfold(np.ones((13, 2)))[0]).all()
+
+
+def test_features_that_never_vary_count_for_nothing():
+    design = Design.of(np.full((3, 5), 7.0, np.float32))
+    assert np.abs(design.rows).max() < 1e-3
+    np.testing.assert_array_equal(design.unfold(np.ones((4, 2)))[0], np.zeros((5, 2)))
+
+
+def test_a_design_is_what_it_is():
+    design = Design.of(drawn(6, 9))
+    assert as_design(design) is design
+    np.testing.assert_array_equal(as_design(drawn(6, 9)).rows, design.rows)
