@@ -12,6 +12,7 @@ import click
 
 from regraft.data.wording import name_some
 from regraft.errors import as_options, visible
+from regraft.exports.proof_photos import words_for
 from regraft.machine.sizes import show_size
 from regraft.progress import Shown
 from regraft.runs.class_metrics import most_common
@@ -114,6 +115,8 @@ def show_export(export: Export) -> None:
     proof = export.proof
     words = f"agrees with the trained model on {proof.same_label:,} of {proof.images:,} photos"
     _say(f"{export.folder}: {words} (largest difference {proof.largest_difference:.1e}).")
+    if proof.reported is not None:
+        _say(f"Proven on {proof.proven_on}.")
     if proof.accuracy is not None and proof.accuracy_trained is not None and proof.bytes is not None:
         own, trained = 100 * proof.accuracy, 100 * proof.accuracy_trained
         _say(f"{show_size(proof.bytes)}; accuracy {own:.1f} %, of the trained model {trained:.1f} %.")
@@ -229,7 +232,8 @@ def _export_rows(export: Mapping[str, Any]) -> list[tuple[str, str]]:
     rows = [("export", export["folder"])] if "folder" in export else []
     if {"images", "largest_difference"} <= set(export):
         difference = f"largest difference {export['largest_difference']:.1e}"
-        rows.append(("", f"agrees on {export['images']:,} photos, {difference}"))
+        photos = words_for(export["images"], export.get("reported"), export.get("sample_seed"))
+        rows.append(("", f"proven on {photos}, {difference}"))
     return rows
 
 
