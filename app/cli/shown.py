@@ -20,6 +20,7 @@ from regraft.runs.class_metrics import most_common
 if TYPE_CHECKING:
     from regraft.data.check import CheckReport
     from regraft.evidence.metrics import Metrics
+    from regraft.experiments.backbone_list import BackboneInfo
     from regraft.experiments.comparison import Comparison
     from regraft.experiments.evaluate import Evaluation
     from regraft.experiments.find_rate import RateSuggestion
@@ -34,6 +35,10 @@ if TYPE_CHECKING:
 
 _FAR = 0.05
 """How much lower the mean over the classes must be for that where the classes are of like size."""
+
+
+_NUMBERS = {1, 2, 3, 4, 9}
+"""The columns of the table of backbones that hold numbers."""
 
 
 class CommandLineProgress(Shown):
@@ -71,6 +76,34 @@ def show_training(metrics: RunMetrics) -> None:
     _show_next(metrics.run)
     if metrics.backbone:
         _say(f"Build on  {_command('train', 'PHOTOS', '--backbone', 'tiny', '--weights', metrics.backbone)}")
+
+
+def show_backbones(infos: Sequence[BackboneInfo]) -> None:
+    """A line for each backbone, without what takes time to import; the rate only where it was measured."""
+    rows = [("backbone", "px", "M", "MB", "top-1", "alpha", "licence", "weights", "from", "images/s")]
+    rows += [
+        (
+            info.name,
+            str(info.image_size),
+            _figure(info.millions),
+            _figure(info.megabytes),
+            _figure(info.top1),
+            "yes" if info.takes_alpha else "-",
+            info.license or "unknown",
+            info.weights,
+            info.source,
+            "" if info.images_per_second is None else f"{info.images_per_second:.1f}",
+        )
+        for info in infos
+    ]
+    shown = [row if any(rate for *_, rate in rows[1:]) else row[:-1] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
+    for row in shown:
+        cells = [
+            cell.rjust(width) if place in _NUMBERS else cell.ljust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        _say("  ".join(cells).rstrip())
 
 
 def show_cache(report: CacheReport) -> None:
@@ -191,6 +224,10 @@ def accuracy_words(metrics: Metrics | RunMetrics) -> str:
 def _show_next(run: str) -> None:
     use = _command("predict", run, "PHOTOS", "--out", "answers.csv")
     _say("", f"Look at   {run}/report.html", f"Use it    {use}")
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}"
 
 
 def _figures(row: AnswerFigures) -> list[str]:
