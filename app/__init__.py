@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from regraft.api.machine_calls import cache
+    from regraft.api.machine_calls import backbones, cache
     from regraft.api.model_calls import evaluate, export, load, predict
     from regraft.api.photo_calls import augment_preview, check
     from regraft.api.training_calls import compare, ensemble, find_lr, pretrain, train
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "api.machine_calls": "cache",
+    "api.machine_calls": "backbones cache",
     "api.model_calls": "evaluate export load predict",
     "api.photo_calls": "augment_preview check",
     "api.training_calls": "compare ensemble find_lr pretrain train",
@@ -63,6 +63,7 @@ __all__ = [
     "WeightsError",
     "__version__",
     "augment_preview",
+    "backbones",
     "cache",
     "check",
     "compare",

@@ -7,11 +7,13 @@ left out, as it warms the disk's cache.
     git worktree add ../before COMMIT && make -C ../before types && make types
     python benchmarks/paired.py ../before . --images 5000 --rounds 5
     python benchmarks/paired.py ../before . --train photos/ --weights mobilenet_v2.h5 --rounds 5
+    python benchmarks/paired.py ../before . --train photos/ --phase export    # that phase alone, features cached
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import statistics
@@ -31,9 +33,10 @@ SIZE = (500, 375)
 def main() -> None:
     options = _parse()
     with tempfile.TemporaryDirectory() as folder:
-        scratch = Path(folder)
+        scratch = options.scratch or Path(folder)
         if options.train:
-            jobs = {f"train --recipe quick {options.train.name}": _training(options, scratch)}
+            part = f", {options.phase}" if options.phase else ""
+            jobs = {f"train --recipe quick {options.train.name}{part}": _training(options, scratch)}
         else:
             jobs = _predictions(options, scratch)
         print("| job | before, seconds: median (range) | after | after / before: median (range) |\n|---|---|---|---|")
@@ -51,10 +54,15 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--runtime", nargs="*", default=["litert"])
     parser.add_argument("--train", type=Path, help="time training on this folder instead of predicting")
     parser.add_argument("--weights", default="none")
+    parser.add_argument("--phase", help="of training, compared instead of the whole; the cache is kept")
+    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="of the recipe that is trained")
+    parser.add_argument(
+        "--scratch", type=Path, help="folder for cache and runs  [default: a new one, removed at the end]"
+    )
     return parser.parse_args()
 
 
-def _predictions(options: argparse.Namespace, scratch: Path) -> dict[str, Callable[[Path], None]]:
+def _predictions(options: argparse.Namespace, scratch: Path) -> dict[str, Callable[[Path], float | None]]:
     """Predicting from a folder to CSV, on each runtime, with a model that the earlier checkout trained."""
     photos, run = _draw_photos(scratch / "photos", options.images), scratch / "run"
     small = _draw_photos(scratch / "small/one", 12).parent
@@ -78,20 +86,25 @@ def _predictions(options: argparse.Namespace, scratch: Path) -> dict[str, Callab
     return {f"predict {options.images:,} photos, {runtime}": job(runtime) for runtime in options.runtime}
 
 
-def _training(options: argparse.Namespace, scratch: Path) -> Callable[[Path], None]:
-    def train(checkout: Path) -> None:
+def _training(options: argparse.Namespace, scratch: Path) -> Callable[[Path], float | None]:
+    """A training, which returns the seconds of `--phase` if there is one."""
+
+    def train(checkout: Path) -> float | None:
         out = scratch / "run"
-        shutil.rmtree(scratch / f"cache-{checkout.resolve().name}", ignore_errors=True)
+        if not options.phase:
+            shutil.rmtree(scratch / f"cache-{checkout.resolve().name}", ignore_errors=True)
         _regraft(
             checkout, scratch, "train", options.train, "--recipe", "quick", "--backbone", options.backbone,
-            "--weights", options.weights, "--out", out,
+            "--weights", options.weights, "--out", out, *(word for edit in options.set for word in ("--set", edit)),
         )  # fmt: skip
+        seconds: dict[str, float] = json.loads((out / "metrics.json").read_text("utf-8"))["seconds_by_phase"]
         shutil.rmtree(out)
+        return seconds[options.phase] if options.phase else None
 
     return train
 
 
-def _compare(job: Callable[[Path], None], options: argparse.Namespace) -> str:
+def _compare(job: Callable[[Path], float | None], options: argparse.Namespace) -> str:
     pairs = []
     for number in range(options.rounds + 1):
         order = [options.before, options.after][:: 1 if number % 2 else -1]  # who begins is at an advantage, or not
@@ -121,10 +134,11 @@ def _draw_photos(folder: Path, count: int, *, seed: int = 0) -> Path:
     return folder
 
 
-def _seconds(call: Callable[[], object]) -> float:
+def _seconds(call: Callable[[], float | None]) -> float:
+    """What `call` says that it took, else what it took."""
     started = time.perf_counter()
-    call()
-    return time.perf_counter() - started
+    said = call()
+    return time.perf_counter() - started if said is None else said
 
 
 def _spread(values: Sequence[float], digits: int) -> str:

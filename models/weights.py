@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
-import os
 import re
 import sys
 import warnings
@@ -16,6 +15,7 @@ import keras
 from regraft.models.backbones import BACKBONES, build_backbone, check_backbone, find_weights
 from regraft.models.efficientnet_lite import set_torch_weights
 from regraft.models.errors import WeightsError, option
+from regraft.models.published import keras_folder
 from regraft.models.torch_stream import TorchStreamError, read_torch_stream
 
 
@@ -123,10 +123,8 @@ def _how_to_get(error: Exception, name: str) -> str:
     if not url:
         return f"The ImageNet weights of {name} do not load ({_first_line(error)})."
     file_name = url.group().rsplit("/", 1)[-1]
-    home = os.path.expanduser(os.environ.get("KERAS_HOME", "~/.keras"))  # noqa: PTH111  # Path raises for no such user
-    folder = Path(home, "models")
     return (
         f"The ImageNet weights of {name} could not be downloaded from {url.group()}. "
-        f"Put {file_name} into {folder}, or name a file with {option('weights', 'PATH')}, or use "
+        f"Put {file_name} into {keras_folder()}, or name a file with {option('weights', 'PATH')}, or use "
         f"{option('backbone', 'tiny')}."
     )

@@ -1,15 +1,52 @@
-"""What is asked of this machine: the cache."""
+"""What is asked of this machine: the cache, and the backbones it has weights for."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from regraft.api.argument_types import check_range
-from regraft.api.arguments import public
+from regraft.api.arguments import as_list, as_progress, public
 from regraft.errors import UsageError, option
+from regraft.machine.untouched import untouched
+from regraft.progress import Progress
 
 if TYPE_CHECKING:
+    from regraft.experiments.backbone_list import BackboneInfo
     from regraft.machine.cache_room import CacheReport
+
+
+@public
+def backbones(
+    names: str | Sequence[str] = (),
+    *,
+    measure: bool = False,
+    device: str = "auto",
+    progress: bool | Progress = True,
+) -> list[BackboneInfo]:
+    """What is known of backbones: size, published accuracy, licence, and where their weights are.
+
+    Args:
+        names: of these; by default of all.
+        measure: also how many photos per second each makes into features on this machine; without `names`, of those
+            whose weights are here.
+        device: that is measured.
+        progress: a bar (True), silence (False), or an object with the methods of `regraft.Progress`.
+
+    Raises:
+        BackboneError: there is none of such a name.
+        UsageError: the device is not there.
+    """
+    from regraft.experiments.backbone_list import list_backbones, measure_backbones
+
+    infos = list_backbones([str(name) for name in as_list(names)])
+    if not measure:
+        return infos
+    with untouched("backbones"):
+        from regraft.machine.devices import open_device
+
+        asked = infos if names else [info for info in infos if info.weights == "here"]
+        return measure_backbones(asked, open_device(device), as_progress(progress))
 
 
 @public

@@ -221,6 +221,7 @@ def export(
     *,
     precision: str = "float32",
     photos: PathLike | None = None,
+    prove: str = "sample",
     out: PathLike | None = None,
     force: bool = False,
     device: str = "auto",
@@ -233,6 +234,7 @@ def export(
         format: "saved_model", "litert", "onnx" or "openvino".
         precision: "float32", "float16", "bfloat16" or "int8", as far as the format has it.
         photos: where the photos lie now, if they moved.
+        prove: "sample" proves it on up to 500 reported photos, drawn by class if there are more; "all" on all.
         out: the export's folder; by default one in the run's `exports/`, or a new version in its `saved_model/`.
         force: replaces an export that exists.
         device: that answers for the trained model.
@@ -244,13 +246,15 @@ def export(
     """
     with untouched("export"):
         folder = finished_run(run)
+        from regraft.exports.proof_photos import ProveOn
         from regraft.exports.runtimes import check_format
 
         check_format(format, precision)
+        proven_on = ProveOn(as_maybe_path(photos), prove)
         start_tensorflow_for(folder)
         from regraft.exports.exporting import export_run
 
         return export_run(
-            folder, format, precision=precision, photos=as_maybe_path(photos), out=as_maybe_path(out), force=force,
+            folder, format, precision=precision, photos=proven_on, out=as_maybe_path(out), force=force,
             device=device, progress=as_progress(progress),
         )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,7 @@ def train(
     data_dir: PathLike | None = None,
     max_pixels: int | None = None,
     max_memory: str | int | None = None,
+    prove: str = "sample",
     progress: bool | Progress = True,
 ) -> Run:
     """Trains a classifier, keeps the better stage, judges and exports it, and returns the finished run.
@@ -73,6 +75,7 @@ def train(
         data_dir: where tensorflow-datasets keeps its data.
         max_pixels: a larger photo cannot be read; by default 178,956,970.
         max_memory: that photos are decoded in, in bytes or such as "4G"; by default half of what is free.
+        prove: "sample" proves the export on up to 500 reported photos, drawn by class if there are more; "all" on all.
         progress: a bar (True), silence (False), or an object with the methods of `regraft.Progress`.
 
     Raises:
@@ -87,7 +90,7 @@ def train(
             weights=weights, max_pixels=max_pixels,
         )  # fmt: skip
         request = make_request(photos, recipe, edits, out=out, resume=resume, device=device, data_dir=data_dir)
-        return train_photos(request, as_progress(progress))
+        return train_photos(replace(request, prove=prove), as_progress(progress))
 
 
 @public

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from regraft.cli.options import ANSWERS, DEVICE, EXPORT_FORMAT, JOB, LOOK, PATH, PHOTOS_MOVED, READING
+from regraft.cli.options import ANSWERS, DEVICE, EXPORT_FORMAT, JOB, LOOK, PATH, PHOTOS_MOVED, PROVE, READING
 from regraft.errors import visible
 
 
@@ -38,6 +38,7 @@ def evaluate(
 @click.argument("run", type=PATH)
 @EXPORT_FORMAT
 @PHOTOS_MOVED
+@PROVE
 @click.option(
     "--out",
     type=PATH,
@@ -51,6 +52,7 @@ def export(
     format: str,
     precision: str,
     photos: Path | None,
+    prove: str,
     out: Path | None,
     force: bool,
     device: str,
@@ -61,7 +63,7 @@ def export(
     from regraft.cli.shown import CommandLineProgress, print_json, show_export
 
     written = regraft.export(
-        run, format, precision=precision, photos=photos, out=out, force=force, device=device,
+        run, format, precision=precision, photos=photos, prove=prove, out=out, force=force, device=device,
         progress=CommandLineProgress(),
     )  # fmt: skip
     if as_json:

@@ -54,6 +54,14 @@ JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object on 
 DEVICE = click.option("--device", default="auto", show_default=True, metavar=DEVICES)
 PHOTOS_MOVED = click.option("--photos", type=PATH, help="Where the photos lie now, if they moved.")
 
+PROVE = click.option(
+    "--prove",
+    default="sample",
+    show_default=True,
+    metavar="sample|all",
+    help="Prove the export on up to 500 reported photos, a sample of each class if there are more; or on all.",
+)
+
 MAX_MEMORY = click.option(
     "--max-memory",
     metavar="BYTES",

@@ -6,17 +6,27 @@ from pathlib import Path
 
 import click
 
-from regraft.cli.options import JSON, PATH
+from regraft.cli.options import DEVICE, JSON, PATH
 
 
-@click.command(epilog="Example: regraft backbones")
-def backbones() -> None:
-    """List the backbones."""
-    from regraft.models.backbones import BACKBONES
+@click.command(epilog="Example: regraft backbones --measure mobilenet_v2 efficientnet_lite0")
+@click.argument("names", metavar="[NAME...]", nargs=-1)
+@click.option("--measure", is_flag=True, help="Images per second on this machine; of all NAMEs, or of what is here.")
+@DEVICE
+@JSON
+def backbones(names: tuple[str, ...], measure: bool, device: str, as_json: bool) -> None:
+    """List the backbones, or those of these NAMEs: size, accuracy on ImageNet, licence, where their weights are.
 
-    for name, row in BACKBONES.items():
-        width = "  width multiplier model.alpha" if row.takes_alpha else ""
-        click.echo(f"{name:<22}{row.image_size:>4} px{width}")
+    Parameters (M) and size (MB) are those published, with the top of 1,000 classes that is left out here.
+    """
+    import regraft
+    from regraft.cli.shown import CommandLineProgress, print_json, show_backbones
+
+    infos = regraft.backbones(names, measure=measure, device=device, progress=CommandLineProgress())
+    if as_json:
+        print_json({"backbones": [info.as_dict() for info in infos]})
+    else:
+        show_backbones(infos)
 
 
 @click.command(epilog="Example: regraft cache --trim 2GB")

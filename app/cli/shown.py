@@ -12,6 +12,7 @@ import click
 
 from regraft.data.wording import name_some
 from regraft.errors import as_options, visible
+from regraft.exports.proof_photos import words_for
 from regraft.machine.sizes import show_size
 from regraft.progress import Shown
 from regraft.runs.class_metrics import most_common
@@ -19,6 +20,7 @@ from regraft.runs.class_metrics import most_common
 if TYPE_CHECKING:
     from regraft.data.check import CheckReport
     from regraft.evidence.metrics import Metrics
+    from regraft.experiments.backbone_list import BackboneInfo
     from regraft.experiments.comparison import Comparison
     from regraft.experiments.evaluate import Evaluation
     from regraft.experiments.find_rate import RateSuggestion
@@ -33,6 +35,10 @@ if TYPE_CHECKING:
 
 _FAR = 0.05
 """How much lower the mean over the classes must be for that where the classes are of like size."""
+
+
+_NUMBERS = {1, 2, 3, 4, 9}
+"""The columns of the table of backbones that hold numbers."""
 
 
 class CommandLineProgress(Shown):
@@ -70,6 +76,34 @@ def show_training(metrics: RunMetrics) -> None:
     _show_next(metrics.run)
     if metrics.backbone:
         _say(f"Build on  {_command('train', 'PHOTOS', '--backbone', 'tiny', '--weights', metrics.backbone)}")
+
+
+def show_backbones(infos: Sequence[BackboneInfo]) -> None:
+    """A line for each backbone, without what takes time to import; the rate only where it was measured."""
+    rows = [("backbone", "px", "M", "MB", "top-1", "alpha", "licence", "weights", "from", "images/s")]
+    rows += [
+        (
+            info.name,
+            str(info.image_size),
+            _figure(info.millions),
+            _figure(info.megabytes),
+            _figure(info.top1),
+            "yes" if info.takes_alpha else "-",
+            info.license or "unknown",
+            info.weights,
+            info.source,
+            "" if info.images_per_second is None else f"{info.images_per_second:.1f}",
+        )
+        for info in infos
+    ]
+    shown = [row if any(rate for *_, rate in rows[1:]) else row[:-1] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
+    for row in shown:
+        cells = [
+            cell.rjust(width) if place in _NUMBERS else cell.ljust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        _say("  ".join(cells).rstrip())
 
 
 def show_cache(report: CacheReport) -> None:
@@ -114,6 +148,8 @@ def show_export(export: Export) -> None:
     proof = export.proof
     words = f"agrees with the trained model on {proof.same_label:,} of {proof.images:,} photos"
     _say(f"{export.folder}: {words} (largest difference {proof.largest_difference:.1e}).")
+    if proof.reported is not None:
+        _say(f"Proven on {proof.proven_on}.")
     if proof.accuracy is not None and proof.accuracy_trained is not None and proof.bytes is not None:
         own, trained = 100 * proof.accuracy, 100 * proof.accuracy_trained
         _say(f"{show_size(proof.bytes)}; accuracy {own:.1f} %, of the trained model {trained:.1f} %.")
@@ -190,6 +226,10 @@ def _show_next(run: str) -> None:
     _say("", f"Look at   {run}/report.html", f"Use it    {use}")
 
 
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}"
+
+
 def _figures(row: AnswerFigures) -> list[str]:
     return [f"{100 * row.accuracy:.1f} %", f"{row.log_loss:.3f}", f"{100 * row.calibration_error:.1f} %"]
 
@@ -229,7 +269,8 @@ def _export_rows(export: Mapping[str, Any]) -> list[tuple[str, str]]:
     rows = [("export", export["folder"])] if "folder" in export else []
     if {"images", "largest_difference"} <= set(export):
         difference = f"largest difference {export['largest_difference']:.1e}"
-        rows.append(("", f"agrees on {export['images']:,} photos, {difference}"))
+        photos = words_for(export["images"], export.get("reported"), export.get("sample_seed"))
+        rows.append(("", f"proven on {photos}, {difference}"))
     return rows
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from regraft.cli.options import MAX_MEMORY, NETWORK, PATH, edits_of, max_pixels, training_options
+from regraft.cli.options import MAX_MEMORY, NETWORK, PATH, PROVE, edits_of, max_pixels, training_options
 from regraft.ensembles.kinds import COMBINATIONS, SOUPS, names
 
 _FOLDER = click.argument("source", metavar="FOLDER")
@@ -18,6 +18,7 @@ _FOLDER = click.argument("source", metavar="FOLDER")
 @NETWORK
 @max_pixels("A larger photo cannot be read.", default=None)
 @MAX_MEMORY
+@PROVE
 def train(
     source: str,
     recipe: str,
@@ -35,6 +36,7 @@ def train(
     weights: str | None,
     max_pixels: int | None,
     max_memory: str | None,
+    prove: str,
 ) -> None:
     """Train a classifier on FOLDER (or tfds:NAME[:VERSION]), judge it and export it.
 
@@ -47,7 +49,8 @@ def train(
     run = regraft.train(
         source, recipe=recipe, backbone=backbone, weights=weights, set=edits_of(edits), seed=seed,
         val_fraction=val_fraction, image_size=image_size, epochs=epochs, out=out, resume=resume, device=device,
-        data_dir=data_dir, max_pixels=max_pixels, max_memory=max_memory, progress=CommandLineProgress(),
+        data_dir=data_dir, max_pixels=max_pixels, max_memory=max_memory, prove=prove,
+        progress=CommandLineProgress(),
     )  # fmt: skip
     if as_json:
         print_json(run.metrics.as_dict())

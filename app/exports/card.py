@@ -33,7 +33,7 @@ An image classifier for {len(export.labels)} classes, made by Regraft from the b
 |---|---|
 | accuracy of the trained model | {100 * metrics.accuracy:.1f} % ({low:.1f} to {high:.1f}, 95 %) {seen} |
 | accuracy of this file | {100 * proof.accuracy:.1f} %, {trained} |
-| proven on | {proof.images:,} photos: {moved} |
+| proven on | {proof.proven_on}: {moved} |
 | size | {show_size(proof.bytes)}, {export.precision} |
 
 Labels, in the order of the probabilities:

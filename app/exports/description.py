@@ -62,7 +62,7 @@ def _fits(check: Callable[[Any], object]) -> Callable[[Any], bool]:
 
 
 _PROOF_NEEDS = {"images", "largest_difference", "same_label", "tolerance"}
-_PROOF_MAY = {"mean_difference", "accuracy", "accuracy_trained", "bytes"}
+_PROOF_MAY = {"mean_difference", "accuracy", "accuracy_trained", "bytes", "reported", "sample_seed"}
 
 _Check = tuple[str, Callable[[Any], bool]]
 _VALUES: dict[str, _Check] = {

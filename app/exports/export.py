@@ -12,6 +12,7 @@ from typing import Any, Literal
 from regraft.data.rendering import AS_EARLIER, Range, Rendering
 from regraft.errors import RunError, UsageError
 from regraft.exports.description import check_values, digest_values
+from regraft.exports.proof_photos import words_for
 from regraft.exports.table import FORMATS
 from regraft.machine.drafts import is_unfinished
 from regraft.machine.files import digest_file, write_json, write_text
@@ -40,6 +41,8 @@ class ProofResult:
         tolerance: what `largest_difference` was allowed to be; None where only labels are held.
         accuracy, accuracy_trained: of the export and of the trained model, on these photos.
         bytes: what the export takes on disk.
+        reported: how many photos the run reports on that were there; None in exports of an earlier version.
+        sample_seed: with which `images` of them were drawn, by class; None where that is all of them.
     """
 
     images: int
@@ -50,6 +53,13 @@ class ProofResult:
     accuracy: float | None = None
     accuracy_trained: float | None = None
     bytes: int | None = None
+    reported: int | None = None
+    sample_seed: int | None = None
+
+    @property
+    def proven_on(self) -> str:
+        """Such as "500 of 1,020 reported photos, drawn by class, seed 0"."""
+        return words_for(self.images, self.reported, self.sample_seed)
 
     def as_dict(self) -> dict[str, Any]:
         """What was measured, as JSON values. Empty for `NOT_PROVEN`."""

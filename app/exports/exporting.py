@@ -21,6 +21,7 @@ from regraft.exports.export import CARD, Export, digest_model
 from regraft.exports.format import Format
 from regraft.exports.place import Place
 from regraft.exports.proof import Bound, answers_of, answers_of_trained, check_proof, float_error_of, proof_records
+from regraft.exports.proof_photos import ProveOn, choose_proof_photos
 from regraft.exports.runtimes import check_format
 from regraft.inference.trained import TrainedModel, open_trained
 from regraft.machine.drafts import draft_of
@@ -41,19 +42,19 @@ def export_run(
     format: str = "saved_model",
     *,
     precision: str = "float32",
-    photos: Path | None = None,
+    photos: ProveOn | None = None,
     out: Path | None = None,
     force: bool = False,
     device: str = "auto",
     progress: Progress,
 ) -> Export:
-    """A finished run as an export, proven on the images the run reports on.
+    """A finished run as an export, proven on photos that the run reports on.
 
     Args:
         run: its folder.
         format: a key of `regraft.exports.table.FORMATS`.
         precision: one that the format has.
-        photos: where the photos lie now, if they moved since training.
+        photos: which of them; by default `ProveOn()`.
         out: the export's folder, by default one in the run's `exports`. Of a SavedModel the folder of its versions, by
             default the run's `saved_model`, which gets one more.
         force: replace an export that exists; a SavedModel never does.
@@ -68,20 +69,27 @@ def export_run(
         ExportError: the export does not do what the model does; nothing is left of it.
     """
     open_run(run)
+    photos = photos or ProveOn()
     form = check_format(format, precision)
     if form.exporter:
         return form.exporter(run, photos=photos, out=out, device=device, progress=progress)
     place = Place(out or Run(run).exports / f"{format}-{precision}", form, force=force)
     place.check()
     trained = open_trained(run, device=device)
-    reported = proof_records(trained.run, photos, progress)
+    reported = proof_records(trained.run, photos.folder, progress)
+    chosen = choose_proof_photos(reported, prove=photos.which, seed=trained.run.recipe.seed)
+    chosen.announce(progress)
     busy = RunError(f"Another process is writing {place.folder}; wait until it is done.")
     with making_folder(place.target.parent), draft_of(place.target, busy) as draft:
         with progress.work("export", 2, "steps") as ticker:
-            views = _calibration_views(trained, photos, progress) if form.precisions[precision].needs_views else []
+            views = (
+                _calibration_views(trained, photos.folder, progress) if form.precisions[precision].needs_views else []
+            )
             export = _write(trained, draft, form, precision, views)
             ticker.advance()
-            export = _prove(trained, export, form, reported, progress)
+            export = _prove(trained, export, form, chosen.of(reported), progress)
+            proof = replace(export.proof, reported=chosen.reported, sample_seed=chosen.seed)
+            export = replace(export, proof=proof)
             ticker.advance()
         write_text(draft / CARD, model_card(trained.run, export))
         export.write()

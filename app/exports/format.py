@@ -12,6 +12,7 @@ import numpy as np
 
 from regraft.errors import UsageError, option
 from regraft.exports.export import Export
+from regraft.exports.proof_photos import ProveOn
 from regraft.exports.table import FORMATS
 from regraft.progress import Progress
 
@@ -35,9 +36,7 @@ Opener = Callable[[Path, Export], Network]
 class Exporter(Protocol):
     """The way from a run to a proven export, where it is not that of `regraft.exports.exporting`."""
 
-    def __call__(
-        self, folder: Path, *, photos: Path | None, out: Path | None, device: str, progress: Progress
-    ) -> Export:
+    def __call__(self, folder: Path, *, photos: ProveOn, out: Path | None, device: str, progress: Progress) -> Export:
         """Exports the run in `folder`; the arguments are those of `export_run`."""
 
 

@@ -17,6 +17,7 @@ from regraft.errors import ExportError, RunError, option
 from regraft.exports.export import Export, ProofResult
 from regraft.machine import processes
 from regraft.machine.drafts import draft_folder
+from regraft.machine.threads import cores
 from regraft.progress import Progress
 from regraft.runs.run import Run
 
@@ -32,6 +33,8 @@ FLOAT_ERRORS = 10
 
 MOST_FLOAT_ERROR = 2e-2
 """More is no rounding, whatever the float error: as much as half precision is off."""
+
+_BATCH_SIZE, _MOST_THREADS = 8, 8
 
 _MOVES, _OTHER_BATCH_SIZE = 3, 8
 
@@ -65,7 +68,9 @@ class Proof:
             if pipe:
                 pipe.close()
 
-    def scores(self, model: Path, paths: Sequence[Path], *, batch_size: int = 32) -> tuple[np.ndarray, list[str]]:
+    def scores(
+        self, model: Path, paths: Sequence[Path], *, batch_size: int = _BATCH_SIZE
+    ) -> tuple[np.ndarray, list[str]]:
         """float32 [N, C] of the photos in `paths`, and the C labels, both as the export says them.
 
         Raises:
@@ -75,7 +80,8 @@ class Proof:
         batches = [names[start : start + batch_size] for start in range(0, len(names), batch_size)]
         with draft_folder(_temporary()) as folder:
             answer = folder / "scores.npy"
-            order = {"model": str(model), "files": batches, "scores": str(answer)}
+            threads = min(cores(), _MOST_THREADS)
+            order = {"model": str(model), "files": batches, "threads": threads, "scores": str(answer)}
             patience = _START_SECONDS + _SECONDS_A_PHOTO * len(names)
             try:
                 labels, errors = self._process.communicate(json.dumps(order) + "\n", timeout=patience)

@@ -14,6 +14,7 @@ from regraft.errors import ExportError, RunError, UsageError, option
 from regraft.exports.export import Export, ProofResult, digest_model
 from regraft.exports.format import Format, Network, Precision
 from regraft.exports.proof import Bound, Proof, answers_of_trained, float_error_of, proof_records
+from regraft.exports.proof_photos import ProofPhotos, ProveOn, choose_proof_photos
 from regraft.machine.drafts import draft_of
 from regraft.machine.files import check_makeable, making_folder, publish
 from regraft.machine.plain_names import plain_name
@@ -39,15 +40,21 @@ class Expected:
         probabilities: float32 [N, C], the trained model's for them.
         tolerance: largest difference of a probability that is always allowed.
         float_error: measures the trained model's own, see `regraft.exports.proof.Bound`.
+        chosen: which of the reported photos these are.
     """
 
     paths: Sequence[Path]
     probabilities: np.ndarray
     tolerance: float = TOLERANCE
     float_error: Callable[[], float] | None = None
+    chosen: ProofPhotos | None = None
+
+    def with_choice(self, found: ProofResult) -> ProofResult:
+        """`found`, which then says of how many reported photos these were drawn, and how."""
+        return replace(found, reported=self.chosen.reported, sample_seed=self.chosen.seed) if self.chosen else found
 
 
-def _export(folder: Path, *, photos: Path | None, out: Path | None, device: str, progress: Progress) -> Export:
+def _export(folder: Path, *, photos: ProveOn, out: Path | None, device: str, progress: Progress) -> Export:
     """The run in `folder` as the next version under `out`, by default under its `saved_model`."""
     if out and os.path.lexists(out) and not out.is_dir():
         raise UsageError(f"{out} is no folder, so none of versions; choose another {option('out')}.")
@@ -56,7 +63,10 @@ def _export(folder: Path, *, photos: Path | None, out: Path | None, device: str,
         from regraft.inference.trained import open_trained
 
         trained = open_trained(folder, device=device)
-        run, records = trained.run, proof_records(trained.run, photos, progress)
+        run, reported = trained.run, proof_records(trained.run, photos.folder, progress)
+        chosen = choose_proof_photos(reported, prove=photos.which, seed=run.recipe.seed)
+        chosen.announce(progress)
+        records = chosen.of(reported)
         probabilities = answers_of_trained(trained, records, progress)
         paths = [trained.reader.tensorflow_path(record) for record in records]
         return export_proven(
@@ -70,6 +80,7 @@ def _export(folder: Path, *, photos: Path | None, out: Path | None, device: str,
                 probabilities,
                 tolerance_for(trained.model, trained.device),
                 lambda: float_error_of(trained.infer, trained.reader, records, progress),
+                chosen,
             ),
             proof=proof,
         )
@@ -116,7 +127,7 @@ def export_proven(
             ) from error
         served, labels = proof.scores(draft, expected.paths)
         bound = Bound(expected.tolerance, expected.float_error)
-        found = compare(expected.probabilities, served, labels, class_names, bound)
+        found = expected.with_choice(compare(expected.probabilities, served, labels, class_names, bound))
         export = Export(
             draft,
             "saved_model",

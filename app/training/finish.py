@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from regraft.data.records import Record
 from regraft.data.sources import labels_of
 from regraft.errors import ExportError, RegraftError, RunError, option
 from regraft.evidence.conformal import write_calibration
@@ -21,6 +22,7 @@ from regraft.evidence.metrics import Metrics, measure
 from regraft.evidence.report import ReportData, ReportSection, StageRow, write_judgement
 from regraft.exports.export import NOT_PROVEN, digest_model, read_export
 from regraft.exports.proof import Proof, float_error_of
+from regraft.exports.proof_photos import ProofPhotos, choose_proof_photos
 from regraft.exports.saved_model import Expected, export_proven, tolerance_for
 from regraft.inference.views import make_infer
 from regraft.machine.arrays import read_arrays
@@ -204,7 +206,10 @@ def _write_export(session: Session, export: Mapping[str, Any]) -> Run:
 
 
 def _export(session: Session, probabilities: np.ndarray) -> dict[str, Any]:
-    paths = [session.reader.tensorflow_path(record) for record in session.roles.report]
+    chosen = _proof_photos(session)
+    chosen.announce(session.progress)
+    records = chosen.of(session.roles.report)
+    paths = [session.reader.tensorflow_path(record) for record in records]
     with session.proof or Proof() as proof:
         export = export_proven(
             session.model,
@@ -213,7 +218,11 @@ def _export(session: Session, probabilities: np.ndarray) -> dict[str, Any]:
             reader=session.reader,
             model_digest=digest_model(session.run),
             expected=Expected(
-                paths, probabilities, tolerance_for(session.model, session.device), lambda: _float_error(session)
+                paths,
+                probabilities[chosen.places],
+                tolerance_for(session.model, session.device),
+                lambda: _float_error(session, records),
+                chosen,
             ),
             proof=proof,
         )
@@ -245,9 +254,13 @@ def _awaited_answers(run: Run) -> np.ndarray:
         ) from error
 
 
-def _float_error(session: Session) -> float:
+def _proof_photos(session: Session) -> ProofPhotos:
+    return choose_proof_photos(session.roles.report, prove=session.prove, seed=session.recipe.seed)
+
+
+def _float_error(session: Session, records: Sequence[Record]) -> float:
     infer = make_infer(session.model, session.device)
-    return float_error_of(infer, session.reader, session.roles.report, session.progress)
+    return float_error_of(infer, session.reader, records, session.progress)
 
 
 def _stage_row(candidate: Candidate, session: Session) -> dict[str, Any]:
@@ -276,7 +289,7 @@ def _report_data(session: Session, choice: Choice, sections: Sequence[ReportSect
         kept_because=f"{choice.why[0].upper()}{choice.why[1:]}.",
         history=read_history(session.run.history_file),
         seconds_by_phase=session.watch.seconds,
-        notes=_notes(session, choice),
+        notes=[*_notes(session, choice), _proof_photos(session).announcement],
         set_aside=session.folder.unreadable,
         recipe_toml=session.recipe.to_toml(),
         environment=session.run.environment,

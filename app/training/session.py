@@ -18,6 +18,7 @@ from regraft.data.roles import Roles
 from regraft.data.sources import TFDS_PREFIX, data_fingerprint, load_source
 from regraft.errors import RegraftError, RunError, UsageError, option
 from regraft.exports.proof import Proof
+from regraft.exports.proof_photos import check_prove
 from regraft.machine.devices import Device, check_device, open_device
 from regraft.machine.signals import saying_how_to_go_on
 from regraft.machine.versions import describe_versions
@@ -70,6 +71,8 @@ class Request:
         asked: the recipe keys that were asked for by name, with their values; one that is resumed has to have them.
         purpose: which photos it spares, and what it leaves.
         ensemble_plan: what the run of an ensemble is begun with, besides its recipe.
+        prove: which reported photos the export is proven on, one of `regraft.exports.proof_photos.PROVE_ON`; a run that
+            was begun with "all" goes on with it.
     """
 
     source: str
@@ -82,6 +85,7 @@ class Request:
     asked: Mapping[str, Any] = field(default_factory=dict)
     purpose: Purpose = FULL
     ensemble_plan: Mapping[str, Any] | None = None
+    prove: str = "sample"
 
     def member(self, recipe: Recipe, out: Path) -> Request:
         """For a member of an ensemble on the same photos.
@@ -117,6 +121,7 @@ class Session:
         progress, watch: who is told, and what has taken how long.
         backbone: of the model, as its weights came.
         proof: the process that will check the export, where it was started early.
+        prove: see `Request`.
     """
 
     run: Run
@@ -131,6 +136,7 @@ class Session:
     watch: Stopwatch
     backbone: keras.Model | None = None
     proof: Proof | None = None
+    prove: str = "sample"
 
     @property
     def class_count(self) -> int:
@@ -152,6 +158,7 @@ def open_session(request: Request, progress: Progress | None = None) -> Iterator
 
 
 def _open(request: Request, progress: Progress, stack: ExitStack) -> Session:
+    check_prove(request.prove)
     watch, purpose = Stopwatch(), request.purpose
     run = _find_run(request, stack)
     recipe = _kept_recipe(run, request.asked) if request.resume else resolve(request.recipe)
@@ -188,7 +195,8 @@ def _open(request: Request, progress: Progress, stack: ExitStack) -> Session:
 
     reader = ViewReader.of_recipe(recipe)
     spared = () if purpose.holds_selection else tuple(record for record in roles.select if record.split != "val")
-    return Session(run, recipe, folder, roles, spared, device, model, reader, progress, watch, backbone, proof)
+    prove = "all" if "all" in (request.prove, run.environment.get("prove")) else "sample"
+    return Session(run, recipe, folder, roles, spared, device, model, reader, progress, watch, backbone, proof, prove)
 
 
 def run_to_resume(out: Path | None, sources: str | list[str], stack: ExitStack) -> Run:
@@ -343,6 +351,7 @@ def _describe(request: Request, folder: ImageFolder, device: Device, fingerprint
         "device": device.name,
         "precision": device.precision,
         "data_fingerprint": fingerprint,
+        "prove": request.prove,
         "weights_digest": digest,
         "versions": describe_versions(),
         "platform": platform.platform(),

@@ -298,9 +298,25 @@ def test_json_stays_json_with_a_name_that_is_not_utf8(workplace: Path):
 
 def test_backbones_lists_them_all():
     lines = run_regraft("backbones").stdout.splitlines()
-    assert [line.split()[0] for line in lines] == list(BACKBONES)
-    assert "mobilenet_v2           224 px  width multiplier model.alpha" in lines
-    assert "tiny                    32 px" in lines
+    assert [line.split()[0] for line in lines] == ["backbone", *BACKBONES]
+    assert lines[0].split() == ["backbone", "px", "M", "MB", "top-1", "alpha", "licence", "weights", "from"]
+    cells = {line.split()[0]: line.split() for line in lines}
+    assert cells["efficientnet_lite0"][1:8] == ["224", "4.7", "17.9", "75.1", "-", "Apache-2.0", "here"]
+    assert cells["convnext_tiny"][4:7] == ["81.3", "-", "unknown"]
+    assert cells["mobilenet_v2"][5] == "yes"
+    assert cells["tiny"][4:] == ["-", "-", "Apache-2.0", "here", "shipped"]
+    assert len({line.index(word) for line, word in zip(lines[1:3], ("Apache-2.0", "unknown"), strict=True)}) == 1
+
+
+def test_backbones_answers_a_program_and_names_the_nearest_of_a_wrong_name():
+    answer = run_regraft("backbones", "vgg16", "tiny", "--json")
+    vgg, tiny = answer.values["backbones"]
+    assert (vgg["name"], vgg["top1"], vgg["megabytes"], vgg["license"]) == ("vgg16", 71.3, 528, "CC-BY-4.0")
+    assert (vgg["source"], vgg["images_per_second"]) == ("Keras, from storage.googleapis.com", None)
+    assert (tiny["weights"], tiny["source"], tiny["top1"]) == ("here", "shipped", None)
+    wrong = run_regraft("backbones", "mobilenet-v2x", "--measure")
+    message = 'regraft: There is no backbone "mobilenet-v2x". Did you mean "mobilenet_v2"?\n'
+    assert (wrong.code, wrong.stdout, wrong.stderr) == (2, "", message)
 
 
 def test_options_win_over_set_and_set_over_the_recipe(workplace: Path, monkeypatch: pytest.MonkeyPatch):

@@ -58,7 +58,11 @@ def test_the_table_of_a_training_says_how_good_on_what_why_where_and_how_long(ca
     told = words(capsys.readouterr().out)
     assert "run saved_models/pets accuracy 90.0 % (80.0 to 95.0) on 1,200 val images" in told
     assert "stage kept fine-tuned: fine-tuned is better Trained on 4,000 images." in told
-    assert "export saved_models/pets/saved_model/1 agrees on 1,200 photos, largest difference 2.4e-07" in told
+    assert "export saved_models/pets/saved_model/1 proven on 1,200 photos, largest difference 2.4e-07" in told
+    sample = TRAINING["export"] | {"images": 500, "reported": 1_200, "sample_seed": 3}
+    show_training(RunMetrics.from_dict(TRAINING | {"export": sample}))
+    told = words(capsys.readouterr().out)
+    assert "proven on 500 of 1,200 reported photos, drawn by class, seed 3, largest difference 2.4e-07" in told
     assert "seconds 61.2 (scan 1.2, fine-tune 60.0)" in told
     assert told.endswith(
         "Look at saved_models/pets/report.html Use it regraft predict saved_models/pets PHOTOS --out answers.csv"

@@ -19,6 +19,7 @@ from regraft.errors import ExportError, RunError
 from regraft.exports.export import Export, read_export
 from regraft.exports.exporting import calibration_records, export_run
 from regraft.exports.format import Precision, Views, find_format
+from regraft.exports.proof_photos import ProveOn
 from regraft.machine.drafts import draft_of
 from regraft.progress import Silent
 
@@ -50,7 +51,7 @@ def test_export_without_the_photos_says_what_is_missing(
     others = photo_folder({"bee": 1, "cat": 1})
     complaint = f"None of the photos {trained.folder} reports on are in {others} to prove the export on; use photos."
     with pytest.raises(RunError) as caught:
-        export_run(trained.folder, form, photos=others, out=tmp_path / "export", progress=Silent())
+        export_run(trained.folder, form, photos=ProveOn(others), out=tmp_path / "export", progress=Silent())
     assert str(caught.value) == complaint
     assert not (tmp_path / "export").exists()
 

@@ -195,6 +195,19 @@ def test_a_proof_gets_the_files_in_batches_and_their_order(tmp_path: Path, monke
     assert names == [str(tmp_path), *map(str, paths)]
 
 
+@pytest.mark.parametrize(("cores", "threads"), [(1, 1), (2, 2), (64, 8)])
+def test_a_proof_uses_the_cores_there_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cores: int, threads: int):
+    says = (
+        "import json, sys\nimport numpy as np\norder = json.loads(sys.stdin.readline())\n"
+        "np.save(order['scores'], [len(batch) for batch in order['files']])\nprint(order['threads'])"
+    )
+    run_instead(monkeypatch, tmp_path, says)
+    monkeypatch.setattr(regraft.exports.proof, "cores", lambda: cores)
+    with Proof() as proof:
+        sizes, found = proof.scores(tmp_path, [tmp_path / f"{number}.jpg" for number in range(20)])
+    assert (found, sizes.tolist()) == (threads, [8, 8, 4])
+
+
 def test_a_proof_that_does_not_answer_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     run_instead(monkeypatch, tmp_path, "import time\ntime.sleep(60)")
     monkeypatch.setattr(regraft.exports.proof, "_START_SECONDS", 0.1)
