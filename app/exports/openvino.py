@@ -60,11 +60,11 @@ def _write(model: keras.Model, network: Path, export: Export, views: Views) -> N
         leftover.unlink()
 
 
-def _open(network: Path, export: Export) -> Network:
+def _open(network: Path, export: Export, batch_size: int) -> Network:
     openvino = _import_openvino()
     core = openvino.Core()
     model = core.read_model(str(network))
-    model.reshape([1, export.image_size, export.image_size, 3])
+    model.reshape([batch_size, export.image_size, export.image_size, 3])
     hints = {
         "INFERENCE_NUM_THREADS": 1,
         "NUM_STREAMS": 1,
@@ -89,6 +89,7 @@ FORMAT = Format(
     precisions={"float32": FLOAT32, "float16": FLOAT16, "bfloat16": BFLOAT16, "int8": INT8},
     write=_write,
     open=_open,
+    many=8,  # int8 takes a sixth less time for each than one at a time, float32 as long
     start_seconds=0.3,
     needs={"int8": Needs(CONVERTERS, "openvino,onnx")},
     snippet=_SNIPPET,

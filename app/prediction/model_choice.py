@@ -26,12 +26,12 @@ from regraft.exports.export import (
     passed_over,
     read_export,
 )
-from regraft.exports.format import first_format
+from regraft.exports.format import find_format, first_format
 from regraft.exports.runtimes import check_runtime, is_installed
 from regraft.exports.table import PRECISIONS
 from regraft.inference.trained import Look
 from regraft.machine import processes
-from regraft.machine.devices import check_device
+from regraft.machine.devices import check_device, may_have_accelerator
 from regraft.machine.drafts import sweep
 from regraft.machine.files import digest_file, write_text
 from regraft.machine.threads import cores
@@ -46,6 +46,10 @@ FEW = 500
 """Fewer inputs are not worth a measurement."""
 
 _SECONDS = 1.5
+"""What a measurement may take, beside the start of Python."""
+
+_HEAVY = 1.0
+"""Seconds: a runtime that takes longer to start is not measured where another one can answer on this processor."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,7 @@ class ModelChoice:
         runtime: its name.
         precision: of the export; "" for the Keras model, which has that of its device.
         device: of TensorFlow.
+        batch_size: how many views are answered together; None is as its format says.
     """
 
     folder: str
@@ -85,6 +90,7 @@ class ModelChoice:
     runtime: str
     precision: str
     device: str
+    batch_size: int | None = None
 
     @property
     def words(self) -> str:
@@ -95,7 +101,7 @@ class ModelChoice:
         """The network, opened to answer what is `wanted` on up to `workers` threads."""
         if self.is_run:
             return answerer_of_run(Path(self.folder), self.device, wanted, workers=workers)
-        return answerer_of_export(read_export(Path(self.folder)), wanted, workers=workers)
+        return answerer_of_export(read_export(Path(self.folder)), wanted, workers=workers, batch_size=self.batch_size)
 
     def digest(self) -> str:
         """Of all the files by which it answers."""
@@ -201,7 +207,7 @@ def _choose(
         return _keras(source, device)
     for export in candidates:
         if export.runtime == runtime and (precision or len(source.exports) == 1 or export.precision == "float32"):
-            return _of(export, device)
+            return _of(export, device, count)
     asked = [option("runtime", runtime), *([option("precision", precision)] if precision else [])]
     missing = [option("format", first_format(runtime).name), *asked[1:]]
     has = ", ".join(export.name for export in source.exports) or "none"
@@ -230,8 +236,13 @@ def _keras(source: Source, device: str) -> ModelChoice:
     return ModelChoice(str(source.folder), True, "tensorflow", "", device)
 
 
-def _of(export: Export, device: str) -> ModelChoice:
-    return ModelChoice(str(export.folder), False, export.runtime, export.precision, device)
+def _of(export: Export, device: str, count: int) -> ModelChoice:
+    together = find_format(export.format).many if count >= FEW else None
+    return ModelChoice(str(export.folder), False, export.runtime, export.precision, device, together)
+
+
+def _is_heavy(choice: ModelChoice) -> bool:
+    return first_format(choice.runtime).start_seconds > _HEAVY
 
 
 def _fastest(
@@ -249,9 +260,11 @@ def _fastest(
         near = able  # the user named it, so there is nothing to choose
         if exports and not near:
             check_runtime(exports[0].runtime)
-    choices = [_of(export, device) for export in near]
+    choices = [_of(export, device, count) for export in near]
     if source.is_run and not precision:
         choices.append(_keras(source, device))
+    if not may_have_accelerator():
+        choices = [choice for choice in choices if not _is_heavy(choice)] or choices
     if not choices:
         found = ", ".join(f"{export.name} {export.proof.largest_difference:.2g}" for export in able) or "none"
         raise UsageError(
@@ -283,24 +296,32 @@ def _rank(choice: ModelChoice) -> tuple[float, int]:
 def _measure(
     source: Source, keys: Mapping[ModelChoice, str], kept: Mapping[str, float], progress: Progress
 ) -> ModelChoice:
-    """Times each choice in a process of its own, so that nothing of it stays in memory."""
-    rates = {choice: kept[key] if key in kept else _time(choice) for choice, key in keys.items()}
-    words = ", ".join(f"{choice.words} {rate:.0f}" for choice, rate in rates.items())
-    best = max(rates, key=lambda choice: rates[choice])
+    """Times the choices in a process of their own, so that nothing of them stays in memory, and keeps what it found."""
+    rates = {choice: kept[key] for choice, key in keys.items() if key in kept}
+    missing = sorted((choice for choice in keys if choice not in rates), key=_rank)
+    light = [choice for choice in missing if not _is_heavy(choice)]
+    for together in (light, *([choice] for choice in missing if _is_heavy(choice))):
+        rates |= _time(together) if together else {}
+    words = ", ".join(f"{choice.words} {rates[choice]:.0f}" for choice in keys if choice in rates)
+    best = max(sorted(keys, key=_rank), key=lambda choice: rates.get(choice, 0.0))
     progress.say(f"Images per second here, from memory: {words}. Taking {best.words}.")
     _keep_rates(source, {**kept, **{keys[choice]: rate for choice, rate in rates.items()}})
     return best
 
 
-def _time(choice: ModelChoice) -> float:
-    """Views per second, from memory; 0 where it does not run here."""
-    order = json.dumps({**vars(choice), "seconds": _SECONDS})
-    options: dict[str, Any] = {"input": order, "capture_output": True, "text": True, "timeout": 300, "check": True}
+def _time(choices: Sequence[ModelChoice]) -> dict[ModelChoice, float]:
+    """Views per second, from memory, of those that there is time for; 0 for what does not run here."""
+    order = json.dumps({"choices": [vars(choice) for choice in choices], "seconds": _SECONDS})
+    options: dict[str, Any] = {"input": order, "capture_output": True, "text": True, "timeout": 300}
     try:
         done = processes.run("time_network", environment={"TF_CPP_MIN_LOG_LEVEL": "3"}, **options)
-        return float(done.stdout.strip().splitlines()[-1])
-    except (subprocess.SubprocessError, ValueError, IndexError):
-        return 0.0
+    except subprocess.SubprocessError:
+        return dict.fromkeys(choices, 0.0)
+    rates = {}
+    for line in done.stdout.splitlines():
+        place, rate = line.split()
+        rates[choices[int(place)]] = 0.0 if rate == "begins" else float(rate)  # what kills the process has no rate
+    return rates
 
 
 def _rates_file(source: Source) -> Path:
