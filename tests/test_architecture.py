@@ -74,6 +74,7 @@ TESTED_ELSEWHERE = {
 them, or the beginning of the name of one test in it."""
 
 _AN_ARGUMENT_FOR_EACH_OPTION = (
+    "regraft.api.model_calls.export",
     "regraft.api.model_calls.predict",
     "regraft.api.photo_calls.augment_preview",
     "regraft.api.training_calls.compare",
@@ -81,6 +82,7 @@ _AN_ARGUMENT_FOR_EACH_OPTION = (
     "regraft.api.training_calls.find_lr",
     "regraft.api.training_calls.pretrain",
     "regraft.api.training_calls.train",
+    "regraft.cli.model_verbs.export",
     "regraft.cli.model_verbs.predict",
     "regraft.cli.photo_verbs.augment_preview",
     "regraft.cli.training_verbs.compare",
@@ -88,6 +90,7 @@ _AN_ARGUMENT_FOR_EACH_OPTION = (
     "regraft.cli.training_verbs.find_lr",
     "regraft.cli.training_verbs.pretrain",
     "regraft.cli.training_verbs.train",
+    "regraft.exports.exporting.export_run",
 )
 LARGE_FOR_A_REASON = {
     **dict.fromkeys(_AN_ARGUMENT_FOR_EACH_OPTION, "an argument for each option, each explained where it is public"),

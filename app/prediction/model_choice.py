@@ -29,6 +29,7 @@ from regraft.exports.export import (
 from regraft.exports.format import find_format, first_format
 from regraft.exports.runtimes import check_runtime, is_installed
 from regraft.exports.table import PRECISIONS
+from regraft.exports.tolerance import LABELS, LEAST_KEPT, Tolerance, is_near
 from regraft.inference.trained import Look
 from regraft.machine import processes
 from regraft.machine.devices import check_device, may_have_accelerator
@@ -145,7 +146,7 @@ def choose(
     precision: str | None = None,
     device: str = "auto",
     look: Look | None = None,
-    tolerance: float = TOLERANCE,
+    tolerance: Tolerance = TOLERANCE,
     count: int = 0,
     progress: Progress,
 ) -> ModelChoice:
@@ -157,7 +158,7 @@ def choose(
         precision: of the export; None takes float32, or with "auto" any that is near enough to the trained model.
         device: anything but "auto" and "cpu" needs TensorFlow.
         look: anything but one plain look needs the Keras model.
-        tolerance: of "auto": largest difference of a probability from the trained model's.
+        tolerance: of "auto": what `regraft.exports.tolerance.is_near` is asked.
         count: how many inputs there are; a measurement is made for many.
         progress: who is told.
 
@@ -196,7 +197,7 @@ def _choose(
     runtime: str,
     precision: str | None,
     device: str,
-    tolerance: float,
+    tolerance: Tolerance,
     count: int,
     progress: Progress,
 ) -> ModelChoice:
@@ -241,6 +242,15 @@ def _of(export: Export, device: str, count: int) -> ModelChoice:
     return ModelChoice(str(export.folder), False, export.runtime, export.precision, device, together)
 
 
+def _shown(tolerance: Tolerance) -> str:
+    return f"{100 * LEAST_KEPT:g} % of the labels" if tolerance == LABELS else f"{tolerance:g}"
+
+
+def _distance(export: Export, tolerance: Tolerance) -> str:
+    proof = export.proof
+    return f"{proof.same_label} of {proof.images}" if tolerance == LABELS else f"{proof.largest_difference:.2g}"
+
+
 def _is_heavy(choice: ModelChoice) -> bool:
     return first_format(choice.runtime).start_seconds > _HEAVY
 
@@ -250,12 +260,12 @@ def _fastest(
     exports: Sequence[Export],
     device: str,
     precision: str | None,
-    tolerance: float,
+    tolerance: Tolerance,
     count: int,
     progress: Progress,
 ) -> ModelChoice:
     able = [export for export in exports if is_installed(export.runtime)]
-    near = [export for export in able if export.proof.largest_difference <= tolerance]
+    near = [export for export in able if is_near(export.proof, tolerance)]
     if not source.is_run and not near:
         near = able  # the user named it, so there is nothing to choose
         if exports and not near:
@@ -266,10 +276,10 @@ def _fastest(
     if not may_have_accelerator():
         choices = [choice for choice in choices if not _is_heavy(choice)] or choices
     if not choices:
-        found = ", ".join(f"{export.name} {export.proof.largest_difference:.2g}" for export in able) or "none"
+        found = ", ".join(f"{export.name} {_distance(export, tolerance)}" for export in able) or "none"
         raise UsageError(
-            f"No export of {source.folder} is within {tolerance:g} of the trained model (there is: {found}); name one "
-            f"with {option('runtime')}, or allow more with {option('tolerance')}."
+            f"No export of {source.folder} is within {_shown(tolerance)} of the trained model (there is: {found}); "
+            f"name one with {option('runtime')}, or allow more with {option('tolerance')}."
         )
     if len(choices) == 1:
         if count >= FEW and source.is_run and not exports:
@@ -301,7 +311,7 @@ def _measure(
     missing = sorted((choice for choice in keys if choice not in rates), key=_rank)
     light = [choice for choice in missing if not _is_heavy(choice)]
     for together in (light, *([choice] for choice in missing if _is_heavy(choice))):
-        rates |= _time(together) if together else {}
+        rates |= time_choices(together) if together else {}
     words = ", ".join(f"{choice.words} {rates[choice]:.0f}" for choice in keys if choice in rates)
     best = max(sorted(keys, key=_rank), key=lambda choice: rates.get(choice, 0.0))
     progress.say(f"Images per second here, from memory: {words}. Taking {best.words}.")
@@ -309,9 +319,9 @@ def _measure(
     return best
 
 
-def _time(choices: Sequence[ModelChoice]) -> dict[ModelChoice, float]:
+def time_choices(choices: Sequence[ModelChoice], seconds: float = _SECONDS) -> dict[ModelChoice, float]:
     """Views per second, from memory, of those that there is time for; 0 for what does not run here."""
-    order = json.dumps({"choices": [vars(choice) for choice in choices], "seconds": _SECONDS})
+    order = json.dumps({"choices": [vars(choice) for choice in choices], "seconds": seconds})
     options: dict[str, Any] = {"input": order, "capture_output": True, "text": True, "timeout": 300}
     try:
         done = processes.run("time_network", environment={"TF_CPP_MIN_LOG_LEVEL": "3"}, **options)

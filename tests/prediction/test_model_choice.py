@@ -52,7 +52,7 @@ def rates(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
     """What each network is said to reach; the one that is far off would be the fastest."""
     speeds = {"a": 100.0, "b": 150.0, "c": 900.0, "run": 20.0}
     monkeypatch.setattr(model_choice, "may_have_accelerator", lambda: False)
-    monkeypatch.setattr(model_choice, "_time", lambda choices: {each: speeds[name_of(each)] for each in choices})
+    monkeypatch.setattr(model_choice, "time_choices", lambda choices: {each: speeds[name_of(each)] for each in choices})
     return speeds
 
 
@@ -84,7 +84,7 @@ def test_a_tolerance_decides_what_is_near_enough(source: Source, rates: dict[str
 
 
 def test_few_inputs_are_answered_without_a_measurement(source: Source, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(model_choice, "_time", lambda _: pytest.fail("measured"))
+    monkeypatch.setattr(model_choice, "time_choices", lambda _: pytest.fail("measured"))
     assert name_of(choose(source, count=FEW - 1, progress=Silent())) == "a"
 
 
@@ -175,9 +175,9 @@ def test_a_runtime_that_does_not_run_here_is_not_taken(source: Source, monkeypat
     (tmp_path / "dies.py").write_text("print('0 begins')\nraise SystemExit(1)\n")
     monkeypatch.setitem(processes.PROGRAMS, "time_network", ("nowhere.py",))
     choice = choose(source, progress=Silent())
-    assert model_choice._time([choice]) == {}
+    assert model_choice.time_choices([choice]) == {}
     monkeypatch.setitem(processes.PROGRAMS, "time_network", (str(tmp_path / "dies.py"),))
-    assert model_choice._time([choice]) == {choice: 0.0}
+    assert model_choice.time_choices([choice]) == {choice: 0.0}
 
 
 def test_what_there_was_no_time_to_measure_is_measured_the_next_time(source: Source, monkeypatch: pytest.MonkeyPatch):
@@ -187,7 +187,7 @@ def test_what_there_was_no_time_to_measure_is_measured_the_next_time(source: Sou
         asked.append([name_of(choice) for choice in choices])
         return {choices[0]: 100.0 if name_of(choices[0]) == "a" else 200.0}
 
-    monkeypatch.setattr(model_choice, "_time", time_the_first)
+    monkeypatch.setattr(model_choice, "time_choices", time_the_first)
     assert [name_of(choose(source, count=FEW, progress=Silent())) for _ in range(3)] == ["a", "b", "b"]
     assert asked == [["a", "b"], ["b"]]
 
