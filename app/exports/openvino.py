@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,19 +25,23 @@ model = openvino.Core().compile_model("model.xml", "CPU", {"INFERENCE_PRECISION_
 answer = {output.any_name: value for output, value in model(view[None]).items()}"""
 
 
+_importing = threading.Lock()  # two threads would undo what the other hides
+
+
 def _import_openvino() -> Any:
     """The module, which would ask a host of its makers' and leave a client id in the home folder at every import.
 
     Where `openvino_telemetry` cannot be imported, OpenVINO goes without; others may import it afterwards.
     """
-    telemetry = "openvino_telemetry"
-    before = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == telemetry}
-    sys.modules[telemetry] = None  # type: ignore[assignment]  # so does Python mark what is not to be found
-    try:
-        import openvino
-    finally:
-        del sys.modules[telemetry]
-        sys.modules.update(before)
+    with _importing:
+        telemetry = "openvino_telemetry"
+        before = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == telemetry}
+        sys.modules[telemetry] = None  # type: ignore[assignment]  # so does Python mark what is not to be found
+        try:
+            import openvino
+        finally:
+            del sys.modules[telemetry]
+            sys.modules.update(before)
     return openvino
 
 
