@@ -7,13 +7,16 @@
     python benchmarks/predict.py RUN FOLDER --memory 5000 50000   # peak memory
     python benchmarks/predict.py RUN FOLDER --first               # seconds to the first answer, process start included
     python benchmarks/predict.py RUN FOLDER --shrink              # what shrinking while decoding does
+    python benchmarks/predict.py RUN FOLDER --first-job           # the first job by auto, beside the named runtimes
 
 Every contender runs in a process of its own, is timed inside it without its start and its first batch, and takes turns
 with the others in `--rounds`; the table gives the median and the range. `keras` is `Model.predict` over
 `image_dataset_from_directory` (crop_to_aspect_ratio) with tf.data's autotuner off; `keras as written` is the same as
 the guides write it. `bare` runtimes are fed with views from memory, as their guides write it: batches of 32 on all
 cores; `compute` is the same from memory as we run it: a photo at a time on one thread, on all cores at once. `decode`
-is our decoding alone. `timm` runs where timm and torch are installed, or in the environment of `--timm-python`.
+is our decoding alone. `regraft labels` is `auto` with `--tolerance labels`, for which `regraft export RUN --best
+--tolerance labels` looks for the fastest. `timm` runs where timm and torch are installed, or in the environment of
+`--timm-python`.
 """
 
 from __future__ import annotations
@@ -46,7 +49,7 @@ def seconds_of(work) -> float:
 # --- contenders: each returns images per second ---
 
 
-def regraft(run: Path, files: list[str], runtime: str, precision: str | None = None) -> float:
+def regraft(run: Path, files: list[str], runtime: str, tolerance: float | str = 1e-3) -> float:
     """Files to rows of a CSV, as the verb does it, once the network is open."""
     from regraft.data.photos import Limits
     from regraft.prediction.answerer import Wanted, answer_batches
@@ -58,7 +61,7 @@ def regraft(run: Path, files: list[str], runtime: str, precision: str | None = N
     from regraft.progress import Silent
 
     source = open_source(run)
-    choice = choose(source, runtime=runtime, precision=precision, count=len(files), progress=Silent())
+    choice = choose(source, runtime=runtime, tolerance=tolerance, count=len(files), progress=Silent())
     answerer = choice.open(Wanted())
     items, size = [Item(file, file) for file in files], answerer.batch_size
     columns = Columns(source.class_names)
@@ -110,6 +113,27 @@ def decode(run: Path, files: list[str]) -> float:
         read_view(Path(file).read_bytes(), data.image_size or 0, data.crop_fraction)
 
     return len(files) / seconds_of(lambda: all(True for _ in map_ordered(read, files)))
+
+
+def tensorflow_decode(run: Path, files: list[str]) -> float:
+    """What TensorFlow takes to decode and resize to the same view, with as many threads as cores."""
+    import tensorflow as tf
+
+    from regraft.augment.view import make_view
+    from regraft.recipes.recipe import load_recipe
+
+    data = load_recipe(str(run / "recipe.toml")).data
+    view = make_view(data.image_size or 0, data.crop_fraction)
+
+    def read(file):
+        return view(tf.image.decode_jpeg(tf.io.read_file(file), channels=3, dct_method="INTEGER_ACCURATE"))
+
+    views = tf.data.Dataset.from_tensor_slices(files).map(read, num_parallel_calls=os.cpu_count() or 1).prefetch(8)
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    views = views.with_options(options)
+    all(True for _ in views.take(64))
+    return len(files) / seconds_of(lambda: all(True for _ in views))
 
 
 def views_of(run: Path, files: list[str]):
@@ -214,6 +238,7 @@ def timm(run: Path, files: list[str]) -> float:
 def contenders() -> dict[str, tuple]:
     return {
         "regraft auto": (regraft, "auto"),
+        "regraft labels": (regraft, "auto", "labels"),
         "regraft litert": (regraft, "litert"),
         "regraft onnx": (regraft, "onnx"),
         "regraft openvino": (regraft, "openvino"),
@@ -229,6 +254,7 @@ def contenders() -> dict[str, tuple]:
         "compute onnx": (compute_only, "onnx"),
         "compute openvino": (compute_only, "openvino"),
         "decode": (decode,),
+        "tensorflow decode": (tensorflow_decode,),
     }
 
 
@@ -247,6 +273,40 @@ def side_by_side(words: argparse.Namespace) -> None:
     for name, values in rates.items():
         ratios = [value / other for value, other in zip(values, base, strict=True)] if base else [float("nan")]
         print(f"| {name} | {spread(values, '.0f')} | {spread(ratios, '.2f')} |")
+    ceiling(rates)
+
+
+def ceiling(rates: dict[str, list[float]]) -> None:
+    """What is left where decoding and the fastest computing share the cores, and how near `auto` comes to it."""
+    if not rates.keys() >= {"regraft auto", "decode", "compute litert", "compute onnx", "compute openvino"}:
+        return
+    computing = zip(*(rates[f"compute {name}"] for name in ("litert", "onnx", "openvino")), strict=True)
+    most = [1 / (1 / read + 1 / max(fastest)) for read, fastest in zip(rates["decode"], computing, strict=True)]
+    reached = [rate / top for rate, top in zip(rates["regraft auto"], most, strict=True)]
+    print(f"\nceiling {spread(most, '.0f')} images/s; auto reaches {spread(reached, '.2f')} of it")
+
+
+def first_job(words: argparse.Namespace) -> None:
+    """Seconds of the whole verb: the first job by auto, which measures, and the same job by each runtime by name."""
+    seconds: dict[str, list[float]] = {name: [] for name in ("auto", "litert", "onnx", "openvino")}
+    listed = "".join(f"{file}\0" for file in photos_of(words.folder, words.images))
+    for _ in range(words.rounds):
+        for runtime, taken in seconds.items():
+            Path(words.run, "exports", "runtimes.json").unlink(missing_ok=True)
+            command = [sys.executable, "-m", "regraft", "predict", str(words.run), "-", "--null", "--runtime", runtime]
+            with tempfile.TemporaryDirectory() as folder:
+                command += ["--out", f"{folder}/out.csv"]
+                taken.append(
+                    seconds_of(
+                        lambda command=command: subprocess.run(
+                            command, input=listed, text=True, capture_output=True, check=True
+                        )
+                    )
+                )
+    named = [min(each) for each in zip(*(seconds[name] for name in seconds if name != "auto"), strict=True)]
+    for runtime, taken in seconds.items():
+        ratios = [one / best for one, best in zip(taken, named, strict=True)]
+        print(f"| {runtime} | {spread(taken, '.1f')} | {spread(ratios, '.2f')} |")
 
 
 def spread(values: list[float], form: str) -> str:
@@ -276,9 +336,10 @@ def work(order: dict) -> None:
 def precisions(words: argparse.Namespace) -> None:
     """Speed by turns; size, differences and accuracy as their proofs on the run's own photos found them."""
     from regraft.exports.export import find_exports
+    from regraft.progress import Silent
     from regraft.runs.run import open_run
 
-    exports = find_exports(words.run / "exports", open_run(words.run).class_names)
+    exports = find_exports(open_run(words.run), Silent())
     files = photos_of(words.folder, words.images)
     rates: dict[str, list[float]] = {export.name: [] for export in exports}
     for _ in range(words.rounds):
@@ -390,6 +451,7 @@ def main() -> None:
     parser.add_argument("--memory", nargs="+", type=int)
     parser.add_argument("--shrink", action="store_true")
     parser.add_argument("--first", action="store_true")
+    parser.add_argument("--first-job", action="store_true")
     words = parser.parse_args()
     if words.precisions:
         precisions(words)
@@ -397,6 +459,8 @@ def main() -> None:
         memory(words)
     elif words.first:
         first(words)
+    elif words.first_job:
+        first_job(words)
     elif words.shrink:
         shrink(words)
     else:

@@ -90,6 +90,7 @@ _AN_ARGUMENT_FOR_EACH_OPTION = (
     "regraft.cli.training_verbs.find_lr",
     "regraft.cli.training_verbs.pretrain",
     "regraft.cli.training_verbs.train",
+    "regraft.exports.exporting.export_run",
 )
 LARGE_FOR_A_REASON = {
     **dict.fromkeys(_AN_ARGUMENT_FOR_EACH_OPTION, "an argument for each option, each explained where it is public"),

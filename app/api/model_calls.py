@@ -76,7 +76,7 @@ def predict(
     shard_rows: int = 1024,
     runtime: str = "auto",
     precision: str | None = None,
-    tolerance: float = 1e-3,
+    tolerance: float | str = 1e-3,
     engine: str = "local",
     jobs: int = 0,
     column: str = "path",
@@ -118,7 +118,8 @@ def predict(
         shard_rows: inputs per shard; a kill costs at most that many.
         runtime: what computes; "auto" takes the fastest installed that the run was exported for.
         precision: of the export that answers.
-        tolerance: how far the probabilities of what "auto" takes may be from the trained model's.
+        tolerance: how far the probabilities of what "auto" takes may be from the trained model's, or "labels": at least
+            99.9 % of the photos the run reports on keep their label, however far the probabilities are.
         engine: "local" or "ray".
         jobs: workers of a local Ray; 0 is one per core.
         column, root, null, feature: how tables, lists and shards are read, see
@@ -138,6 +139,7 @@ def predict(
         UsageError, RunError: the model, the inputs, `out` or an option are not as they must be.
     """
     from regraft.data.photos import MOST_PIXELS, Limits
+    from regraft.exports.tolerance import check_tolerance
     from regraft.inference.trained import Look
     from regraft.prediction.answerer import Wanted
     from regraft.prediction.model_choice import Asked
@@ -147,7 +149,8 @@ def predict(
 
     check_range(1, top=top, shard_rows=shard_rows, max_bytes=max_bytes)
     check_range(1, MOST_PIXELS, max_pixels=max_pixels)
-    check_range(0, jobs=jobs, tolerance=tolerance)
+    check_range(0, jobs=jobs)
+    tolerance = check_tolerance(tolerance)
     asked = _asked_of(model, Asked(runtime, precision, device))
     wanted = Wanted(Look(views, draws, members=uncertainty), embeddings, Limits(max_pixels, max_bytes), shrink=shrink)
     reading = Reading(column, as_text(root), null, feature, as_bytes("max_memory", max_memory))
@@ -225,6 +228,8 @@ def export(
     out: PathLike | None = None,
     force: bool = False,
     device: str = "auto",
+    tolerance: float | str | None = None,
+    best: bool = False,
     progress: bool | Progress = True,
 ) -> Export:
     """Writes a run for another runtime, proven on the photos it reports on to answer as the trained model does.
@@ -238,6 +243,10 @@ def export(
         out: the export's folder; by default one in the run's `exports/`, or a new version in its `saved_model/`.
         force: replaces an export that exists.
         device: that answers for the trained model.
+        tolerance: how far its probabilities may be from the trained model's, or "labels": at least 99.9 % of the photos
+            keep their label; by default what the precision is held to.
+        best: writes, proves and times every precision of LiteRT, ONNX and OpenVINO that can be written here, says what
+            it tried, and keeps the fastest one within `tolerance`, by default 0.001.
         progress: a bar (True), silence (False), or an object with the methods of `regraft.Progress`.
 
     Raises:
@@ -248,13 +257,30 @@ def export(
         folder = finished_run(run)
         from regraft.exports.proof_photos import ProveOn
         from regraft.exports.runtimes import check_format
+        from regraft.exports.tolerance import check_tolerance
 
-        check_format(format, precision)
+        held_to = None if tolerance is None else check_tolerance(tolerance)
         proven_on = ProveOn(as_maybe_path(photos), prove)
+        if best:
+            _check_is_alone(format, precision, out, force)
+            start_tensorflow_for(folder)
+            from regraft.prediction.best_export import export_best
+
+            return export_best(
+                folder, photos=proven_on, device=device, tolerance=held_to, progress=as_progress(progress)
+            ).export
+        check_format(format, precision)
         start_tensorflow_for(folder)
         from regraft.exports.exporting import export_run
 
         return export_run(
             folder, format, precision=precision, photos=proven_on, out=as_maybe_path(out), force=force,
-            device=device, progress=as_progress(progress),
+            device=device, tolerance=held_to, progress=as_progress(progress),
         )  # fmt: skip
+
+
+def _check_is_alone(format: str, precision: str, out: PathLike | None, force: bool) -> None:
+    """Raises UsageError where something is asked for that `best` decides."""
+    if (format, precision, out, force) != ("saved_model", "float32", None, False):
+        others = ", ".join(map(option, ("format", "precision", "out", "force")))
+        raise UsageError(f"{option('best', True)} tries every format and precision and says where; leave {others} out.")

@@ -45,6 +45,12 @@ def evaluate(
     help="Where it goes.  [default: RUN/exports/FORMAT-PRECISION; a new version in RUN/saved_model]",
 )
 @click.option("--force", is_flag=True, help="Replace an export that exists.")
+@click.option(
+    "--tolerance",
+    metavar="NUMBER|labels",
+    help="How far probabilities may be off, or labels: 99.9 % stay.  [default: by precision; with --best 0.001]",
+)
+@click.option("--best", is_flag=True, help="Try every format and precision; keep the fastest within --tolerance.")
 @DEVICE
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def export(
@@ -55,6 +61,8 @@ def export(
     prove: str,
     out: Path | None,
     force: bool,
+    tolerance: str | None,
+    best: bool,
     device: str,
     as_json: bool,
 ) -> None:
@@ -64,7 +72,7 @@ def export(
 
     written = regraft.export(
         run, format, precision=precision, photos=photos, prove=prove, out=out, force=force, device=device,
-        progress=CommandLineProgress(),
+        tolerance=tolerance, best=best, progress=CommandLineProgress(),
     )  # fmt: skip
     if as_json:
         print_json({"run": str(run), **written.as_dict()})
@@ -98,7 +106,7 @@ def predict(
     shard_rows: int,
     runtime: str,
     precision: str | None,
-    tolerance: float,
+    tolerance: str,
     engine: str,
     jobs: int,
     column: str,

@@ -171,8 +171,8 @@ JOB = all_of(
     ),
     click.option("--precision", metavar="|".join(PRECISIONS), help="Of the export that answers."),
     click.option(
-        "--tolerance", type=float, default=1e-3, show_default=True,
-        help="How far the probabilities of what auto takes may be from the trained model's.",
+        "--tolerance", default="0.001", show_default=True, metavar="NUMBER|labels",
+        help="How far the probabilities of what auto takes may be off, or labels: 99.9 % of the reported photos' stay.",
     ),
     click.option("--engine", default="local", show_default=True, metavar="local|ray", help="Where it is computed."),
     click.option("--jobs", type=int, default=0, help="Workers of a local Ray.  [default: one per core]"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from PIL import Image
 
 PIXEL_BYTES = {"GIF": 9, "WEBP": 20, "AVIF": 14, "JXL": 16}
@@ -28,13 +30,16 @@ def bytes_to_decode(image: Image.Image, encoded: bytes, stored_pixels: int) -> i
         stored_pixels: of the file, from which a JPEG may be shrunk while it is decoded.
     """
     width, height = image.size
+    if image.format in ("JPEG", "MPO"):
+        return jpeg_bytes_to_decode(width, height) + stored_pixels * coefficient_bytes(encoded)
     amount = width * height * PIXEL_BYTES.get(image.format or "", _OTHER_PIXEL_BYTES)
     amount += (width + height) * _SIDE_BYTES
-    if image.format in ("JPEG", "MPO"):
-        amount += stored_pixels * coefficient_bytes(encoded)
-    elif image.format == "TIFF":
-        amount += _tile_bytes(image)
-    return amount
+    return amount + (_tile_bytes(image) if image.format == "TIFF" else 0)
+
+
+def jpeg_bytes_to_decode(width: int, height: int) -> int:
+    """Bytes held while a JPEG is decoded to such a size, beside those of `coefficient_bytes` for each stored pixel."""
+    return width * height * _OTHER_PIXEL_BYTES + (width + height) * _SIDE_BYTES
 
 
 def coefficient_bytes(encoded: bytes) -> int:
@@ -42,19 +47,28 @@ def coefficient_bytes(encoded: bytes) -> int:
 
     They are two for each component where its scans come one after the other, as in a progressive one, else 0.
     """
-    at, components, is_progressive = 0, 0, False
-    while 0 <= (at := encoded.find(b"\xff", at)) < len(encoded) - _FRAME_COMPONENTS:
-        marker = encoded[at + 1]
+    components, is_progressive = 0, False
+    for marker, at in segments(encoded):
         if marker in _FRAMES:
             components, is_progressive = encoded[at + _FRAME_COMPONENTS], marker in _PROGRESSIVE
         elif marker == _SCAN:
             is_kept = is_progressive or encoded[at + _SCAN_COMPONENTS] < components
             return 2 * components + 1 if is_kept else 0
+    return 0
+
+
+def segments(encoded: bytes) -> Iterator[tuple[int, int]]:
+    """The markers of a JPEG and where they stand, up to its first scan; its length follows two bytes behind."""
+    at = 0
+    while 0 <= (at := encoded.find(b"\xff", at)) < len(encoded) - _FRAME_COMPONENTS:
+        marker = encoded[at + 1]
         if marker in (0x00, 0xFF):  # filled up
             at += 1
-        else:
-            at += 2 if marker in _ALONE else 2 + int.from_bytes(encoded[at + 2 : at + 4], "big")
-    return 0
+            continue
+        yield marker, at
+        if marker == _SCAN:
+            return
+        at += 2 if marker in _ALONE else 2 + int.from_bytes(encoded[at + 2 : at + 4], "big")
 
 
 def _tile_bytes(image: Image.Image) -> int:

@@ -18,6 +18,9 @@ _MARGIN = 2
 """A photo is shrunk while it is decoded to no less than this many times the view, and averaged from there."""
 
 
+_CACHED = 1 << 16
+"""Numbers between rows and columns that are at work together: with their neighbours they fill the cache of a core."""
+
 PhotoData = bytes | np.ndarray
 """An encoded photo, or its upright pixels uint8 [H, W, 3]."""
 
@@ -53,13 +56,7 @@ def read_view(
 
 def view_of(pixels: np.ndarray, image_size: int, crop_fraction: float) -> np.ndarray:
     """float32 [image_size, image_size, 3] of upright uint8 [H, W, 3]; see `regraft.augment.view.make_view`."""
-    square = _center_square(pixels, crop_fraction)
-    height, width, channels = square.shape
-    antialias = min(height, width) >= 2 * image_size
-    rows = _resize_rows(square.reshape(height, width * channels), image_size, antialias)
-    columns = np.ascontiguousarray(rows.T).reshape(width, channels * image_size)
-    view = _resize_rows(columns, image_size, antialias).reshape(image_size * channels, image_size)
-    return np.ascontiguousarray(view.T).reshape(image_size, image_size, channels)
+    return _resize(_center_square(pixels, crop_fraction), image_size)
 
 
 def _center_square(pixels: np.ndarray, crop_fraction: float) -> np.ndarray:
@@ -70,36 +67,58 @@ def _center_square(pixels: np.ndarray, crop_fraction: float) -> np.ndarray:
     return np.ascontiguousarray(pixels[top : top + height, left : left + width])
 
 
-def _resize_rows(x: np.ndarray, count: int, antialias: bool) -> np.ndarray:
-    """float32 [count, N]: weighted sums of the rows of `x` [M, N]."""
-    if antialias:
-        places, weights = _triangle(len(x), count)
-        total = np.take(x, places[0], 0) * weights[0]
-        for place, weight in zip(places[1:], weights[1:], strict=True):
-            total += np.take(x, place, 0) * weight
+def _resize(pixels: np.ndarray, image_size: int) -> np.ndarray:
+    """float32 [image_size, image_size, C]: uint8 [H, W, C], scaled; see `regraft.augment.view.resize_to`.
+
+    Some rows at a time go all the way, so that what is in between fits into the cache of a core.
+    """
+    height, width, channels = pixels.shape
+    antialias = min(height, width) >= 2 * image_size
+    given, view = pixels.reshape(height, -1), np.empty((image_size, image_size * channels), np.float32)
+    rows, columns = _taps(height, image_size, 1, antialias), _taps(width, image_size, channels, antialias)
+    step = max(_CACHED // given.shape[1], 1)
+    for start in range(0, image_size, step):
+        some = slice(start, start + step)
+        mixed = _mix(given, [(places[some], weights[some, None]) for places, weights in rows], axis=0)
+        view[some] = _mix(mixed, columns, axis=1)
+    return view.reshape(image_size, image_size, channels)
+
+
+def _mix(x: np.ndarray, taps: list[tuple[np.ndarray, np.ndarray]], axis: int) -> np.ndarray:
+    """float32: sums of the rows (axis 0) or columns (1) of `x` [M, N]: those at the places of each tap, weighted."""
+    if len(taps) == 2:  # a + (b - a) * weight is b or a where these are equal, to the last bit
+        (low, _), (high, part) = taps
+        total, step = (np.take(x, places, axis).astype(np.float32, copy=False) for places in (low, high))
+        step -= total
+        step *= part
+        total += step
         return total
-    low, high, part = _neighbours(len(x), count)
-    result = np.take(x, low, 0).astype(np.float32, copy=False)
-    step = np.take(x, high, 0).astype(np.float32, copy=False)
-    step -= result
-    step *= part
-    result += step
-    return result
+    total = np.zeros((), np.float32)
+    for places, weights in taps:
+        tap = np.take(x, places, axis).astype(np.float32, copy=False)
+        tap *= weights
+        total = tap if total.ndim == 0 else np.add(total, tap, out=total)
+    return total
 
 
 @lru_cache(256)
-def _neighbours(size: int, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """For each of `count` places, both neighbours (int [count]) and how far it is on the way (float32 [count, 1])."""
+def _taps(size: int, count: int, channels: int, antialias: bool) -> list[tuple[np.ndarray, np.ndarray]]:
+    """What is mixed to `count` places out of `size`, each of so many channels: places int and weights float32."""
+    places, weights = _triangle(size, count) if antialias else _neighbours(size, count)
+    places = (places[..., None] * channels + np.arange(channels)).reshape(len(places), -1)
+    return list(zip(places, np.repeat(weights, channels, axis=1), strict=True))
+
+
+def _neighbours(size: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Both neighbours of `count` places: int [2, count], and how much of each, float32 [2, count]."""
     centers = (np.arange(count, dtype=np.float32) + 0.5) * np.float32(size / count) - np.float32(0.5)
     below = np.floor(centers)
-    low = np.clip(below.astype(int), 0, size - 1)
-    high = np.clip(np.ceil(centers).astype(int), 0, size - 1)
-    return low, high, (centers - below)[:, None]
+    places = np.clip(np.stack([below, np.ceil(centers)]).astype(int), 0, size - 1)
+    return places, np.stack([1 - (centers - below), centers - below])
 
 
-@lru_cache(256)
 def _triangle(size: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Taps of a triangle filter as wide as the step: places int [T, count], weights float32 [T, count, 1]."""
+    """Taps of a triangle filter as wide as the step: places int [T, count], weights float32 [T, count]."""
     step = size / count
     centers = (np.arange(count) + 0.5) * step
     first = np.maximum(np.ceil(centers - step - 0.5), 0)
@@ -107,4 +126,4 @@ def _triangle(size: int, count: int) -> tuple[np.ndarray, np.ndarray]:
     places = first + np.arange(int((last - first).max()) + 1)[:, None]
     weights = np.maximum(1 - np.abs(places + 0.5 - centers) / step, 0) * (places <= last)
     weights /= weights.sum(axis=0)
-    return np.minimum(places, size - 1).astype(int), weights[..., None].astype(np.float32)
+    return np.minimum(places, size - 1).astype(int), weights.astype(np.float32)

@@ -10,7 +10,7 @@ import errno
 import hashlib
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -21,6 +21,7 @@ from PIL import Image
 
 from regraft.data.decoding_cost import coefficient_bytes
 from regraft.data.endings import has_end
+from regraft.data.jpeg import decode_ordinary, exif_orientation, shrink_factor
 from regraft.data.opened import decoding_memory, memory_for, opened, pillow_warnings_off
 from regraft.data.rendering import (
     NO_BACKGROUND,
@@ -89,7 +90,6 @@ _UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     7: lambda pixels: np.rot90(pixels, 2).transpose(1, 0, 2),
     8: lambda pixels: np.rot90(pixels, 1),
 }
-_ORIENTATION_TAG = 0x0112
 _NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 _PNG_MODES = frozenset({"1", "L", "LA", "P", "RGB", "RGBA"})
 _END_MARK = b"\xff\xd9"
@@ -247,22 +247,30 @@ def held_pixels(
     with ExitStack() as held:
 
         def decode(encoded: bytes, note: str) -> np.ndarray:
-            with opened(encoded, max_pixels) as image, ExitStack() as tried:
-                stored_pixels, orientation = image.width * image.height, _orientation(image)
-                is_shrunk = bool(least_side) and _shrink_on_load(image, least_side or 1)
-                tried.enter_context(memory_for(image, encoded, stored_pixels))
-                pixels = None
-                if image.format in ("JPEG", "MPO") and image.mode == "RGB" and orientation == 1 and not is_shrunk:
-                    # The pixels of Pillow, straight into an array: half as long.
-                    with suppress(ValueError):  # any flaw: Pillow reads it after all, or says what is broken
-                        pixels = simplejpeg.decode_jpeg(encoded, "RGB")
-                if pixels is None:
-                    image.load()
-                    pixels = _turn_upright(render(image, rendering or Rendering()), orientation)
+            with ExitStack() as tried:
+                limit = MAX_PIXELS if max_pixels is None else max_pixels
+                if found := decode_ordinary(encoded, limit, least_side, tried):
+                    pixels, orientation = found
+                else:
+                    tried.close()
+                    pixels, orientation = _decode(encoded, rendering or Rendering(), max_pixels, least_side, tried)
                 held.enter_context(tried.pop_all())  # of a try that fails nothing stays held
-                return pixels
+                return _turn_upright(pixels, orientation)
 
         yield _read_or_mend(decode, encoded)
+
+
+def _decode(
+    encoded: bytes, rendering: Rendering, max_pixels: int | None, least_side: int | None, held: ExitStack
+) -> tuple[np.ndarray, int]:
+    """As `decode_ordinary`, of any image, by Pillow."""
+    with opened(encoded, max_pixels) as image:
+        stored_pixels, orientation = image.width * image.height, _orientation(image)
+        if (factor := shrink_factor(image.size, least_side)) > 1:
+            image.draft(None, (image.width // factor, image.height // factor))  # other formats know no such thing
+        held.enter_context(memory_for(image, encoded, stored_pixels))
+        image.load()
+        return render(image, rendering), orientation
 
 
 def upright_rgb(image: Image.Image, rendering: Rendering | None = None) -> np.ndarray:
@@ -301,14 +309,6 @@ def _lacks_but_the_end(encoded: bytes) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _shrink_on_load(image: Image.Image, least_side: int) -> bool:
-    """Has libjpeg decode a smaller picture, if there is one; other formats know no such thing and stay as they are."""
-    factor = next((factor for factor in (8, 4, 2) if min(image.size) // factor >= least_side), 1)
-    if factor > 1:
-        image.draft(None, (image.width // factor, image.height // factor))
-    return factor > 1
 
 
 def transcode_to_png(
@@ -364,13 +364,7 @@ def _orientation(image: Image.Image) -> int:
     """
     if image.format == "JXL" and not getattr(image, "jpeg", False):
         return 1
-    exif = Image.Exif()
-    try:
-        exif.load(image.info.get("exif", b""))
-        orientation = exif.get(_ORIENTATION_TAG, 1)
-    except Exception:  # broken EXIF raises nearly any type, and is no reason to refuse the photo
-        return 1
-    return orientation if isinstance(orientation, int) and orientation in _UPRIGHT else 1
+    return exif_orientation(image.info.get("exif", b""))
 
 
 def _turn_upright(pixels: np.ndarray, orientation: int) -> np.ndarray:

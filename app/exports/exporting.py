@@ -23,6 +23,7 @@ from regraft.exports.place import Place
 from regraft.exports.proof import Bound, answers_of, answers_of_trained, check_proof, float_error_of, proof_records
 from regraft.exports.proof_photos import ProveOn, choose_proof_photos
 from regraft.exports.runtimes import check_format
+from regraft.exports.tolerance import LABELS, LEAST_KEPT, Tolerance
 from regraft.inference.trained import TrainedModel, open_trained
 from regraft.machine.drafts import draft_of
 from regraft.machine.files import making_folder, write_text
@@ -46,6 +47,7 @@ def export_run(
     out: Path | None = None,
     force: bool = False,
     device: str = "auto",
+    tolerance: Tolerance | None = None,
     progress: Progress,
 ) -> Export:
     """A finished run as an export, proven on photos that the run reports on.
@@ -59,6 +61,7 @@ def export_run(
             default the run's `saved_model`, which gets one more.
         force: replace an export that exists; a SavedModel never does.
         device: that answers for the trained model, see `open_device`.
+        tolerance: what the export is held to, instead of what its precision is; a SavedModel has its own.
         progress: who is told.
 
     Raises:
@@ -87,7 +90,7 @@ def export_run(
             )
             export = _write(trained, draft, form, precision, views)
             ticker.advance()
-            export = _prove(trained, export, form, chosen.of(reported), progress)
+            export = _prove(trained, export, _bound(form, precision, tolerance), chosen.of(reported), progress)
             proof = replace(export.proof, reported=chosen.reported, sample_seed=chosen.seed)
             export = replace(export, proof=proof)
             ticker.advance()
@@ -168,16 +171,22 @@ def calibration_records(records: Sequence[Record]) -> list[Record]:
     return [by_class[place * len(by_class) // count] for place in range(count)]
 
 
+def _bound(form: Format, precision: str, tolerance: Tolerance | None) -> Bound:
+    """What the export is held to, but for the float error."""
+    if tolerance is None:
+        return Bound(form.precisions[precision].tolerance)
+    return Bound(None, least_same_labels=LEAST_KEPT) if tolerance == LABELS else Bound(float(tolerance))
+
+
 def _prove(
-    trained: TrainedModel, export: Export, form: Format, records: Sequence[Record], progress: Progress
+    trained: TrainedModel, export: Export, bound: Bound, records: Sequence[Record], progress: Progress
 ) -> Export:
     """The same export, with what its proof found."""
 
     def float_error() -> float:
         return float_error_of(trained.infer, trained.reader, records, progress)
 
-    exact = export.precision == "float32"
-    bound = Bound(form.precisions[export.precision].tolerance, float_error if exact else None)
+    bound = replace(bound, float_error=float_error if export.precision == "float32" else None)
     expected = answers_of_trained(trained, records, progress)
     served = answers_of(export, [record.path for record in records])
     truth = np.array([record.class_index for record in records])

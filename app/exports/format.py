@@ -29,8 +29,8 @@ needs them."""
 Writer = Callable[["keras.Model", Path, Export, Views], None]
 """Writes what `regraft.models.classifier.answering_model` gives to a path, as the export says it."""
 
-Opener = Callable[[Path, Export], Network]
-"""The network at a path, ready to answer."""
+Opener = Callable[[Path, Export, int], Network]
+"""The network at a path, ready to answer so many views at a time."""
 
 
 class Exporter(Protocol):
@@ -84,6 +84,7 @@ class Format:
         batch_size: how many views a network takes at a time. Runtimes that take one, on one thread, are called by as
             many threads as there are cores: nothing waits for the slowest thread of a batch, a row depends on no other,
             and it is the fastest way on a CPU (docs/benchmarks.md, "Prediction").
+        many: as `batch_size`, where there are many views to answer and so many together take less time each.
         shared: whether one network may be called by many threads at once, or each thread needs its own.
         snippet: Python for the model card, first its imports and then, after an empty line, what gets `answer`, the
             outputs by name, for `view`, float32 [S, S, 3]. `export` holds what export.json says.
@@ -101,6 +102,7 @@ class Format:
     needs: Mapping[str, Needs] = field(default_factory=dict)
     more_files: tuple[str, ...] = ()
     batch_size: int = 1
+    many: int | None = None
     shared: bool = False
     snippet: str = ""
 

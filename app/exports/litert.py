@@ -39,7 +39,7 @@ def _write(model: keras.Model, network: Path, export: Export, views: Views) -> N
     describe_network(network, export)
 
 
-def _open(network: Path, export: Export) -> Network:
+def _open(network: Path, export: Export, batch_size: int) -> Network:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.getLogger("ai_edge_litert").setLevel(logging.ERROR)
     with swallowed():
@@ -47,7 +47,7 @@ def _open(network: Path, export: Export) -> Network:
 
         interpreter = Interpreter(str(network), num_threads=1)
         runner = interpreter.get_signature_runner("serving_default")
-        runner(images=np.zeros((1, export.image_size, export.image_size, 3), np.float32))
+        runner(images=np.zeros((batch_size, export.image_size, export.image_size, 3), np.float32))
     return lambda images: as_answer(runner(images=images))
 
 

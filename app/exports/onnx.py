@@ -80,7 +80,7 @@ def describe_network(network: Path, export: Export) -> None:
     onnx.save(model, str(network))
 
 
-def _open(network: Path, export: Export) -> Network:
+def _open(network: Path, export: Export, batch_size: int) -> Network:
     _report_nothing()
     import onnxruntime
 

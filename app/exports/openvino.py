@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,19 +25,23 @@ model = openvino.Core().compile_model("model.xml", "CPU", {"INFERENCE_PRECISION_
 answer = {output.any_name: value for output, value in model(view[None]).items()}"""
 
 
+_importing = threading.Lock()  # two threads would undo what the other hides
+
+
 def _import_openvino() -> Any:
     """The module, which would ask a host of its makers' and leave a client id in the home folder at every import.
 
     Where `openvino_telemetry` cannot be imported, OpenVINO goes without; others may import it afterwards.
     """
-    telemetry = "openvino_telemetry"
-    before = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == telemetry}
-    sys.modules[telemetry] = None  # type: ignore[assignment]  # so does Python mark what is not to be found
-    try:
-        import openvino
-    finally:
-        del sys.modules[telemetry]
-        sys.modules.update(before)
+    with _importing:
+        telemetry = "openvino_telemetry"
+        before = {name: module for name, module in sys.modules.items() if name.partition(".")[0] == telemetry}
+        sys.modules[telemetry] = None  # type: ignore[assignment]  # so does Python mark what is not to be found
+        try:
+            import openvino
+        finally:
+            del sys.modules[telemetry]
+            sys.modules.update(before)
     return openvino
 
 
@@ -60,11 +65,11 @@ def _write(model: keras.Model, network: Path, export: Export, views: Views) -> N
         leftover.unlink()
 
 
-def _open(network: Path, export: Export) -> Network:
+def _open(network: Path, export: Export, batch_size: int) -> Network:
     openvino = _import_openvino()
     core = openvino.Core()
     model = core.read_model(str(network))
-    model.reshape([1, export.image_size, export.image_size, 3])
+    model.reshape([batch_size, export.image_size, export.image_size, 3])
     hints = {
         "INFERENCE_NUM_THREADS": 1,
         "NUM_STREAMS": 1,
@@ -89,6 +94,7 @@ FORMAT = Format(
     precisions={"float32": FLOAT32, "float16": FLOAT16, "bfloat16": BFLOAT16, "int8": INT8},
     write=_write,
     open=_open,
+    many=8,  # int8 takes a sixth less time for each than one at a time, float32 as long
     start_seconds=0.3,
     needs={"int8": Needs(CONVERTERS, "openvino,onnx")},
     snippet=_SNIPPET,

@@ -173,10 +173,12 @@ class Bound:
         tolerance: what is always allowed; None where only labels are held.
         float_error: measures how far those of the trained model itself are off, see `float_error_of`; asked only
             where `tolerance` does not suffice. None where float32 is no excuse.
+        least_same_labels: the part of photos that must keep their label.
     """
 
     tolerance: float | None
     float_error: Callable[[], float] | None = None
+    least_same_labels: float = LEAST_SAME_LABELS
 
     def allows(self, difference: float) -> tuple[float | None, bool]:
         """What is allowed, and whether this difference is."""
@@ -194,7 +196,7 @@ def check_proof(
     """How far the export's probabilities [N, C] are from the trained model's, and what it makes of accuracy.
 
     Raises:
-        ExportError: further than `bound` and `LEAST_SAME_LABELS` allow.
+        ExportError: further than `bound` allows.
     """
     differences = np.abs(expected - served)
     same = expected.argmax(axis=1) == served.argmax(axis=1)
@@ -205,10 +207,10 @@ def check_proof(
             f"The export's probabilities differ from the trained model's by up to {largest:.2g} "
             f"(allowed in {export.precision}: {1.0 if tolerance is None else tolerance:.2g}); it was removed."
         )
-    if same.mean() < LEAST_SAME_LABELS:
+    if same.mean() < bound.least_same_labels:
         raise ExportError(
             f"In {export.precision} only {same.sum()} of {len(same)} photos keep their label (needed: "
-            f"{LEAST_SAME_LABELS:.0%}); it was removed. Choose another {option('precision')}."
+            f"{100 * bound.least_same_labels:g}%); it was removed. Choose another {option('precision')}."
         )
     return ProofResult(
         images=len(expected),

@@ -51,8 +51,8 @@ def check_format(name: str, precision: str) -> Format:
     return form
 
 
-def open_network(export: Export) -> Network:
-    """The network of `export`, ready to answer.
+def open_network(export: Export, batch_size: int | None = None) -> Network:
+    """The network of `export`, ready to answer `batch_size` views at a time, by default as many as its format says.
 
     Raises:
         UsageError: its runtime is not installed.
@@ -63,7 +63,7 @@ def open_network(export: Export) -> Network:
     form = find_format(export.format)
     with plain_name(export.folder) as folder:
         try:
-            network = form.open(form.network(folder), export)
+            network = form.open(form.network(folder), export, batch_size or form.batch_size)
         except Exception as error:  # each runtime has its own types for a damaged file
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             shown = reason.replace(str(folder), str(export.folder))

@@ -183,7 +183,7 @@ def _next_version(target: Path) -> int:
     return 1 + max((int(path.name) for path in target.iterdir() if path.name.isdecimal()), default=0)
 
 
-def _open(network: Path, export: Export) -> Network:
+def _open(network: Path, export: Export, batch_size: int) -> Network:
     from regraft.machine.devices import start_tensorflow
 
     start_tensorflow()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from regraft.errors import UsageError, option
@@ -45,6 +46,11 @@ def check_device(name: str) -> None:
     if name not in NAMES and not re.fullmatch(r"cpu:[1-9]\d?", name):
         known = "auto, cpu, cpu:N (N virtual devices), gpu or tpu"
         raise UsageError(f'{option("device")} must be {known}; received "{name}".')
+
+
+def may_have_accelerator() -> bool:
+    """Whether a driver of NVIDIA, AMD or a TPU shows a device: what TensorFlow finds takes seconds to ask."""
+    return any(next(Path("/dev").glob(name), None) for name in ("nvidia[0-9]*", "kfd", "accel*"))
 
 
 def start_tensorflow() -> None:

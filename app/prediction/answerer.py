@@ -189,8 +189,10 @@ class Wanted:
     shrink: bool = True
 
 
-def answerer_of_export(export: Export, wanted: Wanted, *, workers: int | None = None) -> Answerer:
-    """Answers with the network of an export.
+def answerer_of_export(
+    export: Export, wanted: Wanted, *, workers: int | None = None, batch_size: int | None = None
+) -> Answerer:
+    """Answers with the network of an export, `batch_size` views at a time, by default as many as its format says.
 
     Raises:
         UsageError: the runtime is not installed, or embeddings are wanted of a network without.
@@ -198,9 +200,9 @@ def answerer_of_export(export: Export, wanted: Wanted, *, workers: int | None = 
     """
     if wanted.embedding and not export.embedding:
         raise UsageError(f"{export.folder} gives no embeddings: an ensemble has none that its members share.")
-    first = open_network(export)  # in this thread, so that a damaged file is said at once
+    first = open_network(export, batch_size)  # in this thread, so that a damaged file is said at once
     form = find_format(export.format)
-    network = first if form.shared else _borrowed(export, first)
+    network = first if form.shared else _borrowed(export, first, batch_size)
 
     def compute(images: np.ndarray) -> Answers:
         probabilities, embedding = network(images)
@@ -217,7 +219,7 @@ def answerer_of_export(export: Export, wanted: Wanted, *, workers: int | None = 
             shrink=wanted.shrink,
         ),
         compute,
-        form.batch_size,
+        batch_size or form.batch_size,
         workers or cores(),
         rendering=export.rendering,
     )
@@ -230,7 +232,7 @@ def answerer_of_export(export: Export, wanted: Wanted, *, workers: int | None = 
     )
 
 
-def _borrowed(export: Export, first: Network) -> Network:
+def _borrowed(export: Export, first: Network, batch_size: int | None) -> Network:
     """A network that many threads may call: each call borrows one, so there are never more than calls at a time."""
     spare = [first]
 
@@ -238,7 +240,7 @@ def _borrowed(export: Export, first: Network) -> Network:
         try:
             own = spare.pop()
         except IndexError:
-            own = open_network(export)
+            own = open_network(export, batch_size)
         try:
             return own(images)
         finally:

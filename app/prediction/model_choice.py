@@ -26,12 +26,13 @@ from regraft.exports.export import (
     passed_over,
     read_export,
 )
-from regraft.exports.format import first_format
+from regraft.exports.format import find_format, first_format
 from regraft.exports.runtimes import check_runtime, is_installed
 from regraft.exports.table import PRECISIONS
+from regraft.exports.tolerance import LABELS, LEAST_KEPT, Tolerance, is_near
 from regraft.inference.trained import Look
 from regraft.machine import processes
-from regraft.machine.devices import check_device
+from regraft.machine.devices import check_device, may_have_accelerator
 from regraft.machine.drafts import sweep
 from regraft.machine.files import digest_file, write_text
 from regraft.machine.threads import cores
@@ -46,6 +47,10 @@ FEW = 500
 """Fewer inputs are not worth a measurement."""
 
 _SECONDS = 1.5
+"""What a measurement may take, beside the start of Python."""
+
+_HEAVY = 1.0
+"""Seconds: a runtime that takes longer to start is not measured where another one can answer on this processor."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,7 @@ class ModelChoice:
         runtime: its name.
         precision: of the export; "" for the Keras model, which has that of its device.
         device: of TensorFlow.
+        batch_size: how many views are answered together; None is as its format says.
     """
 
     folder: str
@@ -85,6 +91,7 @@ class ModelChoice:
     runtime: str
     precision: str
     device: str
+    batch_size: int | None = None
 
     @property
     def words(self) -> str:
@@ -95,7 +102,7 @@ class ModelChoice:
         """The network, opened to answer what is `wanted` on up to `workers` threads."""
         if self.is_run:
             return answerer_of_run(Path(self.folder), self.device, wanted, workers=workers)
-        return answerer_of_export(read_export(Path(self.folder)), wanted, workers=workers)
+        return answerer_of_export(read_export(Path(self.folder)), wanted, workers=workers, batch_size=self.batch_size)
 
     def digest(self) -> str:
         """Of all the files by which it answers."""
@@ -139,7 +146,7 @@ def choose(
     precision: str | None = None,
     device: str = "auto",
     look: Look | None = None,
-    tolerance: float = TOLERANCE,
+    tolerance: Tolerance = TOLERANCE,
     count: int = 0,
     progress: Progress,
 ) -> ModelChoice:
@@ -151,7 +158,7 @@ def choose(
         precision: of the export; None takes float32, or with "auto" any that is near enough to the trained model.
         device: anything but "auto" and "cpu" needs TensorFlow.
         look: anything but one plain look needs the Keras model.
-        tolerance: of "auto": largest difference of a probability from the trained model's.
+        tolerance: of "auto": what `regraft.exports.tolerance.is_near` is asked.
         count: how many inputs there are; a measurement is made for many.
         progress: who is told.
 
@@ -190,7 +197,7 @@ def _choose(
     runtime: str,
     precision: str | None,
     device: str,
-    tolerance: float,
+    tolerance: Tolerance,
     count: int,
     progress: Progress,
 ) -> ModelChoice:
@@ -201,7 +208,7 @@ def _choose(
         return _keras(source, device)
     for export in candidates:
         if export.runtime == runtime and (precision or len(source.exports) == 1 or export.precision == "float32"):
-            return _of(export, device)
+            return _of(export, device, count)
     asked = [option("runtime", runtime), *([option("precision", precision)] if precision else [])]
     missing = [option("format", first_format(runtime).name), *asked[1:]]
     has = ", ".join(export.name for export in source.exports) or "none"
@@ -230,8 +237,22 @@ def _keras(source: Source, device: str) -> ModelChoice:
     return ModelChoice(str(source.folder), True, "tensorflow", "", device)
 
 
-def _of(export: Export, device: str) -> ModelChoice:
-    return ModelChoice(str(export.folder), False, export.runtime, export.precision, device)
+def _of(export: Export, device: str, count: int) -> ModelChoice:
+    together = find_format(export.format).many if count >= FEW else None
+    return ModelChoice(str(export.folder), False, export.runtime, export.precision, device, together)
+
+
+def _shown(tolerance: Tolerance) -> str:
+    return f"{100 * LEAST_KEPT:g} % of the labels" if tolerance == LABELS else f"{tolerance:g}"
+
+
+def _distance(export: Export, tolerance: Tolerance) -> str:
+    proof = export.proof
+    return f"{proof.same_label} of {proof.images}" if tolerance == LABELS else f"{proof.largest_difference:.2g}"
+
+
+def _is_heavy(choice: ModelChoice) -> bool:
+    return first_format(choice.runtime).start_seconds > _HEAVY
 
 
 def _fastest(
@@ -239,24 +260,26 @@ def _fastest(
     exports: Sequence[Export],
     device: str,
     precision: str | None,
-    tolerance: float,
+    tolerance: Tolerance,
     count: int,
     progress: Progress,
 ) -> ModelChoice:
     able = [export for export in exports if is_installed(export.runtime)]
-    near = [export for export in able if export.proof.largest_difference <= tolerance]
+    near = [export for export in able if is_near(export.proof, tolerance)]
     if not source.is_run and not near:
         near = able  # the user named it, so there is nothing to choose
         if exports and not near:
             check_runtime(exports[0].runtime)
-    choices = [_of(export, device) for export in near]
+    choices = [_of(export, device, count) for export in near]
     if source.is_run and not precision:
         choices.append(_keras(source, device))
+    if not may_have_accelerator():
+        choices = [choice for choice in choices if not _is_heavy(choice)] or choices
     if not choices:
-        found = ", ".join(f"{export.name} {export.proof.largest_difference:.2g}" for export in able) or "none"
+        found = ", ".join(f"{export.name} {_distance(export, tolerance)}" for export in able) or "none"
         raise UsageError(
-            f"No export of {source.folder} is within {tolerance:g} of the trained model (there is: {found}); name one "
-            f"with {option('runtime')}, or allow more with {option('tolerance')}."
+            f"No export of {source.folder} is within {_shown(tolerance)} of the trained model (there is: {found}); "
+            f"name one with {option('runtime')}, or allow more with {option('tolerance')}."
         )
     if len(choices) == 1:
         if count >= FEW and source.is_run and not exports:
@@ -283,24 +306,32 @@ def _rank(choice: ModelChoice) -> tuple[float, int]:
 def _measure(
     source: Source, keys: Mapping[ModelChoice, str], kept: Mapping[str, float], progress: Progress
 ) -> ModelChoice:
-    """Times each choice in a process of its own, so that nothing of it stays in memory."""
-    rates = {choice: kept[key] if key in kept else _time(choice) for choice, key in keys.items()}
-    words = ", ".join(f"{choice.words} {rate:.0f}" for choice, rate in rates.items())
-    best = max(rates, key=lambda choice: rates[choice])
+    """Times the choices in a process of their own, so that nothing of them stays in memory, and keeps what it found."""
+    rates = {choice: kept[key] for choice, key in keys.items() if key in kept}
+    missing = sorted((choice for choice in keys if choice not in rates), key=_rank)
+    light = [choice for choice in missing if not _is_heavy(choice)]
+    for together in (light, *([choice] for choice in missing if _is_heavy(choice))):
+        rates |= time_choices(together) if together else {}
+    words = ", ".join(f"{choice.words} {rates[choice]:.0f}" for choice in keys if choice in rates)
+    best = max(sorted(keys, key=_rank), key=lambda choice: rates.get(choice, 0.0))
     progress.say(f"Images per second here, from memory: {words}. Taking {best.words}.")
     _keep_rates(source, {**kept, **{keys[choice]: rate for choice, rate in rates.items()}})
     return best
 
 
-def _time(choice: ModelChoice) -> float:
-    """Views per second, from memory; 0 where it does not run here."""
-    order = json.dumps({**vars(choice), "seconds": _SECONDS})
-    options: dict[str, Any] = {"input": order, "capture_output": True, "text": True, "timeout": 300, "check": True}
+def time_choices(choices: Sequence[ModelChoice], seconds: float = _SECONDS) -> dict[ModelChoice, float]:
+    """Views per second, from memory, of those that there is time for; 0 for what does not run here."""
+    order = json.dumps({"choices": [vars(choice) for choice in choices], "seconds": seconds})
+    options: dict[str, Any] = {"input": order, "capture_output": True, "text": True, "timeout": 300}
     try:
         done = processes.run("time_network", environment={"TF_CPP_MIN_LOG_LEVEL": "3"}, **options)
-        return float(done.stdout.strip().splitlines()[-1])
-    except (subprocess.SubprocessError, ValueError, IndexError):
-        return 0.0
+    except subprocess.SubprocessError:
+        return dict.fromkeys(choices, 0.0)
+    rates = {}
+    for line in done.stdout.splitlines():
+        place, rate = line.split()
+        rates[choices[int(place)]] = 0.0 if rate == "begins" else float(rate)  # what kills the process has no rate
+    return rates
 
 
 def _rates_file(source: Source) -> Path:

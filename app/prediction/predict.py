@@ -14,6 +14,7 @@ from regraft.data.records import TOP, Prediction
 from regraft.data.wording import plural
 from regraft.errors import UsageError, option
 from regraft.evidence.conformal import UNKNOWN, UnknownRule, calibrate, read_calibration
+from regraft.exports.tolerance import Tolerance
 from regraft.machine.drafts import draft_folder, sweep
 from regraft.machine.memory import decoding_within
 from regraft.machine.ray_cluster import check_engine
@@ -58,7 +59,7 @@ class Options:
     runtime: str = "auto"
     precision: str | None = None
     device: str = "auto"
-    tolerance: float = TOLERANCE
+    tolerance: Tolerance = TOLERANCE
     top: int = TOP
     probabilities: bool = False
     unknown_at: float | None = None

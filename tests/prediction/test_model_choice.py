@@ -51,7 +51,8 @@ def name_of(choice: ModelChoice) -> str:
 def rates(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
     """What each network is said to reach; the one that is far off would be the fastest."""
     speeds = {"a": 100.0, "b": 150.0, "c": 900.0, "run": 20.0}
-    monkeypatch.setattr(model_choice, "_time", lambda choice: speeds[name_of(choice)])
+    monkeypatch.setattr(model_choice, "may_have_accelerator", lambda: False)
+    monkeypatch.setattr(model_choice, "time_choices", lambda choices: {each: speeds[name_of(each)] for each in choices})
     return speeds
 
 
@@ -60,11 +61,10 @@ def test_auto_takes_the_fastest_that_is_near_enough_and_keeps_what_it_measured(s
     assert name_of(choose(source, count=FEW, progress=listening)) == "b"
     (said,) = listening.said
     assert said == (
-        "Images per second here, from memory: litert, float32 100, litert, float16 150, tensorflow 20. "
-        "Taking litert, float16."
+        "Images per second here, from memory: litert, float32 100, litert, float16 150. Taking litert, float16."
     )
     kept = json.loads((source.folder / "exports/runtimes.json").read_text())
-    assert sorted(kept.values()) == [20.0, 100.0, 150.0]
+    assert sorted(kept.values()) == [100.0, 150.0]
     rates["a"] = 999.0  # is not measured again
     assert name_of(choose(source, count=FEW, progress=listening)) == "b"
     assert name_of(choose(source, count=1, progress=listening)) == "b"
@@ -84,7 +84,7 @@ def test_a_tolerance_decides_what_is_near_enough(source: Source, rates: dict[str
 
 
 def test_few_inputs_are_answered_without_a_measurement(source: Source, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(model_choice, "_time", lambda _: pytest.fail("measured"))
+    monkeypatch.setattr(model_choice, "time_choices", lambda _: pytest.fail("measured"))
     assert name_of(choose(source, count=FEW - 1, progress=Silent())) == "a"
 
 
@@ -171,9 +171,41 @@ def test_what_was_not_exported_is_named_with_the_command_that_does(source: Sourc
         choose(source, precision="fp16", progress=Silent())
 
 
-def test_a_runtime_that_does_not_run_here_is_not_taken(source: Source, monkeypatch: pytest.MonkeyPatch):
+def test_a_runtime_that_does_not_run_here_is_not_taken(source: Source, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    (tmp_path / "dies.py").write_text("print('0 begins')\nraise SystemExit(1)\n")
     monkeypatch.setitem(processes.PROGRAMS, "time_network", ("nowhere.py",))
-    assert model_choice._time(choose(source, progress=Silent())) == 0.0
+    choice = choose(source, progress=Silent())
+    assert model_choice.time_choices([choice]) == {}
+    monkeypatch.setitem(processes.PROGRAMS, "time_network", (str(tmp_path / "dies.py"),))
+    assert model_choice.time_choices([choice]) == {choice: 0.0}
+
+
+def test_what_there_was_no_time_to_measure_is_measured_the_next_time(source: Source, monkeypatch: pytest.MonkeyPatch):
+    asked = []
+
+    def time_the_first(choices: list[ModelChoice]) -> dict[ModelChoice, float]:
+        asked.append([name_of(choice) for choice in choices])
+        return {choices[0]: 100.0 if name_of(choices[0]) == "a" else 200.0}
+
+    monkeypatch.setattr(model_choice, "time_choices", time_the_first)
+    assert [name_of(choose(source, count=FEW, progress=Silent())) for _ in range(3)] == ["a", "b", "b"]
+    assert asked == [["a", "b"], ["b"]]
+
+
+def test_tensorflow_is_measured_only_where_there_may_be_an_accelerator(
+    source: Source, rates: dict[str, float], monkeypatch: pytest.MonkeyPatch
+):
+    rates["run"] = 1000.0
+    assert name_of(choose(source, count=FEW, progress=Silent())) == "b"
+    monkeypatch.setattr(model_choice, "may_have_accelerator", lambda: True)
+    assert choose(source, count=FEW, progress=Silent()).is_run
+
+
+def test_many_photos_are_answered_together_where_the_format_says_so(source: Source, monkeypatch: pytest.MonkeyPatch):
+    together = replace(model_choice.find_format("litert"), many=4)
+    monkeypatch.setattr(model_choice, "find_format", lambda _: together)
+    assert choose(source, runtime="litert", count=FEW, progress=Silent()).batch_size == 4
+    assert choose(source, runtime="litert", count=FEW - 1, progress=Silent()).batch_size is None
 
 
 def swap_labels(export: Path) -> None:
@@ -232,12 +264,14 @@ def test_the_measurement_is_made_in_processes_of_their_own(litert: Path, trained
     run = tmp_path / "run"
     shutil.copytree(trained.folder, run, ignore=shutil.ignore_patterns("saved_model"))
     shutil.copytree(litert, run / "exports/litert-float32")
+    shutil.copytree(litert, run / "exports/again")
+    replace(read_export(run / "exports/again"), precision="float16").write()
     names = tmp_path / "names.csv"
     photos = sorted(map(str, trained.photos.rglob("*.png")))
     names.write_text("\n".join(["path", *(photos * FEW)[:FEW], ""]))
     answer = run_regraft("predict", run, names, "--out", tmp_path / "out.csv")
     assert answer.code == 0, answer.stderr
-    assert answer.stderr.startswith("Images per second here, from memory: litert, float32 ")
+    assert answer.stderr.startswith("Images per second here, from memory: litert, float")
     kept = json.loads((run / "exports/runtimes.json").read_text())
     assert len(kept) == 2
     assert min(kept.values()) > 0
