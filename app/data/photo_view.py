@@ -11,6 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from regraft.augment.fits import MARGIN, Fit, sides_in_square
 from regraft.data.photos import held_pixels
 from regraft.data.rendering import Rendering
 
@@ -27,6 +28,7 @@ def read_view(
     image_size: int,
     crop_fraction: float,
     *,
+    fit: Fit = "crop",
     rendering: Rendering | None = None,
     max_pixels: int | None = None,
     shrink: bool = True,
@@ -36,7 +38,8 @@ def read_view(
     Args:
         photo: in any format that `regraft.data.photos` knows, or its pixels.
         image_size: pixels a side.
-        crop_fraction: the centre square's side, as a part of the short side.
+        crop_fraction: the part of the short side, or where `fit` is not "crop" of each side, that is seen.
+        fit: how that becomes a square, see `Fit`.
         rendering: what becomes of transparent pixels and of deep grey; None is the default of `Rendering`.
         max_pixels: more are too large; by default `regraft.data.photos.MAX_PIXELS`.
         shrink: decode a JPEG that is much larger than the view at a half, a quarter or an eighth of its size.
@@ -45,29 +48,56 @@ def read_view(
         UnreadablePhoto: there are no pixels to be had.
     """
     if isinstance(photo, np.ndarray):
-        return view_of(photo, image_size, crop_fraction)
+        return view_of(photo, image_size, crop_fraction, fit)
     least = math.ceil(_MARGIN * image_size / crop_fraction) if shrink else None
     with held_pixels(photo, rendering=rendering, max_pixels=max_pixels, least_side=least) as pixels:
-        return view_of(pixels, image_size, crop_fraction)
+        return view_of(pixels, image_size, crop_fraction, fit)
 
 
-def view_of(pixels: np.ndarray, image_size: int, crop_fraction: float) -> np.ndarray:
+def view_of(pixels: np.ndarray, image_size: int, crop_fraction: float, fit: Fit = "crop") -> np.ndarray:
     """float32 [image_size, image_size, 3] of upright uint8 [H, W, 3]; see `regraft.augment.view.make_view`."""
-    square = _center_square(pixels, crop_fraction)
-    height, width, channels = square.shape
-    antialias = min(height, width) >= 2 * image_size
-    rows = _resize_rows(square.reshape(height, width * channels), image_size, antialias)
-    columns = np.ascontiguousarray(rows.T).reshape(width, channels * image_size)
-    view = _resize_rows(columns, image_size, antialias).reshape(image_size * channels, image_size)
-    return np.ascontiguousarray(view.T).reshape(image_size, image_size, channels)
+    part = _center_part(pixels, crop_fraction, fit)
+    height, width = part.shape[:2]
+    if fit == "crop":
+        antialias = min(height, width) >= 2 * image_size
+        return _resize_rows_first(part, (image_size, image_size), (antialias, antialias))
+    shown = sides_in_square(pixels.shape[0], pixels.shape[1], image_size) if fit == "pad" else (image_size, image_size)
+    view = _resize(part, shown, (height >= 2 * shown[0], width >= 2 * shown[1]))
+    if shown == (image_size, image_size):
+        return view
+    padded = np.empty((image_size, image_size, 3), np.float32)
+    padded[:] = MARGIN
+    top, left = ((image_size - side) // 2 for side in shown)
+    padded[top : top + shown[0], left : left + shown[1]] = view
+    return padded
 
 
-def _center_square(pixels: np.ndarray, crop_fraction: float) -> np.ndarray:
+def _center_part(pixels: np.ndarray, crop_fraction: float, fit: Fit) -> np.ndarray:
     sides = pixels.shape[:2]
-    side = max(int(np.rint(np.float32(min(sides)) * np.float32(crop_fraction))), 1)
-    height, width = (side + (length - side) % 2 for length in sides)
+    whole = (min(sides), min(sides)) if fit == "crop" else sides
+    kept = (max(int(np.rint(np.float32(side) * np.float32(crop_fraction))), 1) for side in whole)
+    height, width = (side + (length - side) % 2 for side, length in zip(kept, sides, strict=True))
     top, left = (sides[0] - height) // 2, (sides[1] - width) // 2
     return np.ascontiguousarray(pixels[top : top + height, left : left + width])
+
+
+def _resize(part: np.ndarray, shown: tuple[int, int], antialias: tuple[bool, bool]) -> np.ndarray:
+    """float32 [*shown, C] of uint8 [H, W, C]: first its height, which is faster, unless that grows.
+
+    A strip of few rows would then fill the memory.
+    """
+    if len(part) < shown[0]:
+        turned = _resize_rows_first(np.ascontiguousarray(part.transpose(1, 0, 2)), shown[::-1], antialias[::-1])
+        return np.ascontiguousarray(turned.transpose(1, 0, 2))
+    return _resize_rows_first(part, shown, antialias)
+
+
+def _resize_rows_first(part: np.ndarray, shown: tuple[int, int], antialias: tuple[bool, bool]) -> np.ndarray:
+    height, width, channels = part.shape
+    rows = _resize_rows(part.reshape(height, width * channels), shown[0], antialias[0])
+    columns = np.ascontiguousarray(rows.T).reshape(width, channels * shown[0])
+    view = _resize_rows(columns, shown[1], antialias[1]).reshape(shown[1] * channels, shown[0])
+    return np.ascontiguousarray(view.T).reshape(*shown, channels)
 
 
 def _resize_rows(x: np.ndarray, count: int, antialias: bool) -> np.ndarray:

@@ -98,7 +98,7 @@ def write_preview(
     chosen = choose_photos(folder, photos, recipe.seed)
     augment = recipe.augment.values
     recipe = with_range(recipe, folder)
-    policy, reader = AugmentPolicy(**augment), ViewReader.of_recipe(recipe, image_size=image_size)
+    policy, reader = AugmentPolicy(recipe.data.fit, **augment), ViewReader.of_recipe(recipe, image_size=image_size)
     rows = [
         _photo_row(record, place, folder, policy, reader, recipe.seed, draws) for place, record in enumerate(chosen)
     ]

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, create_model, model_validator
 
+from regraft.augment.fits import Fit
 from regraft.augment.table import AUGMENTATIONS
 from regraft.data.rendering import Range, check_background, check_range
 from regraft.data.unreadable import MAX_PIXELS, MOST_PIXELS
@@ -29,13 +30,15 @@ class Section(BaseModel):
 class DataChoices(Section):
     """Which pixels and which images.
 
-    `image_size` (pixels a side) is the backbone's own where it is left out. `crop_fraction` of the short side is
-    what a deterministic view keeps. `select_fraction` of the training images become selection photos where the
+    `image_size` (pixels a side) is the backbone's own where it is left out. `fit` is how a photo becomes a square,
+    see `Fit`. `crop_fraction` of the short side, where `fit` is not "crop" of each side, is what a deterministic view
+    keeps. `select_fraction` of the training images become selection photos where the
     folder has no split to spare for that. `split_seed` draws the roles; left out, the recipe's seed does.
     `background` and `range` are those of `Rendering`. A photo of over `max_pixels` is not read.
     """
 
     image_size: Annotated[int, Field(ge=8, le=2048)] | None = None
+    fit: Fit = "crop"
     crop_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
     val_fraction: Fraction = 0.2
     select_fraction: Fraction = 0.1
