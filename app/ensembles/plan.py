@@ -185,10 +185,11 @@ def _check_variants(plan: Plan) -> None:
 
 
 def _shared(plan: Plan, session: Session | None) -> dict[str, Any]:
-    """What all members have in common: the parts of the photos and, once it is known, the image size."""
+    """What all members have in common: the parts of the photos and, once they are known, image size and fit."""
     recipe = plan.request.recipe
     seed = recipe.seed if recipe.data.split_seed is None else recipe.data.split_seed
-    return {"data.split_seed": seed, **({"data.image_size": session.reader.image_size} if session else {})}
+    seen = {"data.image_size": session.reader.image_size, "data.fit": session.reader.fit} if session else {}
+    return {"data.split_seed": seed, **seen}
 
 
 def member_recipe(plan: Plan, number: int, session: Session | None = None, **edits: Any) -> Recipe:

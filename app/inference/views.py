@@ -69,7 +69,7 @@ class ViewReader:
         """Reads as a model of this recipe sees photos; `image_size` is the recipe's, else the backbone's own."""
         size = image_size or recipe.data.image_size or find_backbone(recipe.model.backbone).image_size
         data = recipe.data
-        return cls(size, data.crop_fraction, views, data.background, data.range, data.max_pixels, data.fit)
+        return cls(size, data.crop_fraction, views, data.background, data.range, data.max_pixels, data.known_fit)
 
     @property
     def rendering(self) -> Rendering:

@@ -16,7 +16,7 @@ from regraft.models.classifier import feature_extractor, set_head
 from regraft.progress import SILENT, Ticker
 from regraft.training.head import Head, choose_l2, solve_head
 from regraft.training.judge import Candidate
-from regraft.training.session import Session
+from regraft.training.session import FIT_LOSSES, Session
 from regraft.training.solver import Solver
 from regraft.training.stages import judge_stage
 
@@ -45,6 +45,7 @@ def graft(session: Session) -> Candidate:
         "solver": session.recipe.head.solver,
         "l2": kept.l2,
         "l2_losses": {f"{key:g}": loss for key, loss in l2_losses.items()},
+        "fit_losses": session.run.environment.get(FIT_LOSSES, {}),
         "iterations": kept.iterations,
         "objective": kept.objective,
         "solve_seconds": kept.seconds,

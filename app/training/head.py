@@ -138,6 +138,30 @@ def choose_l2(
     return min(ordered, key=lambda l2: (table[l2], -l2)), table  # of equals the strongest, which was solved first
 
 
+def held_out_losses(
+    features: np.ndarray,
+    labels: np.ndarray,
+    *,
+    class_count: int,
+    l2: float,
+    groups: np.ndarray,
+    folds: int,
+    seed: int,
+) -> np.ndarray:
+    """float64 [N]: the loss of each image under the head that is solved without its fold, in nats.
+
+    Arguments are those of `choose_l2`, whose folds these are. Where no class can be divided it is empty.
+    """
+    folds = min(folds, _smallest_class(labels, groups))
+    if folds < 2:
+        return np.empty(0)
+    losses = np.empty(len(labels))
+    for kept, held in _folds(StratifiedGroupKFold(folds, shuffle=True, random_state=seed), labels, groups):
+        head = solve_head(features[kept], labels[kept], class_count=class_count, l2=l2)
+        losses[held] = losses_of(head.logits(features[held]), labels[held])
+    return losses
+
+
 @dataclass(frozen=True)
 class _Scaling:
     """Centres features and divides all of them by one number, their root mean square."""

@@ -10,7 +10,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 import regraft.training.head
 from regraft.models.optimizer_table import OPTIMIZERS
-from regraft.training.head import _Problem, choose_l2, solve_head
+from regraft.training.head import _Problem, choose_l2, held_out_losses, solve_head
 from regraft.training.solver import Solver
 
 CLASSES = 3
@@ -172,6 +172,25 @@ def test_duplicates_are_never_on_both_sides_of_a_fold(monkeypatch):
     held = [rows - kept for kept in seen]  # one path for each of three folds
     assert sum(len(part) for part in held) == 30  # each of the 30 was once held with all of its copies
     assert set().union(*held) == rows
+
+
+def test_held_out_losses_are_those_of_the_head_that_has_not_seen_the_image():
+    features, labels = problem(images=60)
+    groups = np.arange(60) // 2 * 2 + labels % 2  # some are duplicates
+    losses = held_out_losses(features, labels, class_count=CLASSES, l2=0.1, groups=groups, folds=4, seed=3)
+    folds = StratifiedGroupKFold(4, shuffle=True, random_state=3).split(features, labels, groups)
+    expected = np.zeros(60)
+    for kept, held in folds:
+        head = solve_head(features[kept], labels[kept], class_count=CLASSES, l2=0.1)
+        expected[held] = -log_softmax(head.logits(features[held]).astype(float), axis=1)[range(len(held)), labels[held]]
+    np.testing.assert_allclose(losses, expected, rtol=1e-6)
+    _, table = choose_l2(features, labels, class_count=CLASSES, candidates=(0.1, 1.0), groups=groups, folds=4, seed=3)
+    assert losses.mean() == pytest.approx(table[0.1], rel=0.01)
+
+
+def test_classes_that_cannot_be_divided_have_no_held_out_losses():
+    features, labels = problem(images=3)
+    assert len(held_out_losses(features, labels, class_count=3, l2=0.1, groups=np.arange(3), folds=5, seed=0)) == 0
 
 
 @pytest.mark.parametrize(
