@@ -7,14 +7,17 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from regraft.augment.decode import JPEG_TRANSFORM, decode_upright
-from regraft.augment.view import center_box, square_side
+from regraft.augment.fits import Fit
+from regraft.augment.view import center_box, part_sides
 
 ASPECT_RATIOS = (3 / 4, 4 / 3)
+
+_GRID = 10_000  # places along a side of a square that stands for a photo; its area has to fit into int32
 
 Box = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
 
 
-def make_crop(*, crop: str, crop_area_min: float, crop_scale: float) -> Callable[..., tf.Tensor]:
+def make_crop(*, crop: str, crop_area_min: float, crop_scale: float, fit: Fit = "crop") -> Callable[..., tf.Tensor]:
     """A function (encoded, height, width, plain_jpeg, seed) -> uint8 [h, w, 3]: a part of the upright photo.
 
     The function's arguments are those of `decode_box`, the pixels of the upright photo as int32 scalars, and an
@@ -26,14 +29,17 @@ def make_crop(*, crop: str, crop_area_min: float, crop_scale: float) -> Callable
             `random_square`; "center": the centre square, as at evaluation, and no randomness.
         crop_area_min: smallest part of the area of a random-resized crop, in (0, 1].
         crop_scale: at least 1.
+        fit: how the part becomes a square. Where it is not "crop", the view of a photo shows all of it in a rectangle,
+            and the part takes its place there: so it is drawn as above from that rectangle as if it were a square,
+            and "center" is the whole photo.
 
     Raises:
         ValueError: `crop` is none of the three.
     """
     boxes: dict[str, Box] = {
-        "resized": lambda height, width, seed: random_box(height, width, seed, crop_area_min),
-        "random": lambda height, width, seed: random_square(height, width, seed, crop_scale),
-        "center": lambda height, width, seed: center_box(tf.stack([height, width]), 1.0),
+        "resized": lambda height, width, seed: random_box(height, width, seed, crop_area_min, fit),
+        "random": lambda height, width, seed: random_square(height, width, seed, crop_scale, fit),
+        "center": lambda height, width, seed: center_box(tf.stack([height, width]), 1.0, fit),
     }
     if crop not in boxes:
         raise ValueError(f"crop must be one of {', '.join(boxes)}; received {crop!r}.")
@@ -47,14 +53,16 @@ def make_crop(*, crop: str, crop_area_min: float, crop_scale: float) -> Callable
     return decode_part
 
 
-def random_box(height: tf.Tensor, width: tf.Tensor, seed: tf.Tensor, min_area: float) -> tf.Tensor:
+def random_box(height: tf.Tensor, width: tf.Tensor, seed: tf.Tensor, min_area: float, fit: Fit = "crop") -> tf.Tensor:
     """int32 [4]: top, left, height, width in pixels of a random part of an image.
 
     It covers between `min_area` and all of the image's area at an aspect ratio between 3:4 and 4:3, or the whole
-    image where ten draws do not fit. Source: Szegedy et al. 2015, "Going deeper with convolutions", section 6.
+    image where ten draws do not fit. Source: Szegedy et al. 2015, "Going deeper with convolutions", section 6. Where
+    `fit` is not "crop", the aspect ratio is that of the image times a number between 3:4 and 4:3.
     """
+    drawn_on = tf.stack([height, width]) if fit == "crop" else tf.fill([2], _GRID)
     begin, size, _ = tf.image.stateless_sample_distorted_bounding_box(
-        tf.stack([height, width, 3]),
+        tf.concat([drawn_on, [3]], 0),
         tf.zeros([1, 0, 4], tf.float32),
         seed,
         min_object_covered=0.0,
@@ -63,16 +71,24 @@ def random_box(height: tf.Tensor, width: tf.Tensor, seed: tf.Tensor, min_area: f
         max_attempts=10,
         use_image_if_no_bounding_boxes=True,
     )
-    return tf.concat([begin[:2], size[:2]], 0)
+    begin, size = begin[:2], size[:2]
+    if fit != "crop":
+        sides = tf.cast(tf.stack([height, width]), tf.int64)
+        edges = tf.cast(tf.stack([begin, begin + size]), tf.int64) * sides // _GRID  # [[top, left], [bottom, right]]
+        begin, size = tf.unstack(tf.cast(tf.stack([edges[0], tf.maximum(edges[1] - edges[0], 1)]), tf.int32))
+    return tf.concat([begin, size], 0)
 
 
-def random_square(height: tf.Tensor, width: tf.Tensor, seed: tf.Tensor, scale: float) -> tf.Tensor:
-    """int32 [4]: top, left, height, width of a square anywhere in an image; its side is the short side / `scale`."""
+def random_square(height: tf.Tensor, width: tf.Tensor, seed: tf.Tensor, scale: float, fit: Fit = "crop") -> tf.Tensor:
+    """int32 [4]: top, left, height, width of a square anywhere in an image; its side is the short side / `scale`.
+
+    Where `fit` is not "crop", it has each side of the image / `scale`.
+    """
     sides = tf.stack([height, width])
-    side = square_side(sides, 1.0 / scale)
-    room = tf.cast(sides - side + 1, tf.float32)
+    part = part_sides(sides, 1.0 / scale, fit)
+    room = tf.cast(sides - part + 1, tf.float32)
     begin = tf.cast(room * tf.random.stateless_uniform([2], seed), tf.int32)
-    return tf.concat([begin, [side, side]], 0)
+    return tf.concat([begin, part], 0)
 
 
 def decode_box(encoded: tf.Tensor, box: tf.Tensor, plain_jpeg: tf.Tensor) -> tf.Tensor:

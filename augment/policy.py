@@ -9,8 +9,9 @@ from typing import Any
 
 import tensorflow as tf
 
+from regraft.augment.fits import Fit
 from regraft.augment.table import active, defaults
-from regraft.augment.view import resize_to
+from regraft.augment.view import show_part
 
 BatchOp = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
@@ -19,20 +20,23 @@ class AugmentPolicy:
     """How much a training image may vary: a value for every option of the table of augmentations.
 
     Args:
+        fit: how a part of the photo becomes a square.
         values: options by name; what is left out has the table's default.
 
     Attributes:
+        fit: as given.
         values: all options, read-only.
 
     Raises:
         ValueError: the table has no option of that name.
     """
 
-    def __init__(self, **values: Any) -> None:
+    def __init__(self, fit: Fit = "crop", **values: Any) -> None:
         known = defaults()
         for key in values:
             if key not in known:
                 raise ValueError(f"There is no augmentation option {key!r}{_nearest(key, known)}")
+        self.fit = fit
         self.values = MappingProxyType({**known, **values})
 
 
@@ -43,14 +47,14 @@ def make_train_view(policy: AugmentPolicy, image_size: int) -> Callable[..., tf.
     own part of the seed, so turning one on or off leaves the draws of the others alone.
     """
     (crop_row,) = active(policy.values, "crop")
-    crop = crop_row.build(policy.values)
+    crop = crop_row.build(policy.values, fit=policy.fit)
     ops = [(row.number, row.build(policy.values)) for row in active(policy.values, "image")]
 
     def train_view(
         encoded: tf.Tensor, height: tf.Tensor, width: tf.Tensor, plain_jpeg: tf.Tensor, seed: tf.Tensor
     ) -> tf.Tensor:
         part = crop(encoded, height, width, plain_jpeg, tf.random.fold_in(seed, crop_row.number))
-        image = resize_to(part, image_size)
+        image = show_part(part, tf.stack([height, width]), image_size, policy.fit)
         for number, op in ops:
             image = op(image, tf.random.fold_in(seed, number))
         return image

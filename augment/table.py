@@ -26,7 +26,8 @@ class Augmentation:
 
     Attributes:
         options: recipe keys under [augment], which are also the maker's arguments.
-        make: module and function in `regraft.augment`; called with the options, it returns the op.
+        make: module and function in `regraft.augment`; called with the options, it returns the op. That of a crop is
+            told the `fit`, too, as `make_crop` says.
         stage: what the op takes and returns. "crop": (encoded, height, width, plain_jpeg, seed), as `make_crop` says,
             and returns uint8 [h, w, 3]; "image": (image, seed), float32 [S, S, 3] in [0, 255]; "batch": (images,
             labels, seed), float32 [B, S, S, 3] and [B, classes], and returns both.
@@ -45,11 +46,11 @@ class Augmentation:
         """Whether these values of all options ask for it."""
         return any(values[key] for key in self.switches or self.options)
 
-    def build(self, values: Mapping[str, Any]) -> Any:
-        """The op for these values of all options."""
+    def build(self, values: Mapping[str, Any], **more: Any) -> Any:
+        """The op for these values of all options; `more` goes to its maker as it is."""
         module, _, function = self.make.partition(":")
         arguments = {key: values[key] for key in self.options}
-        return getattr(import_module(f"regraft.augment.{module}"), function)(**arguments)
+        return getattr(import_module(f"regraft.augment.{module}"), function)(**arguments, **more)
 
 
 AUGMENTATIONS: dict[str, Augmentation] = {

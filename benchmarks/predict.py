@@ -110,7 +110,7 @@ def decode(run: Path, files: list[str]) -> float:
     data = load_recipe(str(run / "recipe.toml")).data
 
     def read(file: str) -> None:
-        read_view(Path(file).read_bytes(), data.image_size or 0, data.crop_fraction)
+        read_view(Path(file).read_bytes(), data.image_size or 0, data.crop_fraction, fit=data.fit)
 
     return len(files) / seconds_of(lambda: all(True for _ in map_ordered(read, files)))
 
@@ -143,7 +143,9 @@ def views_of(run: Path, files: list[str]):
     from regraft.recipes.recipe import load_recipe
 
     data = load_recipe(str(run / "recipe.toml")).data
-    return np.stack([read_view(Path(f).read_bytes(), data.image_size or 0, data.crop_fraction) for f in files])
+    return np.stack(
+        [read_view(Path(f).read_bytes(), data.image_size or 0, data.crop_fraction, fit=data.fit) for f in files]
+    )
 
 
 def bare(run: Path, files: list[str], runtime: str) -> float:

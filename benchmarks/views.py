@@ -26,7 +26,7 @@ DEVICE = open_device("cpu")
 
 import tensorflow as tf  # noqa: E402
 
-from regraft.augment.view import center_square, make_view  # noqa: E402
+from regraft.augment.view import center_part, make_view  # noqa: E402
 from regraft.inference.views import Infer, infer_all, make_infer  # noqa: E402
 from regraft.models.backbones import BACKBONES  # noqa: E402
 from regraft.models.classifier import build_classifier, feature_extractor  # noqa: E402
@@ -57,7 +57,7 @@ def main() -> None:
 
 def _rules(size: int) -> dict[str, View]:
     def antialiased(image: tf.Tensor) -> tf.Tensor:
-        return tf.image.resize(center_square(image, 1.0), [size, size], antialias=True)
+        return tf.image.resize(center_part(image, 1.0), [size, size], antialias=True)
 
     def stretched(image: tf.Tensor) -> tf.Tensor:
         return tf.image.resize(image, [size, size])

@@ -50,7 +50,7 @@ VALUES = ["[0.1, 0.2]", "{a = 1}", *words_in("""[] [0.1] ["a"] [[1]] 1979-05-27 
 WORDS = [
     *words_in("auto cpu cpu:2 cpu:99 gpu tpu litert onnx openvino saved_model tensorflow int8 csv jsonl parquet ray"),
     *words_in("local one flip ten mean greedy heads soup ema kept tiny mobilenet_v2 resnet50 imagenet none shipped"),
-    *words_in("20m 0s all 1GB"), *NAMED,
+    *words_in("20m 0s all 1GB crop stretch pad"), *NAMED,
 ]
 OUTS = words_in("out new/out out.csv out.jsonl out.png")
 PATHS = [

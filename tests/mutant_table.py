@@ -56,8 +56,8 @@ AUGMENTATION = (
     Mutant(
         "a random square never touches the far border",
         "augment/crop.py",
-        "sides - side + 1",
-        "sides - side",
+        "sides - part + 1",
+        "sides - part",
         ("tests/augment/test_crop.py",),
     ),
     Mutant(
@@ -86,6 +86,13 @@ AUGMENTATION = (
         "augment/view.py",
         "size = size + (sides - size) % 2",
         "size = size + 0 * sides",
+        ("tests/augment/test_view.py",),
+    ),
+    Mutant(
+        "the margins of a padded photo differ",
+        "augment/view.py",
+        "shown + (image_size - shown) % 2",
+        "shown + 0 * sides",
         ("tests/augment/test_view.py",),
     ),
     Mutant(

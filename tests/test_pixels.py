@@ -163,4 +163,4 @@ def test_scans_of_12_bits_are_learned_and_answered_by_the_range_of_their_set(tmp
 def test_a_run_that_does_not_say_how_it_renders_answers_as_it_did(tmp_path: Path):
     (tmp_path / "recipe.toml").write_text('[data]\nimage_size = 32\n[model]\nbackbone = "tiny"\n')
     data = Run(tmp_path).recipe.data
-    assert (data.background, data.range, data.image_size) == ("none", "type", 32)
+    assert (data.background, data.range, data.image_size, data.fit) == ("none", "type", 32, "crop")

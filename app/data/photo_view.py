@@ -11,6 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from regraft.augment.fits import MARGIN, Fit, sides_in_square
 from regraft.data.photos import held_pixels
 from regraft.data.rendering import Rendering
 
@@ -30,6 +31,7 @@ def read_view(
     image_size: int,
     crop_fraction: float,
     *,
+    fit: Fit = "crop",
     rendering: Rendering | None = None,
     max_pixels: int | None = None,
     shrink: bool = True,
@@ -39,7 +41,8 @@ def read_view(
     Args:
         photo: in any format that `regraft.data.photos` knows, or its pixels.
         image_size: pixels a side.
-        crop_fraction: the centre square's side, as a part of the short side.
+        crop_fraction: the part of the short side, or where `fit` is not "crop" of each side, that is seen.
+        fit: how that becomes a square, see `Fit`.
         rendering: what becomes of transparent pixels and of deep grey; None is the default of `Rendering`.
         max_pixels: more are too large; by default `regraft.data.photos.MAX_PIXELS`.
         shrink: decode a JPEG that is much larger than the view at a half, a quarter or an eighth of its size.
@@ -48,40 +51,54 @@ def read_view(
         UnreadablePhoto: there are no pixels to be had.
     """
     if isinstance(photo, np.ndarray):
-        return view_of(photo, image_size, crop_fraction)
+        return view_of(photo, image_size, crop_fraction, fit)
     least = math.ceil(_MARGIN * image_size / crop_fraction) if shrink else None
     with held_pixels(photo, rendering=rendering, max_pixels=max_pixels, least_side=least) as pixels:
-        return view_of(pixels, image_size, crop_fraction)
+        return view_of(pixels, image_size, crop_fraction, fit)
 
 
-def view_of(pixels: np.ndarray, image_size: int, crop_fraction: float) -> np.ndarray:
+def view_of(pixels: np.ndarray, image_size: int, crop_fraction: float, fit: Fit = "crop") -> np.ndarray:
     """float32 [image_size, image_size, 3] of upright uint8 [H, W, 3]; see `regraft.augment.view.make_view`."""
-    return _resize(_center_square(pixels, crop_fraction), image_size)
+    part = _center_part(pixels, crop_fraction, fit)
+    height, width = part.shape[:2]
+    if fit == "crop":
+        antialias = min(height, width) >= 2 * image_size
+        return _resize(part, (image_size, image_size), (antialias, antialias))
+    shown = sides_in_square(pixels.shape[0], pixels.shape[1], image_size) if fit == "pad" else (image_size, image_size)
+    view = _resize(part, shown, (height >= 2 * shown[0], width >= 2 * shown[1]))
+    if shown == (image_size, image_size):
+        return view
+    padded = np.empty((image_size, image_size, 3), np.float32)
+    padded[:] = MARGIN
+    top, left = ((image_size - side) // 2 for side in shown)
+    padded[top : top + shown[0], left : left + shown[1]] = view
+    return padded
 
 
-def _center_square(pixels: np.ndarray, crop_fraction: float) -> np.ndarray:
+def _center_part(pixels: np.ndarray, crop_fraction: float, fit: Fit) -> np.ndarray:
     sides = pixels.shape[:2]
-    side = max(int(np.rint(np.float32(min(sides)) * np.float32(crop_fraction))), 1)
-    height, width = (side + (length - side) % 2 for length in sides)
+    whole = (min(sides), min(sides)) if fit == "crop" else sides
+    kept = (max(int(np.rint(np.float32(side) * np.float32(crop_fraction))), 1) for side in whole)
+    height, width = (side + (length - side) % 2 for side, length in zip(kept, sides, strict=True))
     top, left = (sides[0] - height) // 2, (sides[1] - width) // 2
     return np.ascontiguousarray(pixels[top : top + height, left : left + width])
 
 
-def _resize(pixels: np.ndarray, image_size: int) -> np.ndarray:
-    """float32 [image_size, image_size, C]: uint8 [H, W, C], scaled; see `regraft.augment.view.resize_to`.
+def _resize(pixels: np.ndarray, shown: tuple[int, int], antialias: tuple[bool, bool]) -> np.ndarray:
+    """float32 [*shown, C]: uint8 [H, W, C], scaled; see `regraft.augment.view.resize_to`.
 
     Some rows at a time go all the way, so that what is in between fits into the cache of a core.
     """
     height, width, channels = pixels.shape
-    antialias = min(height, width) >= 2 * image_size
-    given, view = pixels.reshape(height, -1), np.empty((image_size, image_size * channels), np.float32)
-    rows, columns = _taps(height, image_size, 1, antialias), _taps(width, image_size, channels, antialias)
+    given, view = pixels.reshape(height, -1), np.empty((shown[0], shown[1] * channels), np.float32)
+    rows = _taps(height, shown[0], 1, antialias[0])
+    columns = _taps(width, shown[1], channels, antialias[1])
     step = max(_CACHED // given.shape[1], 1)
-    for start in range(0, image_size, step):
+    for start in range(0, shown[0], step):
         some = slice(start, start + step)
         mixed = _mix(given, [(places[some], weights[some, None]) for places, weights in rows], axis=0)
         view[some] = _mix(mixed, columns, axis=1)
-    return view.reshape(image_size, image_size, channels)
+    return view.reshape(*shown, channels)
 
 
 def _mix(x: np.ndarray, taps: list[tuple[np.ndarray, np.ndarray]], axis: int) -> np.ndarray:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from regraft.augment.fits import Fit
 from regraft.augment.policy import AugmentPolicy, make_train_view
 from regraft.data.duplicates import group_duplicates
 from regraft.data.photos import MAX_PIXELS, UnreadablePhoto
@@ -76,7 +77,9 @@ def augmented_features(session: Session) -> list[np.ndarray]:
     drawn = []
     for draw in range(DRAWS):
         augment, seed, seen = session.recipe.augment.values, session.recipe.seed, session.reader
-        reader = _AugmentedReader(seen.image_size, augment, seed, draw, by_path, seen.rendering, seen.max_pixels)
+        reader = _AugmentedReader(
+            seen.image_size, augment, seed, draw, by_path, seen.rendering, seen.max_pixels, seen.fit
+        )
         cache = FeatureCache(cache_folder(), features_made_by(extractor, reader, session.device))
         drawn.append(extract_features(records, infer, reader, cache, session.progress))
     return drawn
@@ -93,9 +96,11 @@ class _AugmentedReader:
     records: Mapping[Path, Record]
     rendering: Rendering = field(default_factory=Rendering)
     max_pixels: int = MAX_PIXELS
+    fit: Fit = "crop"
 
     def __post_init__(self) -> None:
-        view = tf.function(make_train_view(AugmentPolicy(**self.augment), self.image_size), autograph=False)
+        policy = AugmentPolicy(self.fit, **self.augment)
+        view = tf.function(make_train_view(policy, self.image_size), autograph=False)
         object.__setattr__(self, "_view", view)
 
     @property

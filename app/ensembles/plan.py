@@ -185,10 +185,13 @@ def _check_variants(plan: Plan) -> None:
 
 
 def _shared(plan: Plan, session: Session | None) -> dict[str, Any]:
-    """What all members have in common: the parts of the photos and, once known, the image size and the taps."""
+    """What all members have in common: the parts of the photos and, once known, image size, fit and taps."""
     recipe = plan.request.recipe
     seed = recipe.seed if recipe.data.split_seed is None else recipe.data.split_seed
-    known = {"data.image_size": session.reader.image_size, "head.taps": session.recipe.head.taps} if session else {}
+    known: dict[str, Any] = {}
+    if session:
+        reader, head = session.reader, session.recipe.head
+        known = {"data.image_size": reader.image_size, "data.fit": reader.fit, "head.taps": head.taps}
     return {"data.split_seed": seed, **known}
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image, ImageDraw, ImageFont
 
+from regraft.augment.fits import FITS
 from regraft.augment.policy import AugmentPolicy, make_batch_op, make_train_view
 from regraft.augment.table import AUGMENTATIONS
 from regraft.data.photos import UnreadablePhoto
@@ -20,7 +21,7 @@ from regraft.errors import FolderError
 from regraft.experiments.sheet import save_sheet
 from regraft.inference.views import ViewReader
 from regraft.progress import Progress
-from regraft.recipes.recipe import Recipe
+from regraft.recipes.recipe import Recipe, edit_recipe
 from regraft.training.resolving import with_range
 
 _SHOWN_PX, _GAP_PX, _NAME_PX, _TITLE_PX = 160, 8, 20, 44
@@ -97,8 +98,11 @@ def write_preview(
     folder = scan_remembered(root, progress, max_pixels=recipe.data.max_pixels)
     chosen = choose_photos(folder, photos, recipe.seed)
     augment = recipe.augment.values
-    recipe = with_range(recipe, folder)
-    policy, reader = AugmentPolicy(**augment), ViewReader.of_recipe(recipe, image_size=image_size)
+    recipe = with_range(_with_known_fit(recipe, progress), folder)
+    policy, reader = (
+        AugmentPolicy(recipe.data.known_fit, **augment),
+        ViewReader.of_recipe(recipe, image_size=image_size),
+    )
     rows = [
         _photo_row(record, place, folder, policy, reader, recipe.seed, draws) for place, record in enumerate(chosen)
     ]
@@ -108,6 +112,14 @@ def write_preview(
     sheet = _draw_sheet(rows, title, columns=1 + draws)
     save_sheet(sheet, out, force=force)
     return Preview(out, tuple(record.path for record in chosen), draws, describe(augment), tuple(folder.unreadable))
+
+
+def _with_known_fit(recipe: Recipe, progress: Progress) -> Recipe:
+    """The recipe as it is, or with "crop" where training would ask the photos, which takes a network."""
+    if recipe.data.fit != "auto":
+        return recipe
+    progress.say(f"data.fit is auto: training finds out which; here photos are shown as by {FITS[0]}.")
+    return edit_recipe(recipe, {"data.fit": FITS[0]})
 
 
 def choose_photos(folder: ImageFolder, count: int, seed: int) -> list[Record]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pprint
 import re
 
+from regraft.augment.fits import MARGIN
 from regraft.exports.export import Export
 from regraft.exports.format import find_format
 from regraft.exports.view_example import view_code
@@ -15,7 +16,6 @@ from regraft.runs.run import Run
 def model_card(run: Run, export: Export) -> str:
     """The card as Markdown: what the model is, how good, how to use it, and its limits."""
     metrics, proof, size = run.metrics, export.proof, export.image_size
-    side = "the short side" if export.crop_fraction == 1 else f"{export.crop_fraction:g} of the short side"
     backbone = inline_code(run.recipe.model.backbone)
     low, high = 100 * metrics.accuracy_low, 100 * metrics.accuracy_high
     embedding = f", and `embedding`, float32 [N, {export.embedding}]" if export.embedding else ""
@@ -47,8 +47,7 @@ Labels, in the order of the probabilities:
 `regraft predict THIS_FOLDER PHOTOS --out answers.csv` does all of what follows, and survives broken files.
 
 Input: `images`, float32 [1, {size}, {size}, 3], RGB from 0 to 255, not normalized: that is inside. From a photo,
-turned upright by its EXIF orientation, take the centre square with {side} and scale it bilinearly (half-pixel
-centres; averaged over the area it stands for from twice the size on). Stretching to a square instead costs accuracy.
+{_view_in_words(export)}
 Output: `probabilities`, float32 [N, {len(export.labels)}]{embedding}.
 
 All of it, to be run in this folder (grey of more than 8 bits has to be scaled to 8 first):
@@ -66,6 +65,27 @@ like those it was trained on, and says nothing of others.
 """
 
 
+_SCALE = """scale it bilinearly (half-pixel
+centres; averaged over the area it stands for from twice the size on)"""
+
+
+def _view_in_words(export: Export) -> str:
+    """What becomes of a photo, from "turned upright" on."""
+    part, size = export.crop_fraction, export.image_size
+    upright = "turned upright by its EXIF orientation"
+    if export.fit == "crop":
+        side = "the short side" if part == 1 else f"{part:g} of the short side"
+        square = f"{upright}, take the centre square with {side} and {_SCALE}."
+        return f"{square} Stretching to a square instead costs accuracy."
+    kept = "take all of it" if part == 1 else f"take the centre with {part:g} of each side"
+    if export.fit == "stretch":
+        return f"{upright}, {kept} and {_SCALE},\neach side by itself. Keeping the aspect ratio instead costs accuracy."
+    margins = ", ".join(map(str, MARGIN))
+    return f"""{upright}, {kept} and {_SCALE}
+to a long side of {size}, and put it in the middle of a square of the colour {margins}. Cropping or stretching it
+instead costs accuracy."""
+
+
 def _code(export: Export) -> str:
     """Python that makes `label` of a photo: with the view that the accuracy is measured on, and no other."""
     imports, _, call = find_format(export.format).snippet.partition("\n\n")
@@ -81,7 +101,8 @@ from PIL import Image, ImageOps
 
 export = json.loads(Path("export.json").read_text("utf-8"))
 background = export.get("background", "none")
-view = read_view("photo.jpg", export["image_size"], export["crop_fraction"], background)
+fit = export.get("fit", "crop")
+view = read_view("photo.jpg", export["image_size"], export["crop_fraction"], background, fit)
 {call}
 label = export["labels"][answer["probabilities"][0].argmax()]"""
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
+from regraft.augment.fits import FITS
 from regraft.data.rendering import check_background, check_range
 from regraft.exports.table import FORMATS, PRECISIONS
 from regraft.machine.files import to_json
@@ -82,6 +83,7 @@ _DIGESTS: dict[str, _Check] = {
 _MAY: dict[str, _Check] = {
     "background": ('a colour, or "none"', _fits(check_background)),
     "range": ("a range of values", _fits(check_range)),
+    "fit": (f"one of {', '.join(FITS)}", lambda value: isinstance(value, str) and value in FITS),
 }
 """What those of before there was a choice do not say."""
 

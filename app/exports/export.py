@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from regraft.augment.fits import Fit
 from regraft.data.rendering import AS_EARLIER, Range, Rendering
 from regraft.errors import RunError, UsageError
 from regraft.exports.description import check_values, digest_values
@@ -82,11 +83,12 @@ class Export:
         precision: one of `regraft.exports.table.PRECISIONS`.
         labels: in the order of the probabilities.
         image_size: pixels a side of the view it takes, float32 [N, S, S, 3] in [0, 255], RGB.
-        crop_fraction: the centre square of the view, as a part of the short side.
+        crop_fraction: what the view keeps of the centre, as a part of the short side, or of each; see `Fit`.
         embedding: how many numbers it gives beside the probabilities; 0 for none.
         model: digest of the trained model it was made of, by `digest_model`; "" in SavedModels of an earlier
             version.
         background, range: see `regraft.data.rendering.Rendering`; version 1 did not say them.
+        fit: how a photo becomes a square; those of before there was a choice, which do not say it, crop.
         proof: what came out when it was compared with the trained model; `NOT_PROVEN` while it is written.
         files: the digest of each file by which it answers, by its name in `folder`; None in exports of an earlier
             version, which have none.
@@ -104,6 +106,7 @@ class Export:
     files: Mapping[str, str] | None = field(default=None, compare=False)
     background: str = AS_EARLIER.background
     range: Range = AS_EARLIER.range
+    fit: Fit = "crop"
 
     @property
     def rendering(self) -> Rendering:

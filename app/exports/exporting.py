@@ -115,6 +115,7 @@ def _write(trained: TrainedModel, draft: Path, form: Format, precision: str, vie
         digest_model(run),
         background=trained.reader.background,
         range=trained.reader.range,
+        fit=trained.reader.fit,
     )
     write_network(form, answering_model(trained.model), export, views)
     if run.calibration_file.is_file():

@@ -16,6 +16,7 @@ from typing import Any
 import flatbuffers
 import numpy as np
 
+from regraft.augment.fits import MARGIN, Fit
 from regraft.exports.export import Export
 
 _LABELS = "labels.txt"
@@ -45,6 +46,11 @@ _FIELDS = {
 _CONTENT = {"FeatureProperties": 1, "ImageProperties": 2}
 _OPTIONS = {"NormalizationOptions": 1, "ScoreThresholdingOptions": 3}
 _RGB = np.uint8(1)
+_SEEN: dict[Fit, str] = {
+    "crop": "the centre square of an upright photo",
+    "stretch": "an upright photo, stretched to a square",
+    "pad": f"an upright photo in a square with margins of the colour {', '.join(map(str, MARGIN))}",
+}
 _TENSOR_AXIS_LABELS = np.uint8(2)
 
 
@@ -69,7 +75,7 @@ def packed_metadata(export: Export, *, outputs: int) -> bytes:
     model = _table(
         "ModelMetadata",
         name="Image classifier",
-        description=f"Tells {len(export.labels)} classes apart. Takes the centre square of an upright photo.",
+        description=f"Tells {len(export.labels)} classes apart. Takes {_SEEN[export.fit]}.",
         subgraph_metadata=[graph],
         min_parser_version="1.0.0",
     )

@@ -75,7 +75,8 @@ def describe_network(network: Path, export: Export) -> None:
 
     model = onnx.load(str(network))
     model.graph.output.sort(key=lambda output: output.name != "probabilities")
-    facts = {"labels": "\n".join(export.labels), "image_size": export.image_size, "crop_fraction": export.crop_fraction}
+    facts = {"labels": "\n".join(export.labels), "image_size": export.image_size}
+    facts |= {"crop_fraction": export.crop_fraction, "fit": export.fit}
     onnx.helper.set_model_props(model, {name: str(value) for name, value in facts.items()})
     onnx.save(model, str(network))
 

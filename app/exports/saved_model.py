@@ -137,6 +137,7 @@ def export_proven(
             crop_fraction=reader.crop_fraction,
             background=reader.background,
             range=reader.range,
+            fit=reader.fit,
             embedding=embedding_size(model),
             model=model_digest,
             proof=found,

@@ -29,7 +29,7 @@ class _Server(tf.Module):
         super().__init__()
         image_size = reader.image_size
         self._background, self._ends = background_rgb(reader.background), ends_for(reader.range)
-        self._view = make_view(image_size, reader.crop_fraction)
+        self._view = make_view(image_size, reader.crop_fraction, reader.fit)
         self._view_spec = tf.TensorSpec([image_size, image_size, 3], tf.float32)
         self._labels = tf.constant(list(class_names))
         # Only its variables are kept: the model as an attribute would be traced layer by layer for nothing.

@@ -11,20 +11,32 @@ import numpy as np
 from PIL import Image, ImageOps
 
 
-def read_view(path: str, image_size: int, crop_fraction: float, background: str) -> np.ndarray:
-    """float32 [image_size, image_size, 3] in [0, 255]: the centre square of an upright photo."""
+def read_view(path: str, image_size: int, crop_fraction: float, background: str, fit: str = "crop") -> np.ndarray:
+    """float32 [image_size, image_size, 3] in [0, 255]: the centre of an upright photo, fitted into the square."""
     with Image.open(path) as file:
         photo = ImageOps.exif_transpose(file)
     if background != "none" and photo.has_transparency_data:
         photo = Image.alpha_composite(Image.new("RGBA", photo.size, background), photo.convert("RGBA"))
     photo = photo.convert("RGB")
-    side = max(round(np.float32(crop_fraction) * np.float32(min(photo.size))), 1)
-    width, height = (side + (length - side) % 2 for length in photo.size)  # one more where margins would differ
+    whole = [min(photo.size)] * 2 if fit == "crop" else photo.size
+    kept = [max(round(np.float32(crop_fraction) * np.float32(side)), 1) for side in whole]
+    width, height = (kept[i] + (photo.size[i] - kept[i]) % 2 for i in (0, 1))  # one more where margins would differ
     left, top = (photo.width - width) // 2, (photo.height - height) // 2
     pixels = np.asarray(photo.crop((left, top, left + width, top + height)), np.float32)
-    average = min(width, height) >= 2 * image_size
-    rows, columns = (interpolation(length, image_size, average) for length in (height, width))
-    return np.einsum("yh,hwc,xw->yxc", rows, pixels, columns, optimize=True)
+    shown, longest = [image_size, image_size], max(photo.size)
+    if fit == "pad":  # the aspect ratio stays, rounded to margins that are equal
+        shown = [max((2 * image_size * side + longest) // (2 * longest), 1) for side in photo.size]
+        shown = [side + (image_size - side) % 2 for side in shown]
+    average = [width >= 2 * shown[0], height >= 2 * shown[1]]
+    if fit == "crop":
+        average = [all(average)] * 2
+    columns = interpolation(width, shown[0], average[0])
+    rows = interpolation(height, shown[1], average[1])
+    left, top = ((image_size - side) // 2 for side in shown)
+    view = np.full((image_size, image_size, 3), (124, 116, 104), np.float32)
+    seen = np.einsum("yh,hwc,xw->yxc", rows, pixels, columns, optimize=True)
+    view[top : top + shown[1], left : left + shown[0]] = seen
+    return view
 
 
 def interpolation(length: int, count: int, average: bool) -> np.ndarray:

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from regraft.augment.decode import decode_upright
+from regraft.augment.fits import Fit
 from regraft.augment.many_views import make_test_views
 from regraft.augment.view import make_view
 from regraft.data.decoding_cost import coefficient_bytes
@@ -36,7 +37,7 @@ Infer = Callable[[np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class ViewReader:
-    """Reads a file as float32 [image_size, image_size, 3] in [0, 255], upright, aspect ratio kept.
+    """Reads a file as float32 [image_size, image_size, 3] in [0, 255], upright, fitted into it as `make_view` says.
 
     TensorFlow decodes what it reads as the export will; Pillow decodes the rest (TIFF, CMYK, 16 bit, ...). With
     `views` other than "one" a file gives float32 [V, image_size, image_size, 3], see `make_test_views`.
@@ -48,10 +49,12 @@ class ViewReader:
     background: str = "white"
     range: Range = "auto"
     max_pixels: int = MAX_PIXELS
+    fit: Fit = "crop"
 
     def __post_init__(self) -> None:
-        size, fraction = self.image_size, self.crop_fraction
-        view = make_view(size, fraction) if self.views == "one" else make_test_views(size, fraction, self.views)
+        size, fraction, fit = self.image_size, self.crop_fraction, self.fit
+        is_one = self.views == "one"
+        view = make_view(size, fraction, fit) if is_one else make_test_views(size, fraction, self.views, fit)
         of_bytes = tf.function(
             lambda encoded: view(decode_upright(encoded)),
             autograph=False,
@@ -66,7 +69,7 @@ class ViewReader:
         """Reads as a model of this recipe sees photos; `image_size` is the recipe's, else the backbone's own."""
         size = image_size or recipe.data.image_size or find_backbone(recipe.model.backbone).image_size
         data = recipe.data
-        return cls(size, data.crop_fraction, views, data.background, data.range, data.max_pixels)
+        return cls(size, data.crop_fraction, views, data.background, data.range, data.max_pixels, data.known_fit)
 
     @property
     def rendering(self) -> Rendering:

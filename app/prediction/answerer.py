@@ -214,6 +214,7 @@ def answerer_of_export(
             photo,
             export.image_size,
             export.crop_fraction,
+            fit=export.fit,
             rendering=export.rendering,
             max_pixels=wanted.limits.pixels,
             shrink=wanted.shrink,
@@ -261,8 +262,15 @@ def answerer_of_run(folder: Path, device: str, wanted: Wanted, *, workers: int |
 
     def read(photo: PhotoData) -> np.ndarray:
         if wanted.look.views == "one":
-            size, fraction = reader.image_size, reader.crop_fraction
-            return read_view(photo, size, fraction, rendering=seen, max_pixels=limits.pixels, shrink=wanted.shrink)
+            return read_view(
+                photo,
+                reader.image_size,
+                reader.crop_fraction,
+                fit=reader.fit,
+                rendering=seen,
+                max_pixels=limits.pixels,
+                shrink=wanted.shrink,
+            )
         return reader.read_data(photo, max_pixels=limits.pixels)
 
     def compute(images: np.ndarray) -> Answers:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, create_model, model_validator
 
+from regraft.augment.fits import Fit
 from regraft.augment.table import AUGMENTATIONS
 from regraft.data.rendering import Range, check_background, check_range
 from regraft.data.unreadable import MAX_PIXELS, MOST_PIXELS
@@ -29,13 +30,15 @@ class Section(BaseModel):
 class DataChoices(Section):
     """Which pixels and which images.
 
-    `image_size` (pixels a side) is the backbone's own where it is left out. `crop_fraction` of the short side is
-    what a deterministic view keeps. `select_fraction` of the training images become selection photos where the
-    folder has no split to spare for that. `split_seed` draws the roles; left out, the recipe's seed does.
-    `background` and `range` are those of `Rendering`. A photo of over `max_pixels` is not read.
+    `image_size` (pixels a side) is the backbone's own where it is left out. `fit` is how a photo becomes a square, see
+    `Fit`, or "auto", where training finds out by the photos. `crop_fraction` of the short side, where `fit` is not
+    "crop" of each side, is what a deterministic view keeps. `select_fraction` of the training images become selection
+    photos where the folder has no split to spare for that. `split_seed` draws the roles; left out, the recipe's seed
+    does. `background` and `range` are those of `Rendering`. A photo of over `max_pixels` is not read.
     """
 
     image_size: Annotated[int, Field(ge=8, le=2048)] | None = None
+    fit: Literal["auto", Fit] = "crop"
     crop_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
     val_fraction: Fraction = 0.2
     select_fraction: Fraction = 0.1
@@ -43,6 +46,13 @@ class DataChoices(Section):
     background: Annotated[str, AfterValidator(check_background)] = "white"
     range: Annotated[Range, BeforeValidator(check_range)] = "auto"
     max_pixels: Annotated[int, Field(ge=1, le=MOST_PIXELS)] = MAX_PIXELS
+
+    @property
+    def known_fit(self) -> Fit:
+        """`fit`, which a training that has begun has found out. Raises ValueError where it is still "auto"."""
+        if self.fit == "auto":
+            raise ValueError('data.fit is "auto": the photos have not been asked yet')
+        return self.fit
 
 
 class ModelChoices(Section):

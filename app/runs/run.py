@@ -24,7 +24,7 @@ from regraft.recipes.recipe import Recipe, load_recipe
 from regraft.runs.digests import DIGESTS, SMALL_FILES, check_digests
 from regraft.runs.run_metrics import RunMetrics
 
-_EARLIER = {"background": AS_EARLIER.background, "range": AS_EARLIER.range}
+_EARLIER = {"background": AS_EARLIER.background, "range": AS_EARLIER.range, "fit": "crop"}
 """Choices that runs of an earlier version made without saying so."""
 
 

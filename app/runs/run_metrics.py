@@ -35,6 +35,7 @@ class StageFigures:
         seconds: what it took; None where the file does not say.
         solver, l2, l2_losses, iterations, objective, solve_seconds: of a solved head; None or empty of others, and
             where an older file does not say.
+        fit_losses: cross-validated, of each way to fit photos into the square, where they were compared; of the head.
     """
 
     stage: str = ""
@@ -46,6 +47,7 @@ class StageFigures:
     solver: str | None = None
     l2: float | None = None
     l2_losses: Mapping[str, float] = field(default_factory=dict)
+    fit_losses: Mapping[str, float] = field(default_factory=dict)
     iterations: int | None = None
     objective: float | None = None
     solve_seconds: float | None = None

@@ -137,7 +137,7 @@ def batches_of(
     return training_batches(
         images,
         class_count=model.output_shape[-1],
-        policy=AugmentPolicy(**recipe.augment.values),
+        policy=AugmentPolicy(recipe.data.known_fit, **recipe.augment.values),
         image_size=model.input_shape[1],
         batch_size=recipe.finetune.batch_size,
         seed=recipe.seed,

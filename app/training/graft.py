@@ -20,7 +20,7 @@ from regraft.progress import SILENT, Ticker
 from regraft.training.design import Design
 from regraft.training.head import Choice, Head, choose_l2, solve_head
 from regraft.training.judge import Candidate
-from regraft.training.session import Session, graft_onto
+from regraft.training.session import FIT_LOSSES, Session, graft_onto
 from regraft.training.solver import Solver
 from regraft.training.stages import judge_stage
 
@@ -53,6 +53,7 @@ def graft(session: Session) -> tuple[Session, Candidate]:
         "solver": session.recipe.head.solver,
         "l2": kept.l2,
         "l2_losses": {f"{key:g}": loss for key, loss in choice.losses.items()},
+        "fit_losses": session.run.environment.get(FIT_LOSSES, {}),
         "iterations": kept.iterations,
         "objective": kept.objective,
         "solve_seconds": kept.seconds,

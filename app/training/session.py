@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
     from regraft.inference.views import ViewReader
 
+FIT_LOSSES = "fit_losses"
+"""The key of `environment.json` for the losses by which `data.fit` was chosen: no later phase asks the photos again."""
+
 
 @dataclass
 class Stopwatch:
@@ -183,6 +186,10 @@ def _open(request: Request, progress: Progress, stack: ExitStack) -> Session:
         backbone, digest = load_pretrained(recipe, device)
         model = graft_onto(backbone, recipe, len(folder.class_names), device)
     environment = _describe(request, folder, device, fingerprint, digest)
+    if recipe.data.fit == "auto":
+        with watch.phase("fit"):
+            recipe, found = _ask_photos(recipe, model, device, roles, progress)
+        environment |= found
     if request.resume:
         _check_same(run, environment)
         run.tidy()
@@ -303,6 +310,17 @@ def graft_onto(backbone: keras.Model, recipe: Recipe, class_count: int, device: 
         )
 
 
+def _ask_photos(
+    recipe: Recipe, model: keras.Model, device: Device, roles: Roles, progress: Progress
+) -> tuple[Recipe, dict[str, Any]]:
+    """`recipe` with the fit that the photos to fit the head on say, and what is to be remembered of that."""
+    from regraft.training.fitting import choose_fit
+
+    found = choose_fit(recipe, model, device, roles.fit, progress)
+    progress.say(str(found))
+    return edit_recipe(recipe, {"data.fit": found.fit}), {FIT_LOSSES: dict(found.losses)}
+
+
 def _find_run(request: Request, stack: ExitStack) -> Run:
     if not request.resume:
         return new_run(request.out, Path(request.source).name.replace(":", "-") or "run")
@@ -317,7 +335,7 @@ def _kept_recipe(run: Run, asked: Mapping[str, Any]) -> Recipe:
     except RegraftError as error:
         raise error.after(f"{run.folder} goes on with its own recipe: ") from None
     for key in asked:
-        if again.at(key) != kept.at(key):
+        if again.at(key) not in (kept.at(key), "auto"):  # which was left to the photos
             raise UsageError(
                 f"{run.folder} goes on with its own recipe, in which {key} is {kept.at(key)}; received "
                 f"{brief(asked[key])}. Leave it out, or train anew with another {option('out')}."

@@ -10,7 +10,7 @@ from PIL import Image
 
 from regraft.augment.crop import ASPECT_RATIOS, make_crop, random_box, random_square
 from regraft.augment.decode import decode_upright
-from regraft.augment.view import center_square
+from regraft.augment.view import center_part
 
 RESIZED = make_crop(crop="resized", crop_area_min=0.3, crop_scale=1.0)
 
@@ -56,6 +56,28 @@ def test_box_is_the_whole_image_where_no_draw_fits():
     assert box_of(0, height=4, width=400, min_area=0.9) == (0, 0, 4, 400)
 
 
+@pytest.mark.parametrize(("height", "width"), [(60, 90), (900, 100), (300, 20_000)])
+def test_a_box_of_another_fit_has_the_proportions_of_the_image(height, width):
+    sizes = tf.constant(height), tf.constant(width)
+    boxes = np.array([random_box(*sizes, tf.constant([seed, 1]), 0.3, "stretch").numpy() for seed in range(60)])
+    parts = boxes / [height, width, height, width]
+    assert boxes[:, :2].min() >= 0
+    assert boxes[:, 2:].min() >= 1
+    assert (boxes[:, :2] + boxes[:, 2:] <= [height, width]).all()
+    ratios, areas = parts[:, 3] / parts[:, 2], parts[:, 3] * parts[:, 2]
+    off = 1 + 2 / (0.4 * min(height, width))  # a pixel at either end of the shortest part
+    assert 3 / 4 / off < ratios.min() < 0.9
+    assert 1.1 < ratios.max() < 4 / 3 * off
+    assert 0.3 / off < areas.min() < 0.5
+    assert areas.max() > 0.7
+
+
+@pytest.mark.parametrize("fit", ["stretch", "pad"])
+def test_a_box_of_all_of_the_area_is_the_whole_image(fit):
+    box = random_box(tf.constant(61), tf.constant(1234), tf.constant([5, 1]), 1.0, fit)
+    assert box.numpy().tolist() == [0, 0, 61, 1234]
+
+
 def test_the_same_seed_gives_the_same_box_and_others_differ():
     boxes = [box_of(seed) for seed in range(20)]
     assert boxes == [box_of(seed) for seed in range(20)]
@@ -69,6 +91,13 @@ def test_random_squares_have_the_asked_side_and_lie_anywhere_inside():
     assert (boxes[:, 1].min(), boxes[:, 1].max()) == (0, 42)
 
 
+def test_random_parts_of_another_fit_have_each_side_divided():
+    boxes = np.array([random_square(60, 90, tf.constant([seed, 1]), 1.25, "pad").numpy() for seed in range(300)])
+    assert np.unique(boxes[:, 2:], axis=0).tolist() == [[48, 72]]
+    assert np.unique(boxes[:, 0]).tolist() == list(range(13))
+    assert np.unique(boxes[:, 1]).tolist() == list(range(19))
+
+
 def test_a_random_square_of_scale_one_moves_along_the_long_side_alone():
     boxes = np.array([random_square(90, 60, tf.constant([seed, 1]), 1.0).numpy() for seed in range(100)])
     assert np.unique(boxes[:, 1:], axis=0).tolist() == [[0, 60, 60]]
@@ -76,12 +105,12 @@ def test_a_random_square_of_scale_one_moves_along_the_long_side_alone():
 
 
 @pytest.mark.parametrize("plain", [True, False])
-def test_a_center_crop_is_the_center_square_whatever_the_seed(plain):
+def test_a_center_crop_is_the_center_part_whatever_the_seed(plain):
     crop = make_crop(crop="center", crop_area_min=0.3, crop_scale=1.5)
     encoded = tf.constant(jpeg(subsampling=0))
     for seed in range(3):
         part = crop(encoded, tf.constant(60), tf.constant(90), tf.constant(plain), tf.constant([seed, 1]))
-        np.testing.assert_array_equal(part, center_square(decode_upright(encoded), 1.0))
+        np.testing.assert_array_equal(part, center_part(decode_upright(encoded), 1.0))
 
 
 def test_another_kind_of_crop_is_refused_with_the_kinds_there_are():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from regraft.augment.fits import FITS, MARGIN, Fit
 from regraft.augment.many_views import make_test_views
 from regraft.augment.view import make_view
 from regraft.augment.view_names import VIEWS
@@ -12,8 +13,8 @@ SIDE = 28  # of 32 pixels: crops of 0.875 are taken as they are
 PHOTO = np.random.default_rng(0).integers(0, 256, (32, 48, 3)).astype(np.uint8)
 
 
-def views_of(name: str, image: np.ndarray = PHOTO, crop_fraction: float = 1.0) -> np.ndarray:
-    return make_test_views(SIDE, crop_fraction, name)(tf.constant(image)).numpy()
+def views_of(name: str, *, crop_fraction: float = 1.0, fit: Fit = "crop") -> np.ndarray:
+    return make_test_views(SIDE, crop_fraction, name, fit)(tf.constant(PHOTO)).numpy()
 
 
 @pytest.mark.parametrize("name", VIEWS)
@@ -36,16 +37,32 @@ def test_five_are_the_corners_and_the_centre():
     np.testing.assert_allclose(views_of("five"), np.stack(expected), atol=1e-3)
 
 
+def test_stretched_five_are_corners_of_the_photos_own_shape():
+    parts = [PHOTO[:28, :42], PHOTO[:28, 6:], PHOTO[4:, :42], PHOTO[4:, 6:], PHOTO[2:30, 3:45]]
+    stretch = make_view(SIDE, 1.0, "stretch")
+    expected = [stretch(tf.constant(part)) for part in parts]
+    np.testing.assert_allclose(views_of("five", fit="stretch"), np.stack(expected), atol=1e-3)
+
+
+def test_padded_five_have_the_margins_of_the_photo():
+    parts = [PHOTO[:28, :42], PHOTO[:28, 6:], PHOTO[4:, :42], PHOTO[4:, 6:], PHOTO[2:30, 3:45]]
+    expected = np.empty((5, 42, 42, 3))
+    expected[:] = MARGIN
+    expected[:, 7:35] = parts
+    np.testing.assert_array_equal(make_test_views(42, 1.0, "five", "pad")(tf.constant(PHOTO)), expected)
+
+
 def test_ten_are_the_five_and_their_mirror_images():
     ten, five = views_of("ten"), views_of("five")
     np.testing.assert_array_equal(ten[:5], five)
     np.testing.assert_array_equal(ten[5:], five[:, :, ::-1])
 
 
-def test_scales_are_smaller_and_smaller_centres_and_their_mirror_images():
-    views = views_of("scales")
+@pytest.mark.parametrize("fit", FITS)
+def test_scales_are_smaller_and_smaller_centres_and_their_mirror_images(fit):
+    views = views_of("scales", fit=fit)
     for view, fraction in zip(views[:3], (1.0, 0.875, 0.75), strict=True):
-        np.testing.assert_array_equal(view, make_view(SIDE, fraction)(tf.constant(PHOTO)))
+        np.testing.assert_array_equal(view, make_view(SIDE, fraction, fit)(tf.constant(PHOTO)))
     np.testing.assert_array_equal(views[3:], views[:3, :, ::-1])
 
 

@@ -9,8 +9,9 @@ import tensorflow as tf
 from default_cases import few_by_default
 from drawn_photos import draw_photo
 
-from regraft.augment.crop import make_crop
+from regraft.augment.crop import make_crop, random_box
 from regraft.augment.decode import decode_upright
+from regraft.augment.fits import FITS, MARGIN
 from regraft.augment.policy import AugmentPolicy, make_batch_op, make_train_view
 from regraft.augment.table import AUGMENTATIONS, Augmentation, Option
 from regraft.augment.view import make_view, resize_to
@@ -69,11 +70,28 @@ def test_a_policy_without_ops_crops_and_resizes_alone():
     np.testing.assert_array_equal(image, resize_to(crop, SIZE))
 
 
-def test_a_policy_of_center_crops_shows_what_evaluation_shows():
+@pytest.mark.parametrize("fit", FITS)
+def test_a_policy_of_center_crops_shows_what_evaluation_shows(fit):
     photo = encoded_photo(subsampling=0)
-    view = make_train_view(AugmentPolicy(**{**OFF, "crop": "center"}), SIZE)
+    view = make_train_view(AugmentPolicy(fit, **{**OFF, "crop": "center"}), SIZE)
     seen = view(tf.constant(photo), tf.constant(32), tf.constant(40), tf.constant(True), tf.constant([1, 2]))
-    np.testing.assert_array_equal(seen, make_view(SIZE, 1.0)(decode_upright(tf.constant(photo))))
+    np.testing.assert_array_equal(seen, make_view(SIZE, 1.0, fit)(decode_upright(tf.constant(photo))))
+
+
+@pytest.mark.parametrize("fit", ["stretch", "pad"])
+@pytest.mark.parametrize("plain_jpeg", [True, False])
+def test_a_random_part_takes_the_place_of_the_whole_photo(fit, plain_jpeg):
+    """Margins of a padded photo of 32 x 40 are 2 of 24 pixels each: it is 19.2 high, rounded to 19, one more."""
+    photo, seed = tf.constant(encoded_photo(subsampling=0)), tf.constant([4, 5])
+    sizes = tf.constant(32), tf.constant(40)
+    image = make_train_view(AugmentPolicy(fit, **OFF), 24)(photo, *sizes, tf.constant(plain_jpeg), seed).numpy()
+    top, left, tall, wide = random_box(*sizes, tf.random.fold_in(seed, 0), 0.5, fit).numpy()
+    part = decode_upright(photo)[top : top + tall, left : left + wide]
+    margin = 2 if fit == "pad" else 0
+    expected = tf.image.resize(part, [24 - 2 * margin, 24]).numpy()
+    np.testing.assert_allclose(image[margin : 24 - margin], expected, atol=1e-3)
+    edges = np.concatenate([image[:margin], image[24 - margin :]])
+    np.testing.assert_array_equal(edges, np.broadcast_to(np.float32(MARGIN), edges.shape))
 
 
 @pytest.mark.slow

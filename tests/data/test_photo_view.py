@@ -1,6 +1,7 @@
 """The view without TensorFlow: the same numbers as with it, and what shrinking while decoding does."""
 
 import io
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from drawn_photos import STORED, draw_photo
 from PIL import Image
 
 from regraft.augment.decode import decode_upright
+from regraft.augment.fits import FITS, Fit
 from regraft.augment.view import make_view
 from regraft.data.photo_view import read_view, view_of
 from regraft.data.photos import UnreadablePhoto
@@ -20,12 +22,13 @@ def jpeg(image: Image.Image, **options) -> bytes:
     return file.getvalue()
 
 
+@pytest.mark.parametrize("fit", FITS)
 @pytest.mark.parametrize("crop_fraction", [1.0, 0.875])
 @pytest.mark.parametrize("size", [(500, 375), (33, 47), (32, 32), (20, 31), (64, 64), (129, 65), (1, 1), (640, 2)])
-def test_the_view_is_that_of_tensorflow(size: tuple[int, int], crop_fraction: float):
+def test_the_view_is_that_of_tensorflow(size: tuple[int, int], crop_fraction: float, fit: Fit):
     pixels = np.random.default_rng(0).integers(0, 256, (*size[::-1], 3), np.uint8)
-    expected = make_view(32, crop_fraction)(tf.constant(pixels)).numpy()
-    view = view_of(pixels, 32, crop_fraction)
+    expected = make_view(32, crop_fraction, fit)(tf.constant(pixels)).numpy()
+    view = view_of(pixels, 32, crop_fraction, fit)
     assert (view.dtype, view.shape) == (np.float32, (32, 32, 3))
     np.testing.assert_allclose(view, expected, atol=2e-4)
 
@@ -37,6 +40,34 @@ def test_a_jpeg_of_any_orientation_gives_the_view_of_tensorflow(orientation: int
     encoded = jpeg(Image.fromarray(STORED[orientation](np.asarray(draw_photo(1, seed=5)))), exif=exif)
     expected = make_view(32, 0.9)(decode_upright(tf.constant(encoded))).numpy()
     np.testing.assert_allclose(read_view(encoded, 32, 0.9), expected, atol=2e-4)
+
+
+def test_two_pixels_are_stretched_or_padded_by_hand():
+    pixels = np.array([[[100, 100, 100], [200, 200, 200]]], np.uint8)
+    # Two pixels a side: in the one row that there is, each stays as it is.
+    assert view_of(pixels, 2, 1.0, "stretch")[..., 0].tolist() == [[100, 200], [100, 200]]
+    # Four pixels a side: centres at -0.25, 0.25, 0.75 and 1.25 of the row, which fills two of four rows.
+    padded = view_of(pixels, 4, 1.0, "pad")
+    assert padded[1:3, :, 0].tolist() == [[100, 125, 175, 200]] * 2
+    assert padded[[0, 3]].tolist() == [[[124, 116, 104]] * 4] * 2
+
+
+@pytest.mark.parametrize("fit", ["stretch", "pad"])
+def test_a_strip_needs_little_memory(fit: Fit):
+    strip = np.random.default_rng(0).integers(0, 256, (1, 300_000, 3), np.uint8)
+    tracemalloc.start()
+    for pixels in (strip, strip.transpose(1, 0, 2)):
+        view_of(pixels, 224, 1.0, fit)
+    assert tracemalloc.get_traced_memory()[1] < 40_000_000  # of 224 rows as long as it: 800 million
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("fit", ["stretch", "pad"])
+def test_another_fit_is_read_from_shrunk_and_whole_photos_alike(fit: Fit):
+    encoded = jpeg(draw_photo(2, seed=1, size=(560, 400)))
+    shrunk, whole = (read_view(encoded, 32, 1.0, fit=fit, shrink=shrink) for shrink in (True, False))
+    assert 0 < np.abs(shrunk - whole).mean() < 1.5
+    np.testing.assert_allclose(whole, make_view(32, 1.0, fit)(decode_upright(tf.constant(encoded))), atol=2e-4)
 
 
 def test_a_square_of_three_is_halved_by_hand():

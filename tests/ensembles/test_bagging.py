@@ -39,13 +39,14 @@ def test_augmented_views_follow_from_seed_draw_and_photo(photo_folder):
     paths, by_path = [record.path for record in records], {record.path: record for record in records}
 
     def views(order=paths, **options) -> dict:
-        chosen = {"seed": 0, "draw": 0} | options
-        reader = _AugmentedReader(32, Recipe().augment.values, chosen["seed"], chosen["draw"], by_path)
+        chosen = {"seed": 0, "draw": 0, "fit": "crop"} | options
+        augment, fit = Recipe().augment.values, chosen["fit"]
+        reader = _AugmentedReader(32, augment, chosen["seed"], chosen["draw"], by_path, fit=fit)
         return dict(zip(order, reader.read_all(order), strict=True))
 
     first, backwards = views(), views(order=paths[::-1])
     for path in paths:
         np.testing.assert_array_equal(first[path], backwards[path])
         assert first[path].shape == (32, 32, 3)
-    for other in (views(draw=1), views(seed=1)):
+    for other in (views(draw=1), views(seed=1), views(fit="pad")):
         assert all(not np.array_equal(first[path], other[path]) for path in paths)

@@ -71,6 +71,11 @@ def test_an_ensemble_cannot_be_a_member(tmp_path: Path):
             {"data.crop_fraction": 0.9},
             "look at photos differently: data.crop_fraction is 1.0 and 0.9; train anew.",
         ),
+        (
+            ["ant", "bee"],
+            {"data.fit": "pad"},
+            "look at photos differently: data.fit is crop and pad; train anew.",
+        ),
     ],
 )
 def test_runs_that_do_not_go_together_are_named_with_the_difference(tmp_path, labels, edits, difference):

@@ -17,6 +17,7 @@ from drawn_photos import draw_photo
 from PIL import Image
 from trained_runs import TrainedRun
 
+from regraft.augment.fits import Fit
 from regraft.exports.card import inline_code, model_card
 from regraft.exports.export import read_export
 from regraft.inference.trained import open_trained
@@ -119,6 +120,21 @@ def test_the_labels_are_a_block_that_no_name_ends_or_leaves(litert: Path, traine
     fences = [line for line in card.split("\n") if line.startswith("```")]
     assert fences == ["```", "```", "```python", "```"]
     assert ast.literal_eval(card.split("```\n")[1]) == list(HOSTILE)
+
+
+@pytest.mark.parametrize(
+    ("fit", "part", "words"),
+    [
+        ("crop", 0.9, "take the centre square with 0.9 of the short side and scale it bilinearly"),
+        ("stretch", 1.0, "take all of it and scale it bilinearly"),
+        ("stretch", 0.9, "each side by itself. Keeping the aspect ratio instead costs accuracy"),
+        ("pad", 0.9, "take the centre with 0.9 of each side and scale it bilinearly"),
+        ("pad", 1.0, "to a long side of 32, and put it in the middle of a square of the colour 124, 116, 104."),
+    ],
+)
+def test_the_card_says_how_a_photo_is_fitted(litert: Path, trained: TrainedRun, fit: Fit, part: float, words: str):
+    export = replace(read_export(litert), fit=fit, crop_fraction=part)
+    assert words in model_card(Run(trained.folder), export).replace("\n", " ")
 
 
 @pytest.mark.parametrize(

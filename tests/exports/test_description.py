@@ -91,6 +91,18 @@ def test_a_damaged_description_is_refused_in_one_line_or_says_what_it_must(versi
     assert refused > pairs
 
 
+def test_an_export_that_does_not_say_how_photos_are_fitted_crops_them(tmp_path: Path):
+    values = write(tmp_path, 1)
+    del values["fit"]
+    (tmp_path / "export.json").write_text(json.dumps(values))
+    assert read_export(tmp_path).fit == "crop"
+    (tmp_path / "export.json").write_text(json.dumps({**values, "fit": "stretch"}))
+    assert read_export(tmp_path).fit == "stretch"
+    (tmp_path / "export.json").write_text(json.dumps({**values, "fit": "squeeze"}))
+    with pytest.raises(RunError, match=r"export\.json is damaged \(fit must be one of crop, stretch, pad\)"):
+        read_export(tmp_path)
+
+
 def test_version_2_notices_every_change_that_was_not_signed(tmp_path: Path):
     values = write(tmp_path, 2)
     for name, other in {"image_size": 33, "crop_fraction": 0.5, "embedding": 4, "precision": "int8"}.items():

@@ -1,5 +1,6 @@
 """From a run to a proven export in every format and precision: what is answered, refused, and lies beside it."""
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -176,6 +177,32 @@ def test_photos_with_hardly_any_contrast_are_trained_on_and_exported(tmp_path: P
     assert answer.values["export"]["largest_difference"] <= answer.values["export"]["tolerance"] < 2e-2
     answer = run_regraft("export", run, "--format", "litert")
     assert answer.code == 0, answer.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_exports_of_another_fit_are_proven_and_their_cards_are_right(mixed_photos: Path, tmp_path: Path):
+    run = tmp_path / "run"
+    answer = run_regraft("train", mixed_photos, *FAST, "--set", "data.fit=pad", "--out", run, "--json")
+    assert answer.code == 0, answer.stderr
+    assert answer.values["export"]["same_label"] == answer.values["images"]
+    answer = run_regraft("export", run, "--format", "litert", "--out", tmp_path / "litert", "--json")
+    assert answer.code == 0, answer.stderr
+    assert answer.values["largest_difference"] < 1e-4
+    assert [read_export(folder).fit for folder in (run / "saved_model", tmp_path / "litert")] == ["pad", "pad"]
+    photo = tmp_path / "wide.png"
+    draw_photo(1, seed=5, size=(150, 61), classes=3).save(photo)
+    rows = []
+    for source in (run, tmp_path / "litert"):
+        words = ("--format", "jsonl", "--all-probabilities", "--runtime", "auto" if rows else "tensorflow")
+        rows.append(json.loads(run_regraft("predict", source, photo, *words).stdout))
+    card = (tmp_path / "litert/README.md").read_text("utf-8").split("```python\n")[1].split("```\n")[0]
+    names: dict = {}
+    with contextlib.chdir(tmp_path / "litert"):
+        exec(card.replace('"photo.jpg"', repr(str(photo))), names)
+    expected = [rows[0][f"p_{label}"] for label in ("bee", "cat", "dog")]
+    np.testing.assert_allclose([rows[1][f"p_{label}"] for label in ("bee", "cat", "dog")], expected, atol=1e-4)
+    np.testing.assert_allclose(names["answer"]["probabilities"][0], expected, atol=1e-3)
 
 
 @pytest.mark.slow

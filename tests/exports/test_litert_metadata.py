@@ -11,6 +11,7 @@ from flatbuffers.number_types import Float32Flags, UOffsetTFlags
 from flatbuffers.table import Table
 from tensorflow.lite.python import schema_py_generated as schema
 
+from regraft.augment.fits import Fit
 from regraft.exports.export import Export
 from regraft.exports.litert_metadata import packed_metadata
 
@@ -112,6 +113,19 @@ def test_weights_begin_where_runtimes_read_them_without_copying(network: bytes):
     starts = [buffer._tab.Vector(buffer._tab.Offset(4)) for buffer in buffers if buffer.DataLength()]
     assert len(starts) > 10
     assert {start % 16 for start in starts} == {0}
+
+
+@pytest.mark.parametrize(
+    ("fit", "words"),
+    [
+        ("crop", "Takes the centre square of an upright photo."),
+        ("stretch", "Takes an upright photo, stretched to a square."),
+        ("pad", "Takes an upright photo in a square with margins of the colour 124, 116, 104."),
+    ],
+)
+def test_the_description_says_how_a_photo_is_fitted(fit: Fit, words: str):
+    export = Export(Path("export"), "litert", "float32", ("ant", "bee"), 32, 1.0, 0, "", fit=fit)
+    assert text(root(packed_metadata(export, outputs=1)), 1) == f"Tells 2 classes apart. {words}"
 
 
 def test_a_network_without_embedding_has_one_output_described():

@@ -2,15 +2,20 @@
 
 import io
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from default_cases import few_by_default
 from PIL import Image
 
 from regraft.augment.decode import decode_upright
+from regraft.data.photo_view import read_view
 from regraft.data.photos import read_upright_rgb
 from regraft.data.rendering import Rendering, background_rgb
-from regraft.exports.signatures import ends_for
+from regraft.exports.signatures import _Server, ends_for
+from regraft.inference.views import ViewReader
+from regraft.models.classifier import HEAD
 
 
 @pytest.mark.parametrize(
@@ -38,3 +43,21 @@ def test_black_has_a_range_too():
     buffer = io.BytesIO()
     Image.fromarray(np.zeros((2, 2), np.uint16)).save(buffer, "PNG")
     assert not decode_upright(tf.constant(buffer.getvalue()), None, ends_for("auto")).numpy().any()
+
+
+@pytest.mark.parametrize("fit", few_by_default(["crop", "stretch", "pad"], "pad"))
+def test_bytes_and_pixels_are_served_in_the_fit_of_the_reader(fit):
+    """The model looks at the first row of the view, which is a margin where there are some."""
+    views = keras.Input((8, 8, 3))
+    top = keras.layers.Flatten()(keras.layers.Cropping2D(((0, 7), (0, 0)))(views))
+    logits = keras.layers.Dense(3, kernel_initializer="orthogonal", name=HEAD)(top / 255)
+    model = keras.Model(views, logits)
+    server = _Server(model, ("a", "b", "c"), ViewReader(8, 0.9, fit=fit))
+    buffer = io.BytesIO()
+    photo = Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 37, 3), np.uint8))
+    photo.save(buffer, "PNG")
+    expected = keras.ops.softmax(model(read_view(buffer.getvalue(), 8, 0.9, fit=fit)[None]))
+    of_bytes = server.serve_bytes(tf.constant([buffer.getvalue()]))["scores"]
+    of_pixels = server.serve_images(tf.constant(np.asarray(photo)[None]))["scores"]
+    np.testing.assert_allclose(of_bytes, expected, atol=1e-5)
+    np.testing.assert_allclose(of_pixels, expected, atol=1e-5)

@@ -7,6 +7,7 @@ import pytest
 from drawn_photos import STORED, draw_photo
 from PIL import Image
 
+from regraft.augment.fits import FITS, Fit
 from regraft.augment.view import make_view
 from regraft.exports.view_example import read_view
 
@@ -14,13 +15,15 @@ SIZES = [(50, 40), (41, 60), (64, 64), (63, 95), (129, 66), (65, 150), (20, 7), 
 """Width and height: odd and even margins, smaller than the view, just below and above twice its size."""
 
 
+@pytest.mark.parametrize("fit", FITS)
 @pytest.mark.parametrize("crop_fraction", [1.0, 0.9])
 @pytest.mark.parametrize("size", SIZES)
-def test_it_is_the_view_of_training(size: tuple[int, int], crop_fraction: float, tmp_path: Path):
+def test_it_is_the_view_of_training(size: tuple[int, int], crop_fraction: float, fit: Fit, tmp_path: Path):
     photo = draw_photo(1, seed=1, size=size)
     photo.save(tmp_path / "photo.png")
-    expected = make_view(32, crop_fraction)(np.asarray(photo)).numpy()
-    np.testing.assert_allclose(read_view(str(tmp_path / "photo.png"), 32, crop_fraction, "none"), expected, atol=0.01)
+    expected = make_view(32, crop_fraction, fit)(np.asarray(photo)).numpy()
+    view = read_view(str(tmp_path / "photo.png"), 32, crop_fraction, "none", fit)
+    np.testing.assert_allclose(view, expected, atol=0.01)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

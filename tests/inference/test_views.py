@@ -9,6 +9,7 @@ import tensorflow as tf
 from drawn_photos import draw_photo
 from PIL import Image
 
+from regraft.augment.fits import FITS
 from regraft.data.photos import UnreadablePhoto, read_upright_rgb
 from regraft.errors import UsageError
 from regraft.inference.views import ViewReader, infer_all, make_infer, make_noisy_infer, over_views, softmax
@@ -49,6 +50,17 @@ def test_a_reader_of_a_recipe_takes_its_size_crop_and_views():
     assert ViewReader.of_recipe(sized) == ViewReader(24, 0.75)
     assert ViewReader.of_recipe(sized, image_size=40, views="flip") == ViewReader(40, 0.75, "flip")
     assert ViewReader.of_recipe(cropped).image_size == BACKBONES["tiny"].image_size
+    assert ViewReader.of_recipe(edit_recipe(sized, {"data.fit": "pad"})) == ViewReader(24, 0.75, fit="pad")
+
+
+@pytest.mark.parametrize("views", ["one", "flip"])
+def test_views_of_each_fit_have_settings_of_their_own(views):
+    """What features are kept by; a photo of 24 x 16 is seen in three ways."""
+    pixels = np.asarray(draw_photo(1, seed=0, size=(24, 16)))
+    readers = [ViewReader(SIZE, 1.0, views, fit=fit) for fit in FITS]
+    assert [reader.settings["fit"] for reader in readers] == ["crop", "stretch", "pad"]
+    seen = [reader.read_data(pixels) for reader in readers]
+    assert min(np.abs(seen[0] - seen[1]).max(), np.abs(seen[1] - seen[2]).max()) > 1
 
 
 @pytest.mark.parametrize(

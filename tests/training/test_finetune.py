@@ -6,6 +6,7 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import keras
@@ -14,6 +15,7 @@ import pytest
 from keras import layers
 from test_pipeline import CLASSES, COUNT, SIZE, write_photos
 
+from regraft.augment.fits import MARGIN
 from regraft.errors import UsageError
 from regraft.machine.devices import open_device
 from regraft.models.classifier import HEAD, backbone_of, build_classifier, set_trainable
@@ -22,7 +24,7 @@ from regraft.progress import Silent
 from regraft.recipes.recipe import Recipe, load_recipe
 from regraft.runs.history import HISTORY_COLUMNS, read_history
 from regraft.runs.run import Run
-from regraft.training.finetune import fine_tune, make_optimizer, make_trainer, schedule_of
+from regraft.training.finetune import batches_of, fine_tune, make_optimizer, make_trainer, schedule_of
 from regraft.training.pipeline import TrainingImages
 
 EDITS = {"seed": 5, "finetune.epochs": 3, "finetune.batch_size": 4, "optimizer.learning_rate": 0.01}
@@ -49,6 +51,18 @@ def small_classifier(*, dropout: float = 0.0, batch_norm: str = "adaptive") -> k
     model = build_classifier(backbone, preprocessing="tf", class_count=CLASSES, regularize={"dropout": dropout}, seed=3)
     set_trainable(model, unfreeze=1.0, batch_norm=batch_norm)
     return model
+
+
+def test_training_shows_photos_in_the_margins_that_prediction_shows(images: TrainingImages):
+    """Of photos of 24 x 20, all of the area, with their colours as they are."""
+    plain = {f"augment__{name}": 0 for name in ("brightness", "contrast", "saturation", "hue")}
+    recipe = recipe_with(**plain, augment__flip=False, augment__crop_area_min=1.0, data__fit="pad")
+    size = SimpleNamespace(output_shape=(None, CLASSES), input_shape=(None, 24, 24, 3))
+    (batch,) = batches_of(recipe, images, size, first_epoch=0, epochs=1).take(1)
+    upright = [image if (image[0] == MARGIN).all() else image.transpose(1, 0, 2) for image in batch[0].numpy()]
+    for image in upright:
+        np.testing.assert_array_equal(image[[0, 1, -2, -1]], np.broadcast_to(np.float32(MARGIN), (4, 24, 3)))
+        assert not (image[2:-2] == MARGIN).all(axis=(1, 2)).any()
 
 
 def train(

@@ -12,9 +12,12 @@ from drawn_photos import PhotoFolder
 from trained_runs import TrainedRun
 
 import regraft.models
+from regraft.data.records import Record
 from regraft.errors import RegraftError, RunError, UsageError
-from regraft.machine.devices import open_device
+from regraft.machine.devices import Device, open_device
+from regraft.progress import Progress
 from regraft.recipes.recipe import Recipe, edit_recipe, load_recipe
+from regraft.training.fitting import FitChoice
 from regraft.training.resolving import resolve
 from regraft.training.session import Request, Stopwatch, build_model, open_session
 
@@ -96,6 +99,26 @@ def test_a_session_has_its_run_directory_and_a_role_for_each_image(request_for: 
         assert len(session.roles.fit + session.roles.select + session.roles.report) == 8
         assert session.run.recipe == session.recipe == resolve(TINY)
         assert not session.run.is_finished
+
+
+def test_a_fit_that_is_left_to_the_photos_is_in_the_recipe_of_the_run(request_for: Request, monkeypatch):
+    asked = []
+
+    def choose(recipe: Recipe, model: keras.Model, device: Device, records: list[Record], _: Progress) -> FitChoice:
+        asked.extend(records)
+        return FitChoice("pad", 7, {"crop": 0.5, "pad": 0.25})
+
+    monkeypatch.setattr("regraft.training.fitting.choose_fit", choose)
+    auto = replace(request_for, recipe=edit_recipe(TINY, {"data.fit": "auto"}))
+    with open_session(auto) as session:
+        assert session.reader.fit == session.run.recipe.data.fit == "pad"
+        assert session.run.environment["fit_losses"] == {"crop": 0.5, "pad": 0.25}
+        assert asked == list(session.roles.fit)
+    monkeypatch.setattr("regraft.training.fitting.choose_fit", None)
+    with open_session(replace(auto, resume=True, asked={"data.fit": "auto"})) as session:
+        assert session.reader.fit == "pad"
+    with pytest.raises(UsageError, match=r"in which data\.fit is pad; received crop"):
+        interrupt(replace(auto, resume=True, asked={"data.fit": "crop"}))
 
 
 def test_resuming_takes_the_recipe_of_the_run(request_for: Request):
