@@ -7,6 +7,7 @@ TensorFlow takes seconds, which is longer than most people's predictions.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -21,6 +22,9 @@ _MARGIN = 2
 
 _CACHED = 1 << 16
 """Numbers between rows and columns that are at work together: with their neighbours they fill the cache of a core."""
+
+_KEPT = 64
+"""What is mixed from no more than so many pixels each is worked out once for all photos of a size."""
 
 PhotoData = bytes | np.ndarray
 """An encoded photo, or its upright pixels uint8 [H, W, 3]."""
@@ -101,7 +105,7 @@ def _resize(pixels: np.ndarray, shown: tuple[int, int], antialias: tuple[bool, b
     return view.reshape(*shown, channels)
 
 
-def _mix(x: np.ndarray, taps: list[tuple[np.ndarray, np.ndarray]], axis: int) -> np.ndarray:
+def _mix(x: np.ndarray, taps: Sequence[tuple[np.ndarray, np.ndarray]], axis: int) -> np.ndarray:
     """float32: sums of the rows (axis 0) or columns (1) of `x` [M, N]: those at the places of each tap, weighted."""
     if len(taps) == 2:  # a + (b - a) * weight is b or a where these are equal, to the last bit
         (low, _), (high, part) = taps
@@ -118,12 +122,22 @@ def _mix(x: np.ndarray, taps: list[tuple[np.ndarray, np.ndarray]], axis: int) ->
     return total
 
 
-@lru_cache(256)
-def _taps(size: int, count: int, channels: int, antialias: bool) -> list[tuple[np.ndarray, np.ndarray]]:
+def _taps(size: int, count: int, channels: int, antialias: bool) -> Sequence[tuple[np.ndarray, np.ndarray]]:
     """What is mixed to `count` places out of `size`, each of so many channels: places int and weights float32."""
+    if size > _KEPT * count:  # of a strip they fill the memory, and no other photo has its length
+        return _taps_anew(size, count, channels, antialias)
+    return _taps_kept(size, count, channels, antialias)
+
+
+def _taps_anew(size: int, count: int, channels: int, antialias: bool) -> Sequence[tuple[np.ndarray, np.ndarray]]:
     places, weights = _triangle(size, count) if antialias else _neighbours(size, count)
-    places = (places[..., None] * channels + np.arange(channels)).reshape(len(places), -1)
+    places = (places.astype(np.int32)[..., None] * channels + np.arange(channels, dtype=np.int32)).reshape(
+        len(places), -1
+    )
     return list(zip(places, np.repeat(weights, channels, axis=1), strict=True))
+
+
+_taps_kept = lru_cache(256)(_taps_anew)
 
 
 def _neighbours(size: int, count: int) -> tuple[np.ndarray, np.ndarray]:

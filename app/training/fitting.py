@@ -128,5 +128,6 @@ def _losses(
         folds=choices.folds,
         seed=recipe.seed,
         max_iterations=choices.max_iterations,
+        always=True,
         ticker=ticker,
     ).held_out

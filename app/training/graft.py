@@ -98,9 +98,11 @@ def _settled(session: Session, taps: int) -> Session:
 def _solutions(session: Session) -> AbstractContextManager[Ticker]:
     """Progress over every solution of the head: each strength in each fold, and those that are kept."""
     choices = session.recipe.head
-    compared = len(choices.l2) * choices.folds if len(choices.l2) > 1 else 0
+    compared = len(choices.l2) * choices.folds
     if choices.taps == "auto" and len(feature_widths(session.model)) > 1:
         compared *= 2
+    elif len(choices.l2) == 1:
+        compared = 0
     return session.progress.work("head", compared + 1 + bool(session.spared), "solutions")
 
 
@@ -115,6 +117,7 @@ def _choose_l2(session: Session, design: Design, ticker: Ticker) -> Choice:
         folds=choices.folds,
         seed=session.recipe.seed,
         max_iterations=choices.max_iterations,
+        always=choices.taps == "auto" and len(feature_widths(session.model)) > 1,
         ticker=ticker,
     )
 

@@ -154,6 +154,7 @@ def choose_l2(
     folds: int,
     seed: int,
     max_iterations: int = 500,
+    always: bool = False,
     ticker: Ticker = SILENT,
 ) -> Choice:
     """The strength with the smallest cross-validated loss.
@@ -171,11 +172,12 @@ def choose_l2(
         folds: at most as many as the rarest class that can be divided has groups; where none can be, the middle
             candidate is taken.
         seed: of the folds.
+        always: hold photos out for a single candidate too, of which nothing but its losses can be learned.
         ticker: hears of every iteration, and of one unit per strength and fold.
     """
     folds = min(folds, _smallest_class(labels, groups))
     ordered = sorted(candidates, reverse=True)
-    if len(ordered) == 1 or folds < 2:
+    if folds < 2 or (len(ordered) == 1 and not always):
         return Choice(ordered[(len(ordered) - 1) // 2], {}, np.zeros(0), np.zeros(0, int))
     design = as_design(features)
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)

@@ -19,7 +19,7 @@ inputs, outputs = (onnx.helper.make_tensor_value_info(name, kind, [1, 2]) for na
 graph = onnx.helper.make_graph([node], "small", [inputs], [outputs])
 model = onnx.helper.make_model(graph, ir_version=8, opset_imports=[onnx.helper.make_opsetid("", 13)])
 onnx.save(model, sys.argv[1])
-_open(Path(sys.argv[1]), None)
+_open(Path(sys.argv[1]), None, 1)
 time.sleep(1)
 """
 

@@ -98,8 +98,9 @@ def test_a_broken_photo_costs_its_own_row_alone(served, tmp_path: Path):
     expected = answer_bytes(served, whole)
     is_read = np.array([False, True, True, False, False, False, True])
     assert answer["status"].tolist() == [b"ok" if each else b"unreadable" for each in is_read]
-    for key in ("label", "score", "scores"):
-        np.testing.assert_array_equal(answer[key][is_read], expected[key])
+    np.testing.assert_array_equal(answer["label"][is_read], expected["label"])
+    for key in ("score", "scores"):  # to the last bits, which the size of a batch moves on some processors
+        np.testing.assert_allclose(answer[key][is_read], expected[key], rtol=2e-6)
     assert set(answer["label"][~is_read]) == {b""}
     assert not answer["scores"][~is_read].any()
     assert not answer["score"][~is_read].any()

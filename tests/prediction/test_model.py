@@ -132,7 +132,7 @@ def test_opening_waits_for_another_thread_and_then_names_itself(tmp_path: Path, 
 def test_an_export_gives_embeddings_with_the_network_that_is_open(monkeypatch: pytest.MonkeyPatch):
     opened: list[Export] = []
 
-    def open_network(export: Export) -> Callable:
+    def open_network(export: Export, batch_size: int) -> Callable:
         opened.append(export)
         return lambda images: (np.full((1, 2), 0.5, np.float32), images[:, 0, 0, :] + np.float32(0.5))
 

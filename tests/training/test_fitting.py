@@ -32,6 +32,7 @@ def features(signal: float, *, seed: int = 0) -> np.ndarray:
 def choose(monkeypatch: pytest.MonkeyPatch, of: dict[str, np.ndarray], count: int = 120, **edits: object) -> FitChoice:
     """The choice among the first `count` photos, where they have these features in each fit."""
     monkeypatch.setattr(fitting, "feature_extractor", lambda model: None)
+    monkeypatch.setattr(fitting, "feature_widths", lambda model: [8])
     monkeypatch.setattr(fitting, "make_infer", lambda *_: None)
     monkeypatch.setattr(fitting, "features_made_by", lambda *_: {})
     monkeypatch.setattr(fitting, "extract_features", lambda records, _, reader, *__: of[reader.fit][: len(records)])

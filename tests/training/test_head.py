@@ -235,6 +235,8 @@ def test_folds_are_no_more_than_the_rarest_class_can_fill():
 def test_one_candidate_is_taken_without_a_trial():
     choice = choose(*problem(), candidates=(0.5,))
     assert (choice.l2, choice.losses) == (0.5, {})
+    tried = choose(*problem(), candidates=(0.5,), always=True)
+    assert (tried.l2, list(tried.losses), len(tried.held_out)) == (0.5, [0.5], 90)
 
 
 def test_the_same_seed_gives_the_same_losses():
