@@ -6,6 +6,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from functools import cache
 from typing import TypeVar
 
@@ -30,6 +31,20 @@ def keep_freed_memory() -> None:
     made up a fifth of the time of a prediction. This frees one such block, which was never written to.
     """
     bytearray(_LARGEST_BLOCK)
+
+
+def single_threaded_algebra(*, but_numpy: bool = False) -> AbstractContextManager[object]:
+    """While it is open, products and solutions of NumPy and SciPy, whoever asks for them, take one thread.
+
+    NumPy and SciPy each bring a BLAS with threads of its own, which wait by spinning: where calls of both alternate, or
+    are small, they mostly keep the cores from one another. `but_numpy` leaves NumPy its threads.
+    """
+    from threadpoolctl import ThreadpoolController  # which looks at every library that is loaded
+
+    controller = ThreadpoolController()
+    libraries = [each.filepath for each in controller.lib_controllers if each.user_api == "blas"]
+    limited = [path for path in libraries if not (but_numpy and "numpy" in path)]
+    return controller.select(filepath=limited).limit(limits=1)
 
 
 def map_ordered(

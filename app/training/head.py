@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import time
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.model_selection import StratifiedGroupKFold
+from sklearn.model_selection import StratifiedKFold
 
 from regraft.evidence.losses import losses_of
+from regraft.machine.threads import map_ordered, single_threaded_algebra
 from regraft.models.optimizer_table import OPTIMIZERS
 from regraft.progress import SILENT, Ticker
 from regraft.training.design import Design, as_design
@@ -106,7 +108,8 @@ def solve_head(
     """
     started = time.perf_counter()
     design = as_design(features)
-    weights, iterations = _minimize(design, labels, class_count, l2, solver, start, ticker)
+    with single_threaded_algebra(but_numpy=_is_large(design, class_count)):
+        weights, iterations = _minimize(design, labels, class_count, l2, solver, start, ticker)
     seconds = time.perf_counter() - started
     problem = LogisticProblem(design.rows, labels, l2, class_count)
     objective, gradient = problem.loss_and_gradient(weights.ravel())
@@ -137,11 +140,13 @@ def _minimize(
     if solver.name != "lbfgs":
         return by_newton(exact, weights, solver.max_iterations, ticker)
     closely = LogisticProblem(design.rows.astype(np.float32), labels, l2, class_count)
-    weights, iterations = by_lbfgs(closely, weights, solver.max_iterations, ticker, gtol=1e-4, ftol=1e-7)
+    slope = closely.slope()
+    weights, iterations = by_lbfgs(closely, weights, solver.max_iterations, ticker, gtol=5e-4 * slope, ftol=1e-7)
     if design.rows.size * class_count > _POLISHED or iterations >= solver.max_iterations:
         return weights, iterations
     # Its first steps from there, which know no curvature yet, are too small to be taken for the end.
-    return by_lbfgs(exact, weights, solver.max_iterations, ticker, gtol=1e-6, ftol=1e-13, done=iterations)
+    gtol = 5e-6 * slope
+    return by_lbfgs(exact, weights, solver.max_iterations, ticker, gtol=gtol, ftol=1e-13, done=iterations)
 
 
 def choose_l2(
@@ -180,26 +185,42 @@ def choose_l2(
     if folds < 2 or (len(ordered) == 1 and not always):
         return Choice(ordered[(len(ordered) - 1) // 2], {}, np.zeros(0), np.zeros(0, int))
     design = as_design(features)
-    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-    parts = _folds(splitter, labels, groups)
-    if design.rows.size * class_count > _FOLDED:
-        parts = parts[:1]
+    is_large = _is_large(design, class_count)
+    parts = split_folds(labels, groups, folds, seed)[: 1 if is_large else folds]
     rows = design.rows.astype(np.float32)
     solutions = [_Fold(rows, labels, class_count, kept, held) for kept, held in parts]
     table: dict[float, float] = {}
     best, best_losses, weights, rises = ordered[0], np.zeros(0), None, 0
-    for l2 in ordered:
-        losses = np.concatenate([fold.losses_at(l2, max_iterations, ticker) for fold in solutions])
-        table[l2] = float(losses.mean())
-        if len(table) == 1 or table[l2] < table[best]:
-            best, best_losses, weights, rises = l2, losses, solutions[-1].weights, 0
-        else:
-            rises += 1
-        if rises == _RISES:
-            break
+    with single_threaded_algebra(but_numpy=is_large):
+        for l2 in ordered:
+            losses = _losses_at(l2, solutions, max_iterations, ticker)
+            table[l2] = float(losses.mean())
+            if len(table) == 1 or table[l2] < table[best]:
+                best, best_losses, weights, rises = l2, losses, solutions[-1].weights, 0
+            else:
+                rises += 1
+            if rises == _RISES:
+                break
     ticker.advance(len(solutions) * (len(ordered) - len(table)) + len(ordered) * (folds - len(solutions)))
     images = np.concatenate([held for _, held in parts])
     return Choice(best, dict(sorted(table.items())), best_losses, images, weights)
+
+
+def _is_large(design: Design, class_count: int) -> bool:
+    return design.rows.size * class_count > _FOLDED
+
+
+def _losses_at(l2: float, folds: Sequence[_Fold], max_iterations: int, ticker: Ticker) -> np.ndarray:
+    """float64: the losses of all images that are held out, fold by fold; a unit of `ticker` each.
+
+    Folds are solved at once, each in one thread; who watches hears of the iterations where there is but one.
+    """
+    hears = ticker if len(folds) == 1 else SILENT
+    found = []
+    for losses in map_ordered(lambda fold: fold.losses_at(l2, max_iterations, hears), folds):
+        ticker.advance()
+        found.append(losses)
+    return np.concatenate(found)
 
 
 class _Fold:
@@ -208,13 +229,14 @@ class _Fold:
     def __init__(self, rows: np.ndarray, labels: np.ndarray, class_count: int, kept: np.ndarray, held: np.ndarray):
         self._held, self._held_labels = rows[held], labels[held]
         self._problem = LogisticProblem(rows[kept], labels[kept], 1.0, class_count)
+        self._gtol = 2e-3 * self._problem.slope()
         self.weights = np.zeros((rows.shape[1] + 1, class_count))
 
     def losses_at(self, l2: float, max_iterations: int, ticker: Ticker) -> np.ndarray:
-        """float64: the loss of each image that is held out, at this strength; a unit of `ticker`."""
+        """float64: the loss of each image that is held out, at this strength."""
         problem = self._problem.with_l2(l2)
-        self.weights, _ = by_lbfgs(problem, self.weights, max_iterations, ticker, gtol=1e-3, ftol=1e-5)
-        ticker.advance()
+        gtol = min(self._gtol, problem.slope(self.weights) / 5)  # where it starts may be near enough for no step
+        self.weights, _ = by_lbfgs(problem, self.weights, max_iterations, ticker, gtol=gtol, ftol=1e-6)
         narrow = self.weights.astype(np.float32)
         return losses_of(self._held @ narrow[:-1] + narrow[-1], self._held_labels)
 
@@ -225,7 +247,15 @@ def _smallest_class(labels: np.ndarray, groups: np.ndarray) -> int:
     return min((count for count in counts if count > 1), default=1)
 
 
-def _folds(splitter: StratifiedGroupKFold, labels: np.ndarray, groups: np.ndarray) -> list[tuple[np.ndarray, ...]]:
+def split_folds(labels: np.ndarray, groups: np.ndarray, folds: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """For each fold, the positions of the images to solve on and of those held out; groups stay together.
+
+    Groups are divided as their first image's class says. (scikit-learn's StratifiedGroupKFold weighs all images of a
+    group, one group after another, which takes longer than the solutions where there are many.)
+    """
+    _, firsts, members = np.unique(groups, return_index=True, return_inverse=True)
+    splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
     with warnings.catch_warnings():  # of a class that has fewer groups than there are folds
         warnings.simplefilter("ignore", UserWarning)
-        return list(splitter.split(np.zeros(len(labels)), labels, groups))
+        parts = list(splitter.split(firsts, labels[firsts]))
+    return [(np.flatnonzero(np.isin(members, kept)), np.flatnonzero(np.isin(members, held))) for kept, held in parts]

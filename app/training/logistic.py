@@ -32,6 +32,14 @@ class LogisticProblem:
         """The same problem at another strength, on the same arrays."""
         return LogisticProblem(self.x, self.labels, l2, self.shape[1])
 
+    def slope(self, weights: np.ndarray | None = None) -> float:
+        """The largest derivative at these weights, by default zero, in size; 1 where all are 0.
+
+        What is small beside it is small, however many classes there are.
+        """
+        at = np.zeros(self.shape) if weights is None else weights
+        return float(np.abs(self.loss_and_gradient(at)[1]).max()) or 1.0
+
     def loss_and_gradient(self, flat: np.ndarray) -> tuple[float, np.ndarray]:
         """The objective, and its gradient float64 [(C + 1) * classes]."""
         weights = flat.reshape(self.shape)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from regraft.machine.threads import cores, map_ordered
+from regraft.machine.threads import cores, map_ordered, single_threaded_algebra
 
 
 def test_results_come_in_the_order_of_the_items():
@@ -79,3 +79,22 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 def test_freed_memory_is_kept_for_the_next_photo():
     done = subprocess.run([sys.executable, "-c", FAULTS], capture_output=True, text=True, check=True)
     assert int(done.stdout) < 100 * 3_600_000 / 4096 / 10  # a tenth of all pages
+
+
+@pytest.mark.parametrize(("but_numpy", "still"), [(False, []), (True, ["numpy"])])
+def test_algebra_takes_one_thread_while_that_is_asked(but_numpy: bool, still: list[str]):
+    import scipy.linalg  # noqa: F401 - each brings a library of its own
+    from threadpoolctl import threadpool_info, threadpool_limits
+
+    def many() -> list[str]:
+        return [
+            info["filepath"] for info in threadpool_info() if info["user_api"] == "blas" and info["num_threads"] > 1
+        ]
+
+    with threadpool_limits(2, user_api="blas"):
+        before = many()
+        assert len(before) >= 2
+        with single_threaded_algebra(but_numpy=but_numpy):
+            assert [any(name in path for path in many()) for name in still] == [True] * len(still)
+            assert len(many()) == len(still)
+        assert many() == before
