@@ -82,7 +82,8 @@ def main() -> None:
     classes = len(folder.class_names)
     plain, labels = features(train, read_upright_rgb), labels_of(train)
     groups = group_duplicates(train)
-    l2, _ = choose_l2(plain, labels, class_count=classes, candidates=STRENGTHS, groups=groups, folds=5, seed=0)
+    options = {"class_count": classes, "candidates": STRENGTHS, "groups": groups, "folds": 5, "seed": 0}
+    l2 = choose_l2(plain, labels, **options).l2
     head = solve_head(plain, labels, class_count=classes, l2=l2)
     as_it_is = softmax(head.logits(features(val, read_upright_rgb)))
     others = sum(has_other_profile(one.path) for one in val)

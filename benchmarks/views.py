@@ -78,11 +78,11 @@ def _judge(
     features = np.stack([row for row in infer_all(infer, views) if isinstance(row, np.ndarray)])
     fit, held = np.split(features, [len(train)])
     groups = group_duplicates(train)
-    l2, losses = choose_l2(
+    choice = choose_l2(
         fit, labels_of(train), class_count=class_count, candidates=STRENGTHS, groups=groups, folds=5, seed=0
     )
-    head = solve_head(fit, labels_of(train), class_count=class_count, l2=l2)
-    return losses[l2], float((head.logits(held).argmax(axis=1) == labels_of(val)).mean())
+    head = solve_head(fit, labels_of(train), class_count=class_count, l2=choice.l2)
+    return choice.losses[choice.l2], float((head.logits(held).argmax(axis=1) == labels_of(val)).mean())
 
 
 if __name__ == "__main__":

@@ -118,6 +118,23 @@ class ViewReader:
             return error
 
 
+@dataclass(frozen=True)
+class MirroredReader:
+    """Reads what `reader` does, left and right exchanged."""
+
+    reader: ViewReader
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """All that a view depends on besides the file."""
+        return {**self.reader.settings, "mirrored": True}
+
+    def read_all(self, paths: Iterable[Path]) -> Iterator[np.ndarray | UnreadablePhoto]:
+        """The mirrored views of many files, in order; an unreadable one yields its error."""
+        for view in self.reader.read_all(paths):
+            yield view if isinstance(view, UnreadablePhoto) else view[..., ::-1, :]
+
+
 def make_infer(model: Callable[..., tf.Tensor], device: Device) -> Infer:
     """A function from float32 [N, S, S, 3] to the model's float32 output [N, ...], in inference mode."""
     jit = device.kind != "cpu"

@@ -58,7 +58,7 @@ class DataChoices(Section):
 class ModelChoices(Section):
     """The network. `weights` left out are the backbone's own pretrained ones."""
 
-    backbone: str = "mobilenet_v2"
+    backbone: str = "efficientnet_lite0"
     weights: str | None = None
     alpha: Annotated[float, Field(gt=0, le=4)] = 1.0
     pooling: Literal["avg", "max"] = "avg"
@@ -112,7 +112,8 @@ class HeadChoices(Section):
     """The new dense head on frozen features.
 
     `taps` are earlier layers of the backbone that it reads beside the last: their names, how many of the last taps, or
-    "auto", which cross-validation decides. `l2` are strengths to choose from, by `folds`-fold cross-validation. The
+    "auto", which cross-validation decides. `mirrored` has it learn from mirrored views too, whose features take as long
+    again. `l2` are strengths to choose from, by `folds`-fold cross-validation. The
     second-order solvers ("lbfgs", "newton-cg") take the whole training set at once, for at most `max_iterations`; the
     others go through it `epochs` times in batches of `batch_size`, with the solver's own `learning_rate` where it is
     left out.
@@ -120,6 +121,7 @@ class HeadChoices(Section):
 
     solver: Literal[*SECOND_ORDER, *OPTIMIZERS] = "lbfgs"  # type: ignore[valid-type]
     taps: Annotated[Taps, BeforeValidator(_check_taps)] = "auto"
+    mirrored: bool = False
     l2: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)] = (
         3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0,
     )  # fmt: skip

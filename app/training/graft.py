@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from regraft.data.duplicates import group_duplicates
+from regraft.data.records import Record
 from regraft.data.sources import labels_of
 from regraft.evidence.losses import is_clearly_better
-from regraft.inference.features import FeatureCache, extract_features, features_made_by
-from regraft.inference.views import make_infer
+from regraft.inference.features import FeatureCache, ReadsViews, extract_features, features_made_by
+from regraft.inference.views import MirroredReader, make_infer
 from regraft.machine.cache import cache_folder
 from regraft.models.classifier import feature_extractor, feature_widths, set_head
 from regraft.progress import SILENT, Ticker
@@ -34,18 +35,20 @@ def graft(session: Session) -> tuple[Session, Candidate]:
     Where the recipe leaves it open which layers the head reads, that is decided here: the session that comes back has
     the recipe that says it, as its run directory does, and the network that has them.
     """
+    roles = session.roles
     with session.watch.phase("features"):
         features = features_of(session)
+        lessons = _lessons(session, features)
     with session.watch.phase("head"), _solutions(session) as ticker:
-        session, features, design, choice = _choose(session, features, ticker)
-        roles = session.roles
-        fit, select, report = np.split(features, np.cumsum([len(roles.fit), len(roles.select)]))
-        head = solve(session, design.only(slice(len(fit))), labels_of(roles.fit), choice.l2, ticker, choice.weights)
+        session, columns, design, choice = _choose(session, lessons, ticker)
+        _, select, report = np.split(features[:, columns], np.cumsum([len(roles.fit), len(roles.select)]))
+        fit = slice(lessons.fit)
+        head = solve(session, design.only(fit), lessons.labels[fit], choice.l2, ticker, choice.weights)
         stage = judge_stage("head", head.logits(select), labels_of(roles.select), temperature=1.0)
         # The head that is kept learns from the photos that were held back only for the choice, too.
-        spared, kept = session.spared, head
-        if spared:
-            kept = solve(session, design, labels_of(roles.fit + spared), choice.l2, ticker, choice.weights)
+        kept = head
+        if session.spared:
+            kept = solve(session, design, lessons.labels, choice.l2, ticker, choice.weights)
     weights = _weights_with(session.model, kept)
     if session.recipe.model.weights != "none":  # training leaves nothing of the features of fresh weights
         set_head(session.model, head.kernel, head.bias)
@@ -62,18 +65,45 @@ def graft(session: Session) -> tuple[Session, Candidate]:
     return session, Candidate(stage, weights, kept.logits(report), seconds, facts)
 
 
-def _choose(session: Session, features: np.ndarray, ticker: Ticker) -> tuple[Session, np.ndarray, Design, Choice]:
-    """The session with its layers decided, their features [N, C], those that may be solved on, and the strength."""
-    known = len(session.roles.fit) + len(session.spared)
+@dataclass(frozen=True)
+class _Lessons:
+    """What a head may learn from: features float32 [M, C] and labels int [M], the first `fit` of the photos to fit.
+
+    `groups` int [fit] are the same for photos that are the same.
+    """
+
+    features: np.ndarray
+    labels: np.ndarray
+    groups: np.ndarray
+    fit: int
+
+
+def _lessons(session: Session, features: np.ndarray) -> _Lessons:
+    """Of the photos to fit and those that are spared; with `head.mirrored` of their mirrored views, too."""
+    fit, spared = session.roles.fit, session.spared
+    known, labels = len(fit) + len(spared), labels_of(fit + spared)
+    groups = group_duplicates(fit)
+    if not session.recipe.head.mirrored:
+        return _Lessons(features[:known], labels, groups, len(fit))
+    session.progress.say("head.mirrored: the features of mirrored views take as long again.")
+    twins = _extract(session, fit + spared, MirroredReader(session.reader))
+    parts = np.split(np.arange(known), [len(fit)])  # each part, and then its mirrored views
+    order = np.concatenate([np.concatenate([part, part + known]) for part in parts])
+    every = np.concatenate([features[:known], twins])[order]
+    return _Lessons(every, np.tile(labels, 2)[order], np.tile(groups, 2), 2 * len(fit))
+
+
+def _choose(session: Session, lessons: _Lessons, ticker: Ticker) -> tuple[Session, slice, Design, Choice]:
+    """The session with its layers decided, the columns of their features, the design of these, and the strength."""
     widths = feature_widths(session.model)
 
     def compare(columns: slice, widths: Sequence[int]) -> tuple[Design, Choice]:
-        design = Design.of(features[:known, columns], widths)
-        return design, _choose_l2(session, design.only(slice(len(session.roles.fit))), ticker)
+        design = Design.of(lessons.features[:, columns], widths)
+        return design, _choose_l2(session, design.only(slice(lessons.fit)), lessons, ticker)
 
     everything = slice(None)
     if session.recipe.head.taps != "auto":
-        return session, features, *compare(everything, widths)
+        return session, everything, *compare(everything, widths)
     last = slice(sum(widths[:-1]), None)
     design, choice = compare(last, widths[-1:])
     columns, taps = last, 0
@@ -81,7 +111,7 @@ def _choose(session: Session, features: np.ndarray, ticker: Ticker) -> tuple[Ses
         tapped_design, tapped = compare(everything, widths)
         if is_clearly_better(tapped.held_out, choice.held_out):
             design, choice, columns, taps = tapped_design, tapped, everything, len(widths) - 1
-    return _settled(session, taps), features[:, columns], design, choice
+    return _settled(session, taps), columns, design, choice
 
 
 def _settled(session: Session, taps: int) -> Session:
@@ -106,14 +136,14 @@ def _solutions(session: Session) -> AbstractContextManager[Ticker]:
     return session.progress.work("head", compared + 1 + bool(session.spared), "solutions")
 
 
-def _choose_l2(session: Session, design: Design, ticker: Ticker) -> Choice:
-    records, choices = session.roles.fit, session.recipe.head
+def _choose_l2(session: Session, design: Design, lessons: _Lessons, ticker: Ticker) -> Choice:
+    choices = session.recipe.head
     return choose_l2(
         design,
-        labels_of(records),
+        lessons.labels[: lessons.fit],
         class_count=session.class_count,
         candidates=choices.l2,
-        groups=group_duplicates(records),
+        groups=lessons.groups,
         folds=choices.folds,
         seed=session.recipe.seed,
         max_iterations=choices.max_iterations,
@@ -134,11 +164,14 @@ def _weights_with(model: keras.Model, head: Head) -> list[np.ndarray]:
 def features_of(session: Session) -> np.ndarray:
     """float32 [N, C]: the frozen backbone's features of the images to fit, to select by and to report on, in order."""
     roles = session.roles
+    return _extract(session, roles.fit + roles.select + roles.report, session.reader)
+
+
+def _extract(session: Session, records: Sequence[Record], reader: ReadsViews) -> np.ndarray:
     extractor = feature_extractor(session.model)
     infer = make_infer(extractor, session.device)
-    cache = FeatureCache(cache_folder(), features_made_by(extractor, session.reader, session.device))
-    records = roles.fit + roles.select + roles.report
-    return extract_features(records, infer, session.reader, cache, session.progress)
+    cache = FeatureCache(cache_folder(), features_made_by(extractor, reader, session.device))
+    return extract_features(records, infer, reader, cache, session.progress)
 
 
 def solve(
@@ -151,7 +184,7 @@ def solve(
 ) -> Head:
     """The head that the recipe asks for, on features [N, C] of images with labels int [N]; one step of `ticker`."""
     choices = session.recipe.head
-    settings = choices.model_dump(exclude={"solver", "taps", "l2", "folds"})
+    settings = choices.model_dump(exclude={"solver", "taps", "mirrored", "l2", "folds"})
     solver = Solver(choices.solver, **settings, seed=session.recipe.seed)
     if not isinstance(features, Design):
         features = Design.of(features, feature_widths(session.model))

@@ -203,7 +203,8 @@ def choose_l2(
                 break
     ticker.advance(len(solutions) * (len(ordered) - len(table)) + len(ordered) * (folds - len(solutions)))
     images = np.concatenate([held for _, held in parts])
-    return Choice(best, dict(sorted(table.items())), best_losses, images, weights)
+    start = weights if len(ordered) > 1 else None  # one strength gives the same head whether it was tried or not
+    return Choice(best, dict(sorted(table.items())), best_losses, images, start)
 
 
 def _is_large(design: Design, class_count: int) -> bool:

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from regraft.data.records import ImageFolder
 from regraft.data.rendering import range_of
 from regraft.data.scan import deep_spreads
+from regraft.errors import UsageError
+from regraft.machine.memory import available_bytes
+from regraft.machine.sizes import show_size
 from regraft.models.backbones import BACKBONES, check_backbone, default_weights, find_weights
 from regraft.models.optimizer_table import OPTIMIZERS
+from regraft.progress import Progress
 from regraft.recipes.choices import FineTuneChoices, HeadChoices, OptimizerChoices
 from regraft.recipes.recipe import Recipe
 from regraft.runs.digests import check_weights
+
+if TYPE_CHECKING:
+    import keras
+
+_BYTES_A_FEATURE = 32
+"""Of a photo, while heads are compared: as it was computed, centred, and the rows that are solved on in both sizes."""
 
 # The first layers find edges and colours, which photos share, and cost the most time to train.
 _UNFREEZE_PRETRAINED = 0.6
@@ -69,3 +81,30 @@ def with_range(recipe: Recipe, folder: ImageFolder) -> Recipe:
     if recipe.data.range != "auto" or found is None:
         return recipe
     return recipe.model_copy(update={"data": recipe.data.model_copy(update={"range": found})})
+
+
+def within_memory(recipe: Recipe, model: keras.Model, images: int, progress: Progress) -> Recipe:
+    """`recipe` without taps where it leaves them open and their features would not fit into the memory that is free.
+
+    Args:
+        recipe: whose network `model` is.
+        model: with all the taps that are wanted, or to be compared.
+        images: how many photos have features.
+        progress: is told.
+
+    Raises:
+        UsageError: it wants more taps than there is memory for.
+    """
+    from regraft.models.classifier import feature_widths
+
+    features, room = sum(feature_widths(model)), available_bytes()
+    needed = images * features * _BYTES_A_FEATURE
+    if recipe.head.taps in (0, ()) or needed <= room:
+        return recipe
+    what = (
+        f"{features:,} features of each of {images:,} photos take {show_size(needed)}, and {show_size(room)} are free"
+    )
+    if recipe.head.taps != "auto":
+        raise UsageError(f"head.taps: {what}; take fewer taps, or 0.")
+    progress.say(f"head.taps is 0: {what}.")
+    return recipe.model_copy(update={"head": recipe.head.model_copy(update={"taps": 0})})

@@ -28,7 +28,7 @@ from regraft.recipes.recipe import Recipe, edit_recipe
 from regraft.recipes.toml_text import brief
 from regraft.runs.run import Run, command_to_resume, new_run, resumable_run
 from regraft.training.purpose import FULL, MEMBER, SINGLE, TRIAL, Purpose
-from regraft.training.resolving import resolve, with_range
+from regraft.training.resolving import resolve, with_range, within_memory
 
 if TYPE_CHECKING:
     import keras
@@ -185,6 +185,8 @@ def _open(request: Request, progress: Progress, stack: ExitStack) -> Session:
         _check_batch_size(recipe, device)
         backbone, digest = load_pretrained(recipe, device)
         model = graft_onto(backbone, recipe, len(folder.class_names), device)
+        if (fitting := within_memory(recipe, model, len(roles.fit + roles.select + roles.report), progress)) != recipe:
+            recipe, model = fitting, graft_onto(backbone, fitting, len(folder.class_names), device)
     environment = _describe(request, folder, device, fingerprint, digest)
     if recipe.data.fit == "auto":
         with watch.phase("fit"):

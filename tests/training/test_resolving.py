@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from regraft.models.backbones import BACKBONES, Pretrained
+from regraft.errors import UsageError
+from regraft.models.backbones import BACKBONES, Pretrained, build_backbone
+from regraft.models.classifier import build_classifier
+from regraft.progress import Silent
 from regraft.recipes.recipe import load_recipe
-from regraft.training.resolving import resolve
+from regraft.training.resolving import resolve, within_memory
 
 
 @pytest.mark.parametrize(
@@ -39,3 +42,32 @@ def test_weights_of_this_package_are_kept_by_the_name_their_row_gives_them(monke
         recipe = resolve(load_recipe("balanced", {"model.backbone": "other", **edits}))
         assert recipe.model.weights == "drawings"
         assert recipe.finetune.batch_norm == "frozen"
+
+
+class Listener(Silent):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+
+def test_taps_that_the_memory_cannot_hold_are_refused_or_left_out(monkeypatch: pytest.MonkeyPatch):
+    model = build_classifier(
+        build_backbone("tiny", image_size=32), preprocessing="tf", class_count=2, taps=["stem_relu"]
+    )
+    images, listener = 1000, Listener()
+    needed = images * (32 + 160) * 32
+    for taps in ("auto", 1, 0):
+        recipe = load_recipe("quick", {"head.taps": taps})
+        monkeypatch.setattr("regraft.training.resolving.available_bytes", lambda: needed)
+        assert within_memory(recipe, model, images, listener) == recipe
+    monkeypatch.setattr("regraft.training.resolving.available_bytes", lambda: needed - 1)
+    what = "192 features of each of 1,000 photos take 6.1 MB, and 6.1 MB are free"
+    assert within_memory(load_recipe("quick"), model, images, listener).head.taps == 0
+    assert listener.said == [f"head.taps is 0: {what}."]
+    with pytest.raises(UsageError, match=f"^head.taps: {what}; take fewer taps, or 0.$"):
+        within_memory(load_recipe("quick", {"head.taps": 1}), model, images, listener)
+    assert within_memory(load_recipe("quick", {"head.taps": 0}), model, images, listener).head.taps == 0

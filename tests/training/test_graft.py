@@ -1,0 +1,91 @@
+"""The head on frozen features: which layers it reads, what it learns from, and that the network answers as it does."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from drawn_photos import PhotoFolder
+
+import regraft.training.graft
+from regraft.data.duplicates import group_duplicates
+from regraft.data.sources import labels_of
+from regraft.inference.outputs import logits_of
+from regraft.inference.views import MirroredReader, make_infer
+from regraft.models.classifier import feature_widths
+from regraft.progress import Silent
+from regraft.recipes.recipe import load_recipe
+from regraft.training.graft import _lessons, features_of, graft
+from regraft.training.session import Request, Session, open_session
+
+
+@pytest.fixture
+def photos(photo_folder: PhotoFolder) -> Path:
+    return photo_folder({"ant": 12, "bee": 12})
+
+
+@contextmanager
+def session_of(photos: Path, out: Path, **edits: object) -> Iterator[Session]:
+    keys = {"model.backbone": "tiny", "head.l2": [0.1], "head.folds": 2}
+    keys |= {f"head.{key}": value for key, value in edits.items()}
+    with open_session(Request(str(photos), load_recipe("quick", keys), out=out, device="cpu")) as session:
+        yield session
+
+
+def reported(session: Session) -> np.ndarray:
+    infer = make_infer(session.model, session.device)
+    return logits_of(session.roles.report, infer, session.reader, Silent(), "report")
+
+
+@pytest.mark.parametrize(("taps", "widths"), [(0, [160]), (["stem_relu", "stage2_residual_add"], [32, 96, 160])])
+def test_the_network_answers_as_the_head_that_was_solved(photos, tmp_path, taps, widths):
+    with session_of(photos, tmp_path / "run", taps=taps) as opened:
+        lessons = _lessons(opened, features_of(opened))
+        assert (len(lessons.labels), lessons.fit) == (len(opened.roles.fit + opened.spared), len(opened.roles.fit))
+        session, head = graft(opened)
+        assert feature_widths(session.model) == widths
+        session.model.set_weights(head.weights)
+        np.testing.assert_allclose(reported(session), head.report_logits, atol=1e-4)
+
+
+@pytest.mark.parametrize(("better", "taps", "widths"), [(True, 3, [32, 48, 96, 160]), (False, 0, [160])])
+def test_auto_writes_into_the_recipe_what_it_chose(photos, tmp_path, monkeypatch, better, taps, widths):
+    asked: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def judge(losses: np.ndarray, others: np.ndarray) -> bool:
+        asked.append((losses, others))
+        return better
+
+    monkeypatch.setattr(regraft.training.graft, "is_clearly_better", judge)
+    with session_of(photos, tmp_path / "run", taps="auto") as opened:
+        assert feature_widths(opened.model) == [32, 48, 96, 160]
+        session, head = graft(opened)
+        ((tapped, plain),) = asked
+        assert len(tapped) == len(plain) == len(opened.roles.fit)
+        assert session.recipe.head.taps == session.run.recipe.head.taps == taps
+        assert feature_widths(session.model) == widths
+        session.model.set_weights(head.weights)
+        np.testing.assert_allclose(reported(session), head.report_logits, atol=1e-4)
+    with session_of(photos, tmp_path / "again", taps=taps) as opened:
+        _, again = graft(opened)
+    for one, other in zip(head.weights, again.weights, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+def test_mirrored_views_are_learned_from_beside_the_plain_ones(photos, tmp_path):
+    with session_of(photos, tmp_path / "run", taps=0, mirrored=True) as session:
+        fit, spared = session.roles.fit, session.spared
+        features = features_of(session)
+        lessons = _lessons(session, features)
+        plain, twins = np.split(lessons.features[: lessons.fit], 2)
+        np.testing.assert_array_equal(plain, features[: len(fit)])
+        assert np.abs(twins - plain).max() > 1e-3
+        labels = labels_of(fit)
+        assert lessons.labels.tolist() == [*labels, *labels, *labels_of(spared), *labels_of(spared)]
+        assert lessons.groups.tolist() == [*group_duplicates(fit), *group_duplicates(fit)]
+        (view,) = session.reader.read_all([fit[0].path])
+        (mirrored,) = MirroredReader(session.reader).read_all([fit[0].path])
+        np.testing.assert_array_equal(mirrored, view[:, ::-1])
+        _, head = graft(session)
+        assert np.isfinite(head.report_logits).all()
