@@ -36,6 +36,7 @@ class StageFigures:
         solver, l2, l2_losses, iterations, objective, solve_seconds: of a solved head; None or empty of others, and
             where an older file does not say.
         fit_losses: cross-validated, of each way to fit photos into the square, where they were compared; of the head.
+        taps_losses: cross-validated, by the number of taps that the head reads, where they were compared.
     """
 
     stage: str = ""
@@ -48,6 +49,7 @@ class StageFigures:
     l2: float | None = None
     l2_losses: Mapping[str, float] = field(default_factory=dict)
     fit_losses: Mapping[str, float] = field(default_factory=dict)
+    taps_losses: Mapping[str, float] = field(default_factory=dict)
     iterations: int | None = None
     objective: float | None = None
     solve_seconds: float | None = None

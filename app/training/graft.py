@@ -40,7 +40,7 @@ def graft(session: Session) -> tuple[Session, Candidate]:
         features = features_of(session)
         lessons = _lessons(session, features)
     with session.watch.phase("head"), _solutions(session) as ticker:
-        session, columns, design, choice = _choose(session, lessons, ticker)
+        session, columns, design, choice, taps_losses = _choose(session, lessons, ticker)
         _, select, report = np.split(features[:, columns], np.cumsum([len(roles.fit), len(roles.select)]))
         fit = slice(lessons.fit)
         head = solve(session, design.only(fit), lessons.labels[fit], choice.l2, ticker, choice.weights)
@@ -56,6 +56,7 @@ def graft(session: Session) -> tuple[Session, Candidate]:
         "solver": session.recipe.head.solver,
         "l2": kept.l2,
         "l2_losses": {f"{key:g}": loss for key, loss in choice.losses.items()},
+        "taps_losses": taps_losses,
         "fit_losses": session.run.environment.get(FIT_LOSSES, {}),
         "iterations": kept.iterations,
         "objective": kept.objective,
@@ -93,8 +94,13 @@ def _lessons(session: Session, features: np.ndarray) -> _Lessons:
     return _Lessons(every, np.tile(labels, 2)[order], np.tile(groups, 2), 2 * len(fit))
 
 
-def _choose(session: Session, lessons: _Lessons, ticker: Ticker) -> tuple[Session, slice, Design, Choice]:
-    """The session with its layers decided, the columns of their features, the design of these, and the strength."""
+def _choose(
+    session: Session, lessons: _Lessons, ticker: Ticker
+) -> tuple[Session, slice, Design, Choice, dict[str, float]]:
+    """The session with its layers decided, the columns of their features, the design of these, and the strength.
+
+    And the losses by the number of taps, where layers were compared.
+    """
     widths = feature_widths(session.model)
 
     def compare(columns: slice, widths: Sequence[int]) -> tuple[Design, Choice]:
@@ -103,15 +109,16 @@ def _choose(session: Session, lessons: _Lessons, ticker: Ticker) -> tuple[Sessio
 
     everything = slice(None)
     if session.recipe.head.taps != "auto":
-        return session, everything, *compare(everything, widths)
+        return session, everything, *compare(everything, widths), {}
     last = slice(sum(widths[:-1]), None)
     design, choice = compare(last, widths[-1:])
-    columns, taps = last, 0
+    columns, taps, losses = last, 0, {}
     if len(widths) > 1 and len(choice.held_out):
         tapped_design, tapped = compare(everything, widths)
+        losses = {"0": float(choice.held_out.mean()), str(len(widths) - 1): float(tapped.held_out.mean())}
         if is_clearly_better(tapped.held_out, choice.held_out):
             design, choice, columns, taps = tapped_design, tapped, everything, len(widths) - 1
-    return _settled(session, taps), columns, design, choice
+    return _settled(session, taps), columns, design, choice, losses
 
 
 def _settled(session: Session, taps: int) -> Session:

@@ -63,6 +63,7 @@ def test_auto_writes_into_the_recipe_what_it_chose(photos, tmp_path, monkeypatch
         session, head = graft(opened)
         ((tapped, plain),) = asked
         assert len(tapped) == len(plain) == len(opened.roles.fit)
+        assert list(head.facts["taps_losses"]) == ["0", "3"]
         assert session.recipe.head.taps == session.run.recipe.head.taps == taps
         assert feature_widths(session.model) == widths
         session.model.set_weights(head.weights)
