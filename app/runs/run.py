@@ -24,8 +24,11 @@ from regraft.recipes.recipe import Recipe, load_recipe
 from regraft.runs.digests import DIGESTS, SMALL_FILES, check_digests
 from regraft.runs.run_metrics import RunMetrics
 
-_EARLIER = {"background": AS_EARLIER.background, "range": AS_EARLIER.range, "fit": "crop"}
-"""Choices that runs of an earlier version made without saying so."""
+_EARLIER: dict[str, dict[str, Any]] = {
+    "data": {"background": AS_EARLIER.background, "range": AS_EARLIER.range, "fit": "crop"},
+    "head": {"taps": 0},
+}
+"""Choices that runs of an earlier version made without saying so, by the section of the recipe."""
 
 
 @dataclass(frozen=True)
@@ -162,8 +165,12 @@ class Run:
             text = error.text if isinstance(error, RegraftError) else type(error).__name__
             reason = text.removeprefix(f"{self.recipe_file} ").rstrip(".")
             raise RunError(f"{self.recipe_file} is missing or damaged ({reason}); train again.") from error
-        unsaid = {key: value for key, value in _EARLIER.items() if key not in recipe.data.model_fields_set}
-        return recipe.model_copy(update={"data": recipe.data.model_copy(update=unsaid)})
+        sections = {}
+        for name, choices in _EARLIER.items():
+            section = getattr(recipe, name)
+            unsaid = {key: value for key, value in choices.items() if key not in section.model_fields_set}
+            sections[name] = section.model_copy(update=unsaid)
+        return recipe.model_copy(update=sections)
 
     @cached_property
     def class_names(self) -> tuple[str, ...]:
@@ -229,6 +236,7 @@ class Run:
     def settle(self, recipe: Recipe) -> None:
         """Puts `recipe`, in which what was left open is decided, in the place of the one the run began with."""
         write_text(self.recipe_file, recipe.to_toml())
+        self.__dict__.pop("recipe", None)  # what was read before
 
     def remove_start(self) -> None:
         """Takes back what `start` and the beginning of a training wrote; whatever else is there stays."""

@@ -104,3 +104,17 @@ def test_what_does_not_fit_says_what_does(edits, message):
 
 def test_one_number_is_the_survival_of_the_last_block():
     assert load_recipe("balanced", {"regularize.stochastic_depth": 0.8}).regularize.stochastic_depth == (1.0, 0.8)
+
+
+@pytest.mark.parametrize("taps", ["auto", 0, 3, ("block_6", "block_13")])
+def test_taps_are_a_word_a_count_or_names_and_come_back_from_toml(taps, tmp_path):
+    recipe = load_recipe("quick", {"head.taps": taps})
+    assert recipe.head.taps == taps
+    (tmp_path / "recipe.toml").write_text(recipe.to_toml(), "utf-8")
+    assert load_recipe(str(tmp_path / "recipe.toml")) == recipe
+
+
+@pytest.mark.parametrize("taps", ["all", -1, True, 1.5, [1, 2]])
+def test_taps_of_another_kind_are_refused(taps):
+    text = message_of(load_recipe, "quick", {"head.taps": taps})
+    assert text.startswith('head.taps: must be "auto", how many of the last taps, or a list of their names; received "')

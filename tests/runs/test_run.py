@@ -295,3 +295,18 @@ def test_a_run_may_be_named_by_a_string_and_says_where_there_is_none(tmp_path: P
     with pytest.raises(RunError) as caught:
         Run(tmp_path / "pets").metrics  # noqa: B018
     assert str(caught.value) == f"There is no run directory {tmp_path}/pets."
+
+
+def test_a_run_from_before_a_key_was_there_means_what_it_did(tmp_path: Path):
+    run = Run(tmp_path)
+    run.recipe_file.write_text('recipe = "quick"\n[data]\nimage_size = 32\n[head]\nfolds = 3\n', "utf-8")
+    assert (run.recipe.head.taps, run.recipe.data.fit, run.recipe.data.range) == (0, "crop", "type")
+    assert run.recipe.head.folds == 3
+
+
+def test_what_was_left_open_is_settled_in_the_recipe_of_the_run(tmp_path: Path):
+    run = Run(tmp_path)
+    run.recipe_file.write_text(load_recipe("quick", {"head.taps": "auto"}).to_toml(), "utf-8")
+    assert run.recipe.head.taps == "auto"
+    run.settle(load_recipe("quick", {"head.taps": ["a", "b"]}))
+    assert run.recipe.head.taps == Run(tmp_path).recipe.head.taps == ("a", "b")
