@@ -13,7 +13,7 @@ import simplejpeg
 from PIL import Image
 
 from regraft.data.decoding_cost import coefficient_bytes, jpeg_bytes_to_decode, segments
-from regraft.data.opened import decoding_memory
+from regraft.data.opened import decoding_memory, pillow_warnings_off
 
 _ORIENTATION_TAG = 0x0112
 _APP1, _EXIF = 0xE1, b"Exif\0\0"
@@ -66,8 +66,9 @@ def exif_orientation(exif: bytes) -> int:
     """1 to 8, as EXIF says it; 1 where it is broken, which is no reason to refuse a photo."""
     found = Image.Exif()
     try:
-        found.load(exif)
-        orientation = found.get(_ORIENTATION_TAG, 1)
+        with pillow_warnings_off:
+            found.load(exif)
+            orientation = found.get(_ORIENTATION_TAG, 1)
     except Exception:  # broken EXIF raises nearly any type
         return 1
     return orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1

@@ -212,6 +212,8 @@ def member_recipe(plan: Plan, number: int, session: Session | None = None, **edi
     if "model.backbone" in arm.edits:  # weights and width are those of the other backbone
         own = {"weights": None, "alpha": 1.0}
         recipe = recipe.model_copy(update={"model": recipe.model.model_copy(update=own)})
+    if {"model.backbone", "model.weights"} & set(arm.edits):  # and so are its taps
+        shared.pop("head.taps", None)
     try:
         return edit_recipe(recipe, shared | dict(arm.edits))
     except UsageError as error:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from regraft.data.records import Record
-from regraft.errors import RunError
+from regraft.errors import RunError, UsageError, option
 from regraft.exports.card import model_card
 from regraft.exports.export import CARD, Export, digest_model
 from regraft.exports.format import Format
@@ -75,6 +75,8 @@ def export_run(
     photos = photos or ProveOn()
     form = check_format(format, precision)
     if form.exporter:
+        if tolerance is not None:
+            raise UsageError(f"{option('tolerance')} is for other formats; a {form.name} has to be the model itself.")
         return form.exporter(run, photos=photos, out=out, device=device, progress=progress)
     place = Place(out or Run(run).exports / f"{format}-{precision}", form, force=force)
     place.check()

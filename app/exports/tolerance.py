@@ -24,9 +24,9 @@ def check_tolerance(value: Tolerance) -> Tolerance:
         return LABELS
     try:
         number = float(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         number = float("nan")
-    if not number >= 0:  # of what is no number, neither holds
+    if not 0 <= number < float("inf"):  # of what is no number, neither holds
         raise UsageError(f'{option("tolerance")} must be "{LABELS}" or a number of at least 0; received {value}.')
     return number
 

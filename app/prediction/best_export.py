@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from regraft.errors import ExportError, UsageError, option
+from regraft.errors import ExportError, RunError, UsageError, option
 from regraft.exports.export import Export, find_exports, read_export
 from regraft.exports.exporting import export_run
 from regraft.exports.format import find_format
@@ -124,6 +124,10 @@ def _try(
         )  # fmt: skip
     except ExportError as error:
         return Tried(name, reason=error.text.partition("; it was removed")[0])
+    except RunError as error:
+        if not find_format(format).precisions[precision].needs_views:  # for which training photos may be lacking
+            raise
+        return Tried(name, reason=error.text)
     return Tried(name, export)
 
 

@@ -320,13 +320,16 @@ def _measure(
 
 
 def time_choices(choices: Sequence[ModelChoice], seconds: float = _SECONDS) -> dict[ModelChoice, float]:
-    """Views per second, from memory, of those that there is time for; 0 for what does not run here."""
+    """Views per second, from memory, of those that there is time for; 0 for what does not run here.
+
+    Empty where the process that measures them ran out of time.
+    """
     order = json.dumps({"choices": [vars(choice) for choice in choices], "seconds": seconds})
     options: dict[str, Any] = {"input": order, "capture_output": True, "text": True, "timeout": 300}
     try:
         done = processes.run("time_network", environment={"TF_CPP_MIN_LOG_LEVEL": "3"}, **options)
     except subprocess.SubprocessError:
-        return dict.fromkeys(choices, 0.0)
+        return {}  # a busy moment decides nothing for good
     rates = {}
     for line in done.stdout.splitlines():
         place, rate = line.split()

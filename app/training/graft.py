@@ -115,8 +115,10 @@ def _choose(
     columns, taps, losses = last, 0, {}
     if len(widths) > 1 and len(choice.held_out):
         tapped_design, tapped = compare(everything, widths)
-        losses = {"0": float(choice.held_out.mean()), str(len(widths) - 1): float(tapped.held_out.mean())}
-        if is_clearly_better(tapped.held_out, choice.held_out):
+        held = min(len(choice.held_out), len(tapped.held_out))  # of one fold where either is too large for all
+        plain_losses, tapped_losses = choice.held_out[:held], tapped.held_out[:held]
+        losses = {"0": float(plain_losses.mean()), str(len(widths) - 1): float(tapped_losses.mean())}
+        if is_clearly_better(tapped_losses, plain_losses):
             design, choice, columns, taps = tapped_design, tapped, everything, len(widths) - 1
     return _settled(session, taps), columns, design, choice, losses
 

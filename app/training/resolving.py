@@ -98,7 +98,7 @@ def within_memory(recipe: Recipe, model: keras.Model, images: int, progress: Pro
     from regraft.models.classifier import feature_widths
 
     features, room = sum(feature_widths(model)), available_bytes()
-    needed = images * features * _BYTES_A_FEATURE
+    needed = images * features * _BYTES_A_FEATURE * (2 if recipe.head.mirrored else 1)
     if recipe.head.taps in (0, ()) or needed <= room:
         return recipe
     what = (

@@ -185,8 +185,10 @@ def _open(request: Request, progress: Progress, stack: ExitStack) -> Session:
         _check_batch_size(recipe, device)
         backbone, digest = load_pretrained(recipe, device)
         model = graft_onto(backbone, recipe, len(folder.class_names), device)
-        if (fitting := within_memory(recipe, model, len(roles.fit + roles.select + roles.report), progress)) != recipe:
-            recipe, model = fitting, graft_onto(backbone, fitting, len(folder.class_names), device)
+        if not request.resume and purpose not in (MEMBER, SINGLE):  # who cannot choose otherwise any more tries
+            images = len(roles.fit + roles.select + roles.report)
+            if (fitting := within_memory(recipe, model, images, progress)) != recipe:
+                recipe, model = fitting, graft_onto(backbone, fitting, len(folder.class_names), device)
     environment = _describe(request, folder, device, fingerprint, digest)
     if recipe.data.fit == "auto":
         with watch.phase("fit"):

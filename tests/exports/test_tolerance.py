@@ -36,3 +36,9 @@ def test_a_tolerance_is_a_number_or_labels(given: float | str, meant: float | st
 def test_any_other_tolerance_is_refused(given: float | str):
     with pytest.raises(UsageError, match=f'tolerance must be "labels" or a number of at least 0; received {given}'):
         check_tolerance(given)
+
+
+@pytest.mark.parametrize("value", ["inf", "1e999", float("inf"), "nan", -1, 10**400])
+def test_what_bounds_nothing_is_no_tolerance(value):
+    with pytest.raises(UsageError, match="a number of at least 0"):
+        check_tolerance(value)

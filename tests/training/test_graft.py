@@ -74,6 +74,13 @@ def test_auto_writes_into_the_recipe_what_it_chose(photos, tmp_path, monkeypatch
         np.testing.assert_allclose(one, other, atol=1e-5)
 
 
+def test_layers_are_compared_on_one_fold_where_the_larger_design_has_but_one(photos, tmp_path, monkeypatch):
+    monkeypatch.setattr(regraft.training.head, "_is_large", lambda design, _: len(design.scale) > 160)
+    with session_of(photos, tmp_path / "run", taps="auto") as opened:
+        _, head = graft(opened)
+    assert set(head.facts["taps_losses"]) == {"0", "3"}
+
+
 def test_mirrored_views_are_learned_from_beside_the_plain_ones(photos, tmp_path):
     with session_of(photos, tmp_path / "run", taps=0, mirrored=True) as session:
         fit, spared = session.roles.fit, session.spared
