@@ -41,7 +41,10 @@ def graft(session: Session) -> tuple[Session, Candidate]:
         lessons = _lessons(session, features)
     with session.watch.phase("head"), _solutions(session) as ticker:
         session, columns, design, choice, taps_losses = _choose(session, lessons, ticker)
-        _, select, report = np.split(features[:, columns], np.cumsum([len(roles.fit), len(roles.select)]))
+        if columns != slice(None):
+            features = features[:, columns]
+            _keep(session, features)
+        _, select, report = np.split(features, np.cumsum([len(roles.fit), len(roles.select)]))
         fit = slice(lessons.fit)
         head = solve(session, design.only(fit), lessons.labels[fit], choice.l2, ticker, choice.weights)
         stage = judge_stage("head", head.logits(select), labels_of(roles.select), temperature=1.0)
@@ -177,10 +180,20 @@ def features_of(session: Session) -> np.ndarray:
 
 
 def _extract(session: Session, records: Sequence[Record], reader: ReadsViews) -> np.ndarray:
-    extractor = feature_extractor(session.model)
-    infer = make_infer(extractor, session.device)
-    cache = FeatureCache(cache_folder(), features_made_by(extractor, reader, session.device))
-    return extract_features(records, infer, reader, cache, session.progress)
+    infer = make_infer(feature_extractor(session.model), session.device)
+    return extract_features(records, infer, reader, _cache(session, reader), session.progress)
+
+
+def _keep(session: Session, features: np.ndarray) -> None:
+    """Keeps these features of all photos as those of the network as it is, for a resumed run and for members."""
+    roles = session.roles
+    records = roles.fit + roles.select + roles.report
+    found = {record.fingerprint: row for record, row in zip(records, features, strict=True)}
+    _cache(session, session.reader).save(found)
+
+
+def _cache(session: Session, reader: ReadsViews) -> FeatureCache:
+    return FeatureCache(cache_folder(), features_made_by(feature_extractor(session.model), reader, session.device))
 
 
 def solve(

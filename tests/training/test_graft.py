@@ -68,6 +68,9 @@ def test_auto_writes_into_the_recipe_what_it_chose(photos, tmp_path, monkeypatch
         assert feature_widths(session.model) == widths
         session.model.set_weights(head.weights)
         np.testing.assert_allclose(reported(session), head.report_logits, atol=1e-4)
+        with monkeypatch.context() as without_network:
+            without_network.setattr(regraft.training.graft, "make_infer", lambda *_: None)
+            assert features_of(session).shape[1] == sum(widths)  # from the cache
     with session_of(photos, tmp_path / "again", taps=taps) as opened:
         _, again = graft(opened)
     for one, other in zip(head.weights, again.weights, strict=True):
