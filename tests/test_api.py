@@ -296,7 +296,7 @@ regraft.ensemble("photos", kind="heads", members=2, out="heads", **quick)
 regraft.pretrain("photos", epochs=2, out="pretrained", progress=False)
 regraft.find_lr("photos", steps=10, **tiny)
 regraft.augment_preview("photos", progress=False)
-regraft.cache()
+regraft.backbones(["tiny"]), regraft.cache()
 """
 """Each public function, and what an open model does, among them one that reads a broken photo."""
 
