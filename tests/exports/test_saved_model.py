@@ -173,7 +173,12 @@ sys.stderr.write("imported: " + " ".join({name.partition(".")[0] for name in sys
 @pytest.mark.slow
 def test_the_proof_imports_tensorflow_and_not_regraft(trained: TrainedRun, served, tmp_path: Path):
     path = write_png(tmp_path / "photo.png", class_index=1)
-    order = {"model": str(trained.folder / "saved_model/1"), "files": [[str(path)]], "scores": str(tmp_path / "s.npy")}
+    order = {
+        "model": str(trained.folder / "saved_model/1"),
+        "files": [[str(path)]],
+        "threads": 2,
+        "scores": str(tmp_path / "s.npy"),
+    }
     finished = subprocess.run(
         [sys.executable, "-I", "-c", WHAT_IT_IMPORTS, *processes.PROGRAMS["prove_export"]],
         input=json.dumps(order) + "\n",
