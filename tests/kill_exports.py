@@ -19,6 +19,7 @@ from unittest.mock import patch
 
 import numpy as np
 from killing import KILLED, LOSSES, Ended, points_of, run_killed
+from listening import Listening
 
 from regraft.errors import RegraftError, UsageError
 from regraft.exports import exporting, saved_model
@@ -104,16 +105,6 @@ def check_answers(folder: Path, format: str, is_there: bool) -> None:
     if is_there:
         target = run / "saved_model" if format == "saved_model" else run / "exports" / f"{format}-float32"
         read_export(target)
-
-
-class Listening(Silent):
-    """Keeps what is said."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def say(self, text: str) -> None:
-        self.said.append(text)
 
 
 def tree(folder: Path) -> dict[str, str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from regraft.data.wording import name_some
+from regraft.data.wording import in_columns, name_some
 from regraft.errors import as_options, visible
 from regraft.exports.proof_photos import words_for
 from regraft.machine.sizes import show_size
@@ -97,13 +97,8 @@ def show_backbones(infos: Sequence[BackboneInfo]) -> None:
         for info in infos
     ]
     shown = [row if any(rate for *_, rate in rows[1:]) else row[:-1] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
-    for row in shown:
-        cells = [
-            cell.rjust(width) if place in _NUMBERS else cell.ljust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        _say("  ".join(cells).rstrip())
+    for line in in_columns(shown, _NUMBERS):
+        _say(line)
 
 
 def show_cache(report: CacheReport) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 
@@ -31,3 +31,16 @@ def count_reasons(reasons: Iterable[str], *, shown: int = 3) -> str:
     """Such as `120 x a video, 2 x empty file`, the most frequent first; one reason of all stands alone."""
     counts = Counter(reasons).most_common()
     return counts[0][0] if len(counts) == 1 else name_some([f"{n:,} x {reason}" for reason, n in counts], shown=shown)
+
+
+def in_columns(rows: Sequence[Sequence[str]], numbers: Collection[int] = ()) -> list[str]:
+    """A line for each row, its cells below one another; those of the columns `numbers` end below one another."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        cells = [
+            cell.rjust(width) if place in numbers else cell.ljust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return lines

@@ -17,9 +17,8 @@ from regraft.data.photos import MAX_PIXELS, UnreadablePhoto
 from regraft.data.records import Record
 from regraft.data.rendering import Rendering
 from regraft.data.sources import is_plain_jpeg, labels_of, tensorflow_path, upright_size
-from regraft.inference.features import FeatureCache, extract_features, features_made_by
+from regraft.inference.features import FeatureCache, extract_features
 from regraft.inference.views import make_infer
-from regraft.machine.cache import cache_folder
 from regraft.machine.threads import map_ordered
 from regraft.models.classifier import feature_extractor
 from regraft.training.graft import solve
@@ -80,7 +79,7 @@ def augmented_features(session: Session) -> list[np.ndarray]:
         reader = _AugmentedReader(
             seen.image_size, augment, seed, draw, by_path, seen.rendering, seen.max_pixels, seen.fit
         )
-        cache = FeatureCache(cache_folder(), features_made_by(extractor, reader, session.device))
+        cache = FeatureCache.of(extractor, reader, session.device)
         drawn.append(extract_features(records, infer, reader, cache, session.progress))
     return drawn
 

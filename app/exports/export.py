@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +13,7 @@ from regraft.augment.fits import Fit
 from regraft.data.rendering import AS_EARLIER, Range, Rendering
 from regraft.errors import RunError, UsageError
 from regraft.exports.description import check_values, digest_values
-from regraft.exports.proof_photos import words_for
+from regraft.exports.proof_photos import ProofPhotos, words_for
 from regraft.exports.table import FORMATS
 from regraft.machine.drafts import is_unfinished
 from regraft.machine.files import digest_file, write_json, write_text
@@ -61,6 +61,10 @@ class ProofResult:
     def proven_on(self) -> str:
         """Such as "500 of 1,020 reported photos, drawn by class, seed 0"."""
         return words_for(self.images, self.reported, self.sample_seed)
+
+    def of_photos(self, chosen: ProofPhotos | None) -> ProofResult:
+        """The same, which says of how many reported photos these were drawn, and how; None leaves it unsaid."""
+        return replace(self, reported=chosen.reported, sample_seed=chosen.seed) if chosen else self
 
     def as_dict(self) -> dict[str, Any]:
         """What was measured, as JSON values. Empty for `NOT_PROVEN`."""

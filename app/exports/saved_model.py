@@ -49,10 +49,6 @@ class Expected:
     float_error: Callable[[], float] | None = None
     chosen: ProofPhotos | None = None
 
-    def with_choice(self, found: ProofResult) -> ProofResult:
-        """`found`, which then says of how many reported photos these were drawn, and how."""
-        return replace(found, reported=self.chosen.reported, sample_seed=self.chosen.seed) if self.chosen else found
-
 
 def _export(folder: Path, *, photos: ProveOn, out: Path | None, device: str, progress: Progress) -> Export:
     """The run in `folder` as the next version under `out`, by default under its `saved_model`."""
@@ -127,7 +123,7 @@ def export_proven(
             ) from error
         served, labels = proof.scores(draft, expected.paths)
         bound = Bound(expected.tolerance, expected.float_error)
-        found = expected.with_choice(compare(expected.probabilities, served, labels, class_names, bound))
+        found = compare(expected.probabilities, served, labels, class_names, bound).of_photos(expected.chosen)
         export = Export(
             draft,
             "saved_model",

@@ -16,7 +16,7 @@ from regraft.data.records import Record
 from regraft.errors import FolderError
 from regraft.inference.views import Infer, infer_all
 from regraft.machine.arrays import read_arrays
-from regraft.machine.cache import cache_limit, touch
+from regraft.machine.cache import cache_folder, cache_limit, touch
 from regraft.machine.cache_room import keep_within_limit
 from regraft.machine.devices import Device
 from regraft.machine.files import atomic_file
@@ -72,6 +72,11 @@ class FeatureCache:
         text = json.dumps(made_by, sort_keys=True, default=str)
         self._cache = folder
         self.folder = folder / "features" / hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
+
+    @classmethod
+    def of(cls, extractor: keras.Model, reader: ReadsViews, device: Device) -> FeatureCache:
+        """The one for what `extractor` makes of the views of `reader` on `device`, where this user's caches are."""
+        return cls(cache_folder(), features_made_by(extractor, reader, device))
 
     def load(self) -> dict[str, np.ndarray]:
         """Every feature that is kept, by fingerprint."""

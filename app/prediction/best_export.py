@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from regraft.data.wording import in_columns
 from regraft.errors import ExportError, RunError, UsageError, option
 from regraft.exports.export import Export, find_exports, read_export
 from regraft.exports.exporting import export_run
@@ -105,8 +106,7 @@ def table_of(tried: list[Tried], best: Tried | None) -> list[str]:
         kept = "kept" if each is best else each.reason
         same = f"{proof.same_label:,} of {proof.images:,}"
         rows.append((each.name, rate, f"{proof.largest_difference:.1e}", same, kept))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return in_columns(rows)
 
 
 def _try(
@@ -134,7 +134,7 @@ def _try(
 def _judged(tried: Tried, tolerance: Tolerance) -> Tried:
     if tried.export is None or is_near(tried.export.proof, tolerance):
         return tried
-    return Tried(tried.name, tried.export, "beyond the tolerance")
+    return replace(tried, reason="beyond the tolerance")
 
 
 def _timed(tried: list[Tried]) -> list[Tried]:
@@ -146,10 +146,7 @@ def _timed(tried: list[Tried]) -> list[Tried]:
             folder, runtime = str(each.export.folder), each.export.runtime
             choices[each.name] = ModelChoice(folder, False, runtime, each.export.precision, "auto", together)
     rates = time_choices(list(choices.values()), _SECONDS) if choices else {}
-    return [
-        Tried(each.name, each.export, each.reason, rates.get(choices[each.name], 0.0)) if each.name in choices else each
-        for each in tried
-    ]
+    return [replace(each, rate=rates.get(choices[each.name], 0.0)) if each.name in choices else each for each in tried]
 
 
 def _nothing(tried: list[Tried], tolerance: Tolerance) -> ExportError | UsageError:

@@ -17,14 +17,13 @@ from regraft.data.duplicates import group_duplicates
 from regraft.data.records import Record
 from regraft.data.sources import labels_of
 from regraft.evidence.losses import is_clearly_better
-from regraft.inference.features import FeatureCache, extract_features, features_made_by
+from regraft.inference.features import FeatureCache, extract_features
 from regraft.inference.views import Infer, ViewReader, make_infer
-from regraft.machine.cache import cache_folder
 from regraft.machine.devices import Device
 from regraft.models.classifier import feature_extractor, feature_widths
 from regraft.progress import Progress, Ticker
 from regraft.recipes.recipe import Recipe, edit_recipe
-from regraft.training.head import choose_l2
+from regraft.training.head import choose_l2_of
 
 if TYPE_CHECKING:
     import keras
@@ -110,7 +109,7 @@ def _features(
     progress: Progress,
 ) -> np.ndarray:
     reader = ViewReader.of_recipe(edit_recipe(recipe, {"data.fit": fit}))
-    cache = FeatureCache(cache_folder(), features_made_by(extractor, reader, device))
+    cache = FeatureCache.of(extractor, reader, device)
     return extract_features(records, infer, reader, cache, progress)
 
 
@@ -118,16 +117,6 @@ def _losses(
     recipe: Recipe, features: np.ndarray, records: Sequence[Record], class_count: int, ticker: Ticker
 ) -> np.ndarray:
     """float64 [N]: the cross-validated loss of each photo at the strength that suits these features; [0] of none."""
-    choices, labels, groups = recipe.head, labels_of(records), group_duplicates(records)
-    return choose_l2(
-        features,
-        labels,
-        class_count=class_count,
-        candidates=choices.l2,
-        groups=groups,
-        folds=choices.folds,
-        seed=recipe.seed,
-        max_iterations=choices.max_iterations,
-        always=True,
-        ticker=ticker,
-    ).held_out
+    labels, groups = labels_of(records), group_duplicates(records)
+    choice = choose_l2_of(recipe, features, labels, groups, class_count=class_count, always=True, ticker=ticker)
+    return choice.held_out

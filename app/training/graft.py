@@ -13,13 +13,12 @@ from regraft.data.duplicates import group_duplicates
 from regraft.data.records import Record
 from regraft.data.sources import labels_of
 from regraft.evidence.losses import is_clearly_better
-from regraft.inference.features import FeatureCache, ReadsViews, extract_features, features_made_by
+from regraft.inference.features import FeatureCache, ReadsViews, extract_features
 from regraft.inference.views import MirroredReader, make_infer
-from regraft.machine.cache import cache_folder
 from regraft.models.classifier import feature_extractor, feature_widths, set_head
 from regraft.progress import SILENT, Ticker
 from regraft.training.design import Design
-from regraft.training.head import Choice, Head, choose_l2, solve_head
+from regraft.training.head import Choice, Head, choose_l2_of, solve_head
 from regraft.training.judge import Candidate
 from regraft.training.session import FIT_LOSSES, Session, graft_onto
 from regraft.training.solver import Solver
@@ -108,7 +107,11 @@ def _choose(
 
     def compare(columns: slice, widths: Sequence[int]) -> tuple[Design, Choice]:
         design = Design.of(lessons.features[:, columns], widths)
-        return design, _choose_l2(session, design.only(slice(lessons.fit)), lessons, ticker)
+        fit = slice(lessons.fit)
+        return design, choose_l2_of(
+            session.recipe, design.only(fit), lessons.labels[fit], lessons.groups,
+            class_count=session.class_count, always=_compares_layers(session), ticker=ticker,
+        )  # fmt: skip
 
     everything = slice(None)
     if session.recipe.head.taps != "auto":
@@ -116,7 +119,7 @@ def _choose(
     last = slice(sum(widths[:-1]), None)
     design, choice = compare(last, widths[-1:])
     columns, taps, losses = last, 0, {}
-    if len(widths) > 1 and len(choice.held_out):
+    if _compares_layers(session) and len(choice.held_out):
         tapped_design, tapped = compare(everything, widths)
         held = min(len(choice.held_out), len(tapped.held_out))  # of one fold where either is too large for all
         plain_losses, tapped_losses = choice.held_out[:held], tapped.held_out[:held]
@@ -141,27 +144,16 @@ def _solutions(session: Session) -> AbstractContextManager[Ticker]:
     """Progress over every solution of the head: each strength in each fold, and those that are kept."""
     choices = session.recipe.head
     compared = len(choices.l2) * choices.folds
-    if choices.taps == "auto" and len(feature_widths(session.model)) > 1:
+    if _compares_layers(session):
         compared *= 2
     elif len(choices.l2) == 1:
         compared = 0
     return session.progress.work("head", compared + 1 + bool(session.spared), "solutions")
 
 
-def _choose_l2(session: Session, design: Design, lessons: _Lessons, ticker: Ticker) -> Choice:
-    choices = session.recipe.head
-    return choose_l2(
-        design,
-        lessons.labels[: lessons.fit],
-        class_count=session.class_count,
-        candidates=choices.l2,
-        groups=lessons.groups,
-        folds=choices.folds,
-        seed=session.recipe.seed,
-        max_iterations=choices.max_iterations,
-        always=choices.taps == "auto" and len(feature_widths(session.model)) > 1,
-        ticker=ticker,
-    )
+def _compares_layers(session: Session) -> bool:
+    """Whether it is left open which layers the head reads, and there is more than the last."""
+    return session.recipe.head.taps == "auto" and len(feature_widths(session.model)) > 1
 
 
 def _weights_with(model: keras.Model, head: Head) -> list[np.ndarray]:
@@ -180,8 +172,9 @@ def features_of(session: Session) -> np.ndarray:
 
 
 def _extract(session: Session, records: Sequence[Record], reader: ReadsViews) -> np.ndarray:
-    infer = make_infer(feature_extractor(session.model), session.device)
-    return extract_features(records, infer, reader, _cache(session, reader), session.progress)
+    extractor = feature_extractor(session.model)
+    cache = FeatureCache.of(extractor, reader, session.device)
+    return extract_features(records, make_infer(extractor, session.device), reader, cache, session.progress)
 
 
 def _keep(session: Session, features: np.ndarray) -> None:
@@ -189,11 +182,7 @@ def _keep(session: Session, features: np.ndarray) -> None:
     roles = session.roles
     records = roles.fit + roles.select + roles.report
     found = {record.fingerprint: row for record, row in zip(records, features, strict=True)}
-    _cache(session, session.reader).save(found)
-
-
-def _cache(session: Session, reader: ReadsViews) -> FeatureCache:
-    return FeatureCache(cache_folder(), features_made_by(feature_extractor(session.model), reader, session.device))
+    FeatureCache.of(feature_extractor(session.model), session.reader, session.device).save(found)
 
 
 def solve(

@@ -11,6 +11,7 @@ import time
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from sklearn.model_selection import StratifiedKFold
@@ -22,6 +23,9 @@ from regraft.progress import SILENT, Ticker
 from regraft.training.design import Design, as_design
 from regraft.training.logistic import LogisticProblem, by_lbfgs, by_newton
 from regraft.training.solver import Solver
+
+if TYPE_CHECKING:
+    from regraft.recipes.recipe import Recipe
 
 LBFGS = Solver()
 
@@ -205,6 +209,32 @@ def choose_l2(
     images = np.concatenate([held for _, held in parts])
     start = weights if len(ordered) > 1 else None  # one strength gives the same head whether it was tried or not
     return Choice(best, dict(sorted(table.items())), best_losses, images, start)
+
+
+def choose_l2_of(
+    recipe: Recipe,
+    features: np.ndarray | Design,
+    labels: np.ndarray,
+    groups: np.ndarray,
+    *,
+    class_count: int,
+    always: bool,
+    ticker: Ticker,
+) -> Choice:
+    """`choose_l2` among the strengths, in the folds and with the seed of a recipe."""
+    choices = recipe.head
+    return choose_l2(
+        features,
+        labels,
+        class_count=class_count,
+        candidates=choices.l2,
+        groups=groups,
+        folds=choices.folds,
+        seed=recipe.seed,
+        max_iterations=choices.max_iterations,
+        always=always,
+        ticker=ticker,
+    )
 
 
 def _is_large(design: Design, class_count: int) -> bool:

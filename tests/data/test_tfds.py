@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from drawn_photos import draw_photo
+from listening import Listening
 from PIL import Image
 
 from regraft.data.sources import load_source
@@ -19,16 +20,6 @@ from regraft.machine.cache import cache_folder
 from regraft.progress import Silent
 
 MakeDataset = Callable[..., Path]
-
-
-class Listener(Silent):
-    """Remembers what a verb says."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def say(self, text: str) -> None:
-        self.said.append(text)
 
 
 def encode(photo: Image.Image, form: str) -> bytes:
@@ -143,7 +134,7 @@ def test_splits_become_train_val_and_test_and_others_are_named_and_left_out(make
         "test": photos(2, seed=20),
         "extra": photos(2, seed=30),
     }
-    listener = Listener()
+    listener = Listening()
     root = write("insects", make_dataset(rows), listener)
     expected = {"train": "train", "val": "validation", "test": "test"}
     assert tree(root) == {
@@ -232,7 +223,7 @@ def test_plain_pixels_become_png_files_with_the_same_pixels(
 
 def test_images_without_a_class_are_counted_and_left_out(make_dataset: MakeDataset) -> None:
     rows = [(photos(1, seed=9)[0][0], -1), *photos(4)]
-    listener = Listener()
+    listener = Listening()
     root = write("insects", make_dataset({"train": rows}), listener)
     assert sum(len(images) for images in tree(root).values()) == 4
     assert listener.said == ["tfds:insects: 1 images have no class and were left out."]
@@ -309,7 +300,7 @@ def test_without_a_network_one_line_says_what_to_do(
         raise requests.ConnectionError("Max retries exceeded", request=request)
 
     monkeypatch.setattr(requests.Session, "send", no_network)
-    listener = Listener()
+    listener = Listening()
     message = (
         r"^tfds:mnist cannot be prepared: [\w.]+ cannot be reached\. "
         r"Prepare it on a machine that can, copy its data folder here and name that with data_dir\.$"

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from regraft.data.wording import count_reasons, name_some, plural, show_path
+from regraft.data.wording import count_reasons, in_columns, name_some, plural, show_path
 
 
 def test_counts_and_lists_are_written_as_in_english():
@@ -25,3 +25,9 @@ def test_reasons_are_counted_with_the_most_frequent_first():
     assert count_reasons(["a film"]) == count_reasons(["a film"] * 3) == "a film"
     assert count_reasons(["empty file", "a film", "a film"]) == "2 x a film, 1 x empty file"
     assert count_reasons([]) == ""
+
+
+def test_columns_are_as_wide_as_their_widest_cell():
+    rows = [("name", "MB", ""), ("a", "17.5", "x"), ("long", "3", "")]
+    assert in_columns(rows, {1}) == ["name    MB", "a     17.5  x", "long     3"]
+    assert in_columns(rows) == ["name  MB", "a     17.5  x", "long  3"]

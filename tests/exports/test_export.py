@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command_line import run_regraft
+from listening import Listening
 from trained_runs import TrainedRun
 
 from regraft.errors import RunError
@@ -14,7 +15,6 @@ from regraft.exports.description import digest_values
 from regraft.exports.export import Export, ProofResult, check_files, find_exports, read_export
 from regraft.exports.format import find_format
 from regraft.exports.runtimes import open_network
-from regraft.progress import Silent
 from regraft.runs.run import Run
 
 
@@ -37,16 +37,6 @@ def as_of_version_1(folder: Path) -> Path:
         del values[name]
     file.write_text(json.dumps({**values, "format_version": 1}))
     return folder
-
-
-class Listening(Silent):
-    """Keeps what is said."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def say(self, text: str) -> None:
-        self.said.append(text)
 
 
 def test_an_export_says_all_that_is_needed_to_use_it(litert: Path, trained: TrainedRun):

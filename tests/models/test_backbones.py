@@ -6,6 +6,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from refusals import message_of
 
 from regraft.models.backbones import (
     BACKBONES,
@@ -18,14 +19,6 @@ from regraft.models.backbones import (
 )
 from regraft.models.errors import BackboneError, WeightsError
 from regraft.models.tiny import WIDTHS
-
-
-def message_of(error: type[Exception], call, *arguments, **options) -> str:
-    with pytest.raises(error) as caught:
-        call(*arguments, **options)
-    text = str(caught.value)
-    assert len(text.splitlines()) == 1
-    return text
 
 
 def test_the_table_has_every_constructor_of_keras_applications_once():

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from command_line import run_regraft
+from listening import Listening
 from trained_runs import TrainedRun
 
 from regraft.errors import ExportError, UsageError
@@ -18,14 +19,6 @@ from regraft.progress import Silent
 
 RATES = {"litert-float32": 100.0, "litert-float16": 90.0, "litert-int8": 300.0, "onnx-float32": 120.0}
 PROOFS = {"litert-float32": (1e-6, 2000), "litert-float16": (9e-4, 2000), "litert-int8": (0.3, 1999)}
-
-
-class Listening(Silent):
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def say(self, text: str) -> None:
-        self.said.append(text)
 
 
 @pytest.fixture

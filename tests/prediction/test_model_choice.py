@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from command_line import run_regraft
+from listening import Listening
 from trained_runs import TrainedRun
 
 from regraft.errors import RunError, UsageError, as_keywords, as_options
@@ -18,16 +19,6 @@ from regraft.prediction.answerer import Wanted
 from regraft.prediction.journal import Writer
 from regraft.prediction.model_choice import FEW, ModelChoice, Source, choose, open_source
 from regraft.progress import Silent
-
-
-class Listening(Silent):
-    """Keeps what is said."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def say(self, text: str) -> None:
-        self.said.append(text)
 
 
 @pytest.fixture

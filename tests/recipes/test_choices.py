@@ -1,17 +1,14 @@
 """The sections of a recipe: one line for every value that does not fit."""
 
+from functools import partial
+
 import pytest
+import refusals
 
 from regraft.errors import UsageError
 from regraft.recipes.recipe import load_recipe
 
-
-def message_of(call, *arguments) -> str:
-    with pytest.raises(UsageError) as caught:
-        call(*arguments)
-    text = str(caught.value)
-    assert len(text.splitlines()) == 1
-    return text
+message_of = partial(refusals.message_of, UsageError)
 
 
 @pytest.mark.parametrize(

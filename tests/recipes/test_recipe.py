@@ -1,21 +1,17 @@
 """Recipes: TOML in and out, edits, and one line for everything that does not fit."""
 
 import tomllib
+from functools import partial
 from pathlib import Path
 
 import pytest
+import refusals
 from pydantic import ValidationError
 
 from regraft.errors import ExportError, RegraftError, UsageError, did_you_mean
 from regraft.recipes.recipe import NAMED, Recipe, all_keys, edit_recipe, load_recipe, make_recipe, parse_edit
 
-
-def message_of(call, *arguments) -> str:
-    with pytest.raises(UsageError) as caught:
-        call(*arguments)
-    text = str(caught.value)
-    assert len(text.splitlines()) == 1
-    return text
+message_of = partial(refusals.message_of, UsageError)
 
 
 @pytest.mark.parametrize("name", NAMED)

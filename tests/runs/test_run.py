@@ -4,9 +4,11 @@ import os
 import shlex
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
+import refusals
 
 from regraft.errors import RunError, as_options
 from regraft.machine.files import write_json
@@ -31,12 +33,7 @@ def finished(folder: Path) -> Run:
     return run
 
 
-def message_of(call, *arguments) -> str:
-    with pytest.raises(RunError) as caught:
-        call(*arguments)
-    text = str(caught.value)
-    assert len(text.splitlines()) == 1
-    return text
+message_of = partial(refusals.message_of, RunError)
 
 
 def test_a_started_run_says_what_it_was_started_with(tmp_path: Path):

@@ -34,7 +34,7 @@ def choose(monkeypatch: pytest.MonkeyPatch, of: dict[str, np.ndarray], count: in
     monkeypatch.setattr(fitting, "feature_extractor", lambda model: None)
     monkeypatch.setattr(fitting, "feature_widths", lambda model: [8])
     monkeypatch.setattr(fitting, "make_infer", lambda *_: None)
-    monkeypatch.setattr(fitting, "features_made_by", lambda *_: {})
+    monkeypatch.setattr(fitting.FeatureCache, "of", lambda *_: None)
     monkeypatch.setattr(fitting, "extract_features", lambda records, _, reader, *__: of[reader.fit][: len(records)])
     edits = {"model.backbone": "tiny", "model.weights": "shipped", "head.l2": [0.1]} | edits
     model = SimpleNamespace(output_shape=(None, 3))

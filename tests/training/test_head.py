@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from default_cases import few_by_default
+from drawn_problem import drawn_problem
 from scipy.optimize import approx_fprime
 from scipy.special import log_softmax
 from sklearn.linear_model import LogisticRegression
@@ -239,14 +240,6 @@ def test_one_candidate_is_taken_without_a_trial():
 
 def test_the_same_seed_gives_the_same_losses():
     assert choose(*problem()).losses == choose(*problem()).losses
-
-
-def drawn_problem(count: int = 60, width: int = 5, classes: int = 3) -> tuple[np.ndarray, np.ndarray]:
-    random = np.random.default_rng(8)
-    labels = np.arange(count) % classes
-    return (random.normal(size=(classes, width))[labels] + random.normal(size=(count, width))).astype(
-        np.float32
-    ), labels
 
 
 def test_newton_and_lbfgs_find_the_same_minimum():

@@ -2,18 +2,11 @@
 
 import numpy as np
 import pytest
+from drawn_problem import drawn_problem
 from scipy.optimize import approx_fprime
 from scipy.special import log_softmax
 
 from regraft.training.logistic import LogisticProblem
-
-
-def drawn_problem(count: int = 60, width: int = 5, classes: int = 3) -> tuple[np.ndarray, np.ndarray]:
-    random = np.random.default_rng(8)
-    labels = np.arange(count) % classes
-    return (random.normal(size=(classes, width))[labels] + random.normal(size=(count, width))).astype(
-        np.float32
-    ), labels
 
 
 def problem_of(features: np.ndarray, labels: np.ndarray, l2: float) -> LogisticProblem:

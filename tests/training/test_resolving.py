@@ -4,11 +4,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from listening import Listening
 
 from regraft.errors import UsageError
 from regraft.models.backbones import BACKBONES, Pretrained, build_backbone
 from regraft.models.classifier import build_classifier
-from regraft.progress import Silent
 from regraft.recipes.recipe import load_recipe
 from regraft.training.resolving import resolve, within_memory
 
@@ -44,21 +44,11 @@ def test_weights_of_this_package_are_kept_by_the_name_their_row_gives_them(monke
         assert recipe.finetune.batch_norm == "frozen"
 
 
-class Listener(Silent):
-    """Keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def say(self, text: str) -> None:
-        self.said.append(text)
-
-
 def test_taps_that_the_memory_cannot_hold_are_refused_or_left_out(monkeypatch: pytest.MonkeyPatch):
     model = build_classifier(
         build_backbone("tiny", image_size=32), preprocessing="tf", class_count=2, taps=["stem_relu"]
     )
-    images, listener = 1000, Listener()
+    images, listener = 1000, Listening()
     needed = images * (32 + 160) * 32
     for taps in ("auto", 1, 0):
         recipe = load_recipe("quick", {"head.taps": taps})

@@ -1,0 +1,14 @@
+"""Features of overlapping classes, for heads to be solved on."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def drawn_problem(count: int = 60, width: int = 5, classes: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    """Features float32 [count, width] and labels int [count]."""
+    random = np.random.default_rng(8)
+    labels = np.arange(count) % classes
+    return (random.normal(size=(classes, width))[labels] + random.normal(size=(count, width))).astype(
+        np.float32
+    ), labels
