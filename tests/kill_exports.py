@@ -179,7 +179,7 @@ def open_pretended(folder: Path, *, device: str) -> Any:
         def __call__(self, images: np.ndarray) -> np.ndarray:
             return images
 
-    view = {"image_size": 4, "crop_fraction": 1.0, "background": "white", "range": "auto"}
+    view = {"image_size": 4, "crop_fraction": 1.0, "background": "white", "range": "auto", "fit": "crop"}
     reader = SimpleNamespace(**view, tensorflow_path=lambda record: record.path)
     return SimpleNamespace(run=Run(folder), model=Model(), reader=reader, infer=None, device=None)
 

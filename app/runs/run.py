@@ -233,10 +233,15 @@ class Run:
             write_json(self.ensemble_plan_file, ensemble_plan)
         write_text(self.recipe_file, recipe.to_toml())
 
-    def settle(self, recipe: Recipe) -> None:
-        """Puts `recipe`, in which what was left open is decided, in the place of the one the run began with."""
+    def settle(self, recipe: Recipe, **why: Any) -> None:
+        """Puts `recipe`, in which what was left open is decided, in the place of the one the run began with.
+
+        `why` goes into `environment.json` before: what is decided is not asked again.
+        """
+        write_json(self.environment_file, self.environment | why)
         write_text(self.recipe_file, recipe.to_toml())
-        self.__dict__.pop("recipe", None)  # what was read before
+        for read_before in ("environment", "recipe"):
+            self.__dict__.pop(read_before, None)
 
     def remove_start(self) -> None:
         """Takes back what `start` and the beginning of a training wrote; whatever else is there stays."""

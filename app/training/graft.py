@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -24,6 +24,9 @@ from regraft.training.session import FIT_LOSSES, Session, graft_onto
 from regraft.training.solver import Solver
 from regraft.training.stages import judge_stage
 
+TAPS_LOSSES = "taps_losses"
+"""The key of `environment.json` for the losses by which `head.taps` was chosen: a resumed run does not ask again."""
+
 if TYPE_CHECKING:
     import keras
 
@@ -39,7 +42,7 @@ def graft(session: Session) -> tuple[Session, Candidate]:
         features = features_of(session)
         lessons = _lessons(session, features)
     with session.watch.phase("head"), _solutions(session) as ticker:
-        session, columns, design, choice, taps_losses = _choose(session, lessons, ticker)
+        session, columns, design, choice = _choose(session, lessons, ticker)
         if columns != slice(None):
             features = features[:, columns]
             _keep(session, features)
@@ -58,7 +61,7 @@ def graft(session: Session) -> tuple[Session, Candidate]:
         "solver": session.recipe.head.solver,
         "l2": kept.l2,
         "l2_losses": {f"{key:g}": loss for key, loss in choice.losses.items()},
-        "taps_losses": taps_losses,
+        "taps_losses": session.run.environment.get(TAPS_LOSSES, {}),
         "fit_losses": session.run.environment.get(FIT_LOSSES, {}),
         "iterations": kept.iterations,
         "objective": kept.objective,
@@ -96,26 +99,22 @@ def _lessons(session: Session, features: np.ndarray) -> _Lessons:
     return _Lessons(every, np.tile(labels, 2)[order], np.tile(groups, 2), 2 * len(fit))
 
 
-def _choose(
-    session: Session, lessons: _Lessons, ticker: Ticker
-) -> tuple[Session, slice, Design, Choice, dict[str, float]]:
-    """The session with its layers decided, the columns of their features, the design of these, and the strength.
-
-    And the losses by the number of taps, where layers were compared.
-    """
+def _choose(session: Session, lessons: _Lessons, ticker: Ticker) -> tuple[Session, slice, Design, Choice]:
+    """The session with its layers decided, the columns of their features, the design of these, and the strength."""
     widths = feature_widths(session.model)
+    was_compared = bool(session.run.environment.get(TAPS_LOSSES))
 
     def compare(columns: slice, widths: Sequence[int]) -> tuple[Design, Choice]:
         design = Design.of(lessons.features[:, columns], widths)
         fit = slice(lessons.fit)
         return design, choose_l2_of(
             session.recipe, design.only(fit), lessons.labels[fit], lessons.groups,
-            class_count=session.class_count, always=_compares_layers(session), ticker=ticker,
+            class_count=session.class_count, always=_compares_layers(session) or was_compared, ticker=ticker,
         )  # fmt: skip
 
     everything = slice(None)
     if session.recipe.head.taps != "auto":
-        return session, everything, *compare(everything, widths), {}
+        return session, everything, *compare(everything, widths)
     last = slice(sum(widths[:-1]), None)
     design, choice = compare(last, widths[-1:])
     columns, taps, losses = last, 0, {}
@@ -126,14 +125,14 @@ def _choose(
         losses = {"0": float(plain_losses.mean()), str(len(widths) - 1): float(tapped_losses.mean())}
         if is_clearly_better(tapped_losses, plain_losses):
             design, choice, columns, taps = tapped_design, tapped, everything, len(widths) - 1
-    return _settled(session, taps), columns, design, choice, losses
+    return _settled(session, taps, losses), columns, design, choice
 
 
-def _settled(session: Session, taps: int) -> Session:
+def _settled(session: Session, taps: int, losses: Mapping[str, float]) -> Session:
     """The session whose recipe says that the head reads the last so many taps, and whose network has them."""
     head = session.recipe.head.model_copy(update={"taps": taps})
     recipe = session.recipe.model_copy(update={"head": head})
-    session.run.settle(recipe)
+    session.run.settle(recipe, **{TAPS_LOSSES: losses})
     if taps == len(feature_widths(session.model)) - 1:
         return replace(session, recipe=recipe)
     model = graft_onto(session.backbone, recipe, session.class_count, session.device)

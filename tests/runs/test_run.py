@@ -304,6 +304,8 @@ def test_a_run_from_before_a_key_was_there_means_what_it_did(tmp_path: Path):
 def test_what_was_left_open_is_settled_in_the_recipe_of_the_run(tmp_path: Path):
     run = Run(tmp_path)
     run.recipe_file.write_text(load_recipe("quick", {"head.taps": "auto"}).to_toml(), "utf-8")
+    run.environment_file.write_text('{"root": "photos"}', "utf-8")
     assert run.recipe.head.taps == "auto"
-    run.settle(load_recipe("quick", {"head.taps": ["a", "b"]}))
+    run.settle(load_recipe("quick", {"head.taps": ["a", "b"]}), taps_losses={"0": 0.5})
     assert run.recipe.head.taps == Run(tmp_path).recipe.head.taps == ("a", "b")
+    assert run.environment == {"root": "photos", "taps_losses": {"0": 0.5}}

@@ -77,6 +77,18 @@ def test_auto_writes_into_the_recipe_what_it_chose(photos, tmp_path, monkeypatch
         np.testing.assert_allclose(one, other, atol=1e-5)
 
 
+def test_a_resumed_run_says_what_was_compared_before(photos, tmp_path):
+    with session_of(photos, tmp_path / "run", taps="auto") as opened:
+        settled, head = graft(opened)
+        _, again = graft(settled)
+    assert set(head.facts["taps_losses"]) == {"0", "3"}
+    assert {key: again.facts[key] for key in ("taps_losses", "l2")} == {
+        key: head.facts[key] for key in ("taps_losses", "l2")
+    }
+    assert again.facts["l2_losses"] == pytest.approx(head.facts["l2_losses"], rel=1e-4)
+    assert head.facts["l2_losses"]
+
+
 def test_layers_are_compared_on_one_fold_where_the_larger_design_has_but_one(photos, tmp_path, monkeypatch):
     monkeypatch.setattr(regraft.training.head, "_is_large", lambda design, _: len(design.scale) > 160)
     with session_of(photos, tmp_path / "run", taps="auto") as opened:
