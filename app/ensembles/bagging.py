@@ -17,10 +17,8 @@ from regraft.data.photos import MAX_PIXELS, UnreadablePhoto
 from regraft.data.records import Record
 from regraft.data.rendering import Rendering
 from regraft.data.sources import is_plain_jpeg, labels_of, tensorflow_path, upright_size
-from regraft.inference.features import FeatureCache, extract_features
-from regraft.inference.views import make_infer
+from regraft.exports.frozen_features import FrozenFeatures
 from regraft.machine.threads import map_ordered
-from regraft.models.classifier import feature_extractor
 from regraft.training.graft import solve
 from regraft.training.head import Head
 from regraft.training.session import Session
@@ -70,8 +68,7 @@ def bagged_heads(
 
 def augmented_features(session: Session) -> list[np.ndarray]:
     """For each of `DRAWS`, float32 [N, C]: features of one augmented view of each image to fit, kept as others are."""
-    extractor = feature_extractor(session.model)
-    infer, records = make_infer(extractor, session.device), session.roles.fit
+    records = session.roles.fit
     by_path = {record.path: record for record in records}
     drawn = []
     for draw in range(DRAWS):
@@ -79,8 +76,8 @@ def augmented_features(session: Session) -> list[np.ndarray]:
         reader = _AugmentedReader(
             seen.image_size, augment, seed, draw, by_path, seen.rendering, seen.max_pixels, seen.fit
         )
-        cache = FeatureCache.of(extractor, reader, session.device)
-        drawn.append(extract_features(records, infer, reader, cache, session.progress))
+        features, _ = FrozenFeatures(session.model, reader, session.device, session.progress).of(records)
+        drawn.append(features)
     return drawn
 
 

@@ -14,7 +14,8 @@ from regraft.errors import UsageError, option
 from regraft.machine.files import write_json
 from regraft.progress import Progress, Silent
 from regraft.recipes.recipe import edit_recipe
-from regraft.runs.run import Run, read_json
+from regraft.runs.reading import read_json
+from regraft.runs.run import Run
 from regraft.training.finish import finish_export
 from regraft.training.graft import graft
 from regraft.training.purpose import ENSEMBLE

@@ -12,7 +12,8 @@ from regraft.ensembles.kinds import COMBINATIONS, KINDS, SOUPS, function_of, nam
 from regraft.errors import RegraftError, RunError, UsageError, option
 from regraft.recipes.arms import Arm
 from regraft.recipes.recipe import Recipe, edit_recipe, make_recipe
-from regraft.runs.run import Run, command_to_resume, read_json, resumable_run
+from regraft.runs.reading import read_json
+from regraft.runs.run import Run, command_to_resume, resumable_run
 from regraft.training.many_runs import check_engine
 from regraft.training.session import Request, Session
 

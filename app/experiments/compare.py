@@ -18,7 +18,8 @@ from regraft.machine.signals import saying_how_to_go_on
 from regraft.progress import Progress, Silent
 from regraft.recipes.arms import Arm
 from regraft.recipes.recipe import Recipe, edit_recipe
-from regraft.runs.run import WAIT, Run, new_folder, new_run, read_json
+from regraft.runs.reading import read_json
+from regraft.runs.run import WAIT, Run, new_folder, new_run
 from regraft.training.many_runs import train_run
 from regraft.training.resolving import resolve
 from regraft.training.session import Request, look_at_photos

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable
 
 import numpy as np
 
@@ -16,6 +17,13 @@ from regraft.machine.plain_names import plain_name
 def is_installed(runtime: str) -> bool:
     """Whether the runtime could be imported; does not import it."""
     return _is_there(first_format(runtime).module)
+
+
+def can_be_made(format: str) -> bool:
+    """Whether all is installed that writes the format in float32 and computes it."""
+    form = find_format(format)
+    needs = form.needs.get("float32")
+    return all(map(_is_there, (form.module, *(needs.modules if needs else ()))))
 
 
 def check_runtime(runtime: str) -> None:
@@ -79,6 +87,26 @@ def open_network(export: Export, batch_size: int | None = None) -> Network:
         return probabilities, embedding
 
     return answer
+
+
+def borrowed(opened: Callable[[], Network], *spare: Network) -> Network:
+    """A network that many threads may call: each call borrows one of what `opened` gives, or has given.
+
+    There are never more of them than calls at a time.
+    """
+    kept = [*spare]
+
+    def network(images: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        try:
+            own = kept.pop()
+        except IndexError:
+            own = opened()
+        try:
+            return own(images)
+        finally:
+            kept.append(own)
+
+    return network
 
 
 def _is_there(module: str) -> bool:

@@ -74,9 +74,12 @@ class FeatureCache:
         self.folder = folder / "features" / hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
 
     @classmethod
-    def of(cls, extractor: keras.Model, reader: ReadsViews, device: Device) -> FeatureCache:
-        """The one for what `extractor` makes of the views of `reader` on `device`, where this user's caches are."""
-        return cls(cache_folder(), features_made_by(extractor, reader, device))
+    def of(cls, extractor: keras.Model, reader: ReadsViews, device: Device, **how: str) -> FeatureCache:
+        """The one for what `extractor` makes of the views of `reader` on `device`, where this user's caches are.
+
+        `how` says what else they depend on, as where TensorFlow does not compute them.
+        """
+        return cls(cache_folder(), features_made_by(extractor, reader, device) | how)
 
     def load(self) -> dict[str, np.ndarray]:
         """Every feature that is kept, by fingerprint."""
@@ -89,6 +92,11 @@ class FeatureCache:
             except Exception:  # gone meanwhile, damaged, or other arrays than these
                 continue
         return kept
+
+    def missing(self, records: Sequence[Record]) -> list[Record]:
+        """Those whose features are not kept, of equal photos the last."""
+        kept = self.load()
+        return list({record.fingerprint: record for record in records if record.fingerprint not in kept}.values())
 
     def save(self, features: Mapping[str, np.ndarray]) -> None:
         """Keeps these features in a file of their own."""

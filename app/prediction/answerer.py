@@ -14,8 +14,8 @@ from regraft.data.records import Prediction
 from regraft.data.rendering import Rendering
 from regraft.errors import UsageError
 from regraft.exports.export import Export
-from regraft.exports.format import Network, find_format
-from regraft.exports.runtimes import open_network
+from regraft.exports.format import find_format
+from regraft.exports.runtimes import borrowed, open_network
 from regraft.inference.trained import Look, open_trained
 from regraft.machine.memory import MemoryBudget, reading_budget
 from regraft.machine.threads import cores, map_ordered
@@ -202,7 +202,7 @@ def answerer_of_export(
         raise UsageError(f"{export.folder} gives no embeddings: an ensemble has none that its members share.")
     first = open_network(export, batch_size)  # in this thread, so that a damaged file is said at once
     form = find_format(export.format)
-    network = first if form.shared else _borrowed(export, first, batch_size)
+    network = first if form.shared else borrowed(lambda: open_network(export, batch_size), first)
 
     def compute(images: np.ndarray) -> Answers:
         probabilities, embedding = network(images)
@@ -231,23 +231,6 @@ def answerer_of_export(
         compute=lambda images: Answers(compute(images).probabilities),
         embedder=embedder if export.embedding else None,
     )
-
-
-def _borrowed(export: Export, first: Network, batch_size: int | None) -> Network:
-    """A network that many threads may call: each call borrows one, so there are never more than calls at a time."""
-    spare = [first]
-
-    def network(images: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        try:
-            own = spare.pop()
-        except IndexError:
-            own = open_network(export, batch_size)
-        try:
-            return own(images)
-        finally:
-            spare.append(own)
-
-    return network
 
 
 def answerer_of_run(folder: Path, device: str, wanted: Wanted, *, workers: int | None = None) -> Answerer:

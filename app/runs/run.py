@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import os
 import shlex
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -22,6 +21,7 @@ from regraft.machine.locks import exclusive
 from regraft.machine.notebook import framed
 from regraft.recipes.recipe import Recipe, load_recipe
 from regraft.runs.digests import DIGESTS, SMALL_FILES, check_digests
+from regraft.runs.reading import read_file, read_json
 from regraft.runs.run_metrics import RunMetrics
 
 _EARLIER: dict[str, dict[str, Any]] = {
@@ -175,7 +175,7 @@ class Run:
     @cached_property
     def class_names(self) -> tuple[str, ...]:
         """The labels in output order."""
-        text = _read(self.labels_file, str)
+        text = read_file(self.labels_file, str)
         return tuple(text.removesuffix("\n").split("\n"))  # splitlines splits at more
 
     @cached_property
@@ -238,10 +238,14 @@ class Run:
 
         `why` goes into `environment.json` before: what is decided is not asked again.
         """
-        write_json(self.environment_file, self.environment | why)
+        self.note(**why)
         write_text(self.recipe_file, recipe.to_toml())
-        for read_before in ("environment", "recipe"):
-            self.__dict__.pop(read_before, None)
+        self.__dict__.pop("recipe", None)  # what was read before
+
+    def note(self, **facts: Any) -> None:
+        """Adds to what `environment.json` says."""
+        write_json(self.environment_file, self.environment | facts)
+        self.__dict__.pop("environment", None)
 
     def remove_start(self) -> None:
         """Takes back what `start` and the beginning of a training wrote; whatever else is there stays."""
@@ -361,27 +365,6 @@ def resumable_run(folder: Path) -> Run:
         run.tidy_if_free()
         raise RunError(f"{folder} is finished; there is nothing to resume.")
     return run
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The object of a JSON file. Raises RunError where it is missing or damaged."""
-    return _read(path, _as_object)
-
-
-def _as_object(text: str) -> dict[str, Any]:
-    values = json.loads(text)
-    if not isinstance(values, dict):
-        raise ValueError(f"expected an object; received {type(values).__name__}")
-    return values
-
-
-def _read(path: Path, parse: Callable[[str], Any]) -> Any:
-    if not path.parent.is_dir():
-        raise RunError(f"There is no run directory {path.parent}.")
-    try:
-        return parse(path.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise RunError(f"{path} is missing or damaged; train again.") from error
 
 
 def _existing(folder: Path) -> Run:

@@ -13,14 +13,15 @@ from regraft.data.duplicates import group_duplicates
 from regraft.data.records import Record
 from regraft.data.sources import labels_of
 from regraft.evidence.losses import is_clearly_better
-from regraft.inference.features import FeatureCache, ReadsViews, extract_features
-from regraft.inference.views import MirroredReader, make_infer
-from regraft.models.classifier import feature_extractor, feature_widths, set_head
+from regraft.exports.frozen_features import TENSORFLOW, FrozenFeatures
+from regraft.inference.features import ReadsViews
+from regraft.inference.views import MirroredReader
+from regraft.models.classifier import feature_widths, set_head
 from regraft.progress import SILENT, Ticker
 from regraft.training.design import Design
 from regraft.training.head import Choice, Head, choose_l2_of, solve_head
 from regraft.training.judge import Candidate
-from regraft.training.session import FIT_LOSSES, Session, graft_onto
+from regraft.training.session import FEATURES_BY, FIT_LOSSES, Session, graft_onto
 from regraft.training.solver import Solver
 from regraft.training.stages import judge_stage
 
@@ -39,13 +40,13 @@ def graft(session: Session) -> tuple[Session, Candidate]:
     """
     roles = session.roles
     with session.watch.phase("features"):
-        features = features_of(session)
+        features, runtime = _features(session)
         lessons = _lessons(session, features)
     with session.watch.phase("head"), _solutions(session) as ticker:
         session, columns, design, choice = _choose(session, lessons, ticker)
         if columns != slice(None):
             features = features[:, columns]
-            _keep(session, features)
+            _frozen(session).keep(_records(session), features, runtime)
         _, select, report = np.split(features, np.cumsum([len(roles.fit), len(roles.select)]))
         fit = slice(lessons.fit)
         head = solve(session, design.only(fit), lessons.labels[fit], choice.l2, ticker, choice.weights)
@@ -92,7 +93,7 @@ def _lessons(session: Session, features: np.ndarray) -> _Lessons:
     if not session.recipe.head.mirrored:
         return _Lessons(features[:known], labels, groups, len(fit))
     session.progress.say("head.mirrored: the features of mirrored views take as long again.")
-    twins = _extract(session, fit + spared, MirroredReader(session.reader))
+    twins, _ = _frozen(session, MirroredReader(session.reader)).of(fit + spared)
     parts = np.split(np.arange(known), [len(fit)])  # each part, and then its mirrored views
     order = np.concatenate([np.concatenate([part, part + known]) for part in parts])
     every = np.concatenate([features[:known], twins])[order]
@@ -166,22 +167,25 @@ def _weights_with(model: keras.Model, head: Head) -> list[np.ndarray]:
 
 def features_of(session: Session) -> np.ndarray:
     """float32 [N, C]: the frozen backbone's features of the images to fit, to select by and to report on, in order."""
+    features, _ = _features(session)
+    return features
+
+
+def _features(session: Session) -> tuple[np.ndarray, str]:
+    """The same, and what computed them, which the run remembers where it was not TensorFlow."""
+    features, runtime = _frozen(session).of(_records(session))
+    if runtime != session.run.environment.get(FEATURES_BY, TENSORFLOW):
+        session.run.note(**{FEATURES_BY: runtime})
+    return features, runtime
+
+
+def _frozen(session: Session, reader: ReadsViews | None = None) -> FrozenFeatures:
+    return FrozenFeatures(session.model, reader or session.reader, session.device, session.progress)
+
+
+def _records(session: Session) -> Sequence[Record]:
     roles = session.roles
-    return _extract(session, roles.fit + roles.select + roles.report, session.reader)
-
-
-def _extract(session: Session, records: Sequence[Record], reader: ReadsViews) -> np.ndarray:
-    extractor = feature_extractor(session.model)
-    cache = FeatureCache.of(extractor, reader, session.device)
-    return extract_features(records, make_infer(extractor, session.device), reader, cache, session.progress)
-
-
-def _keep(session: Session, features: np.ndarray) -> None:
-    """Keeps these features of all photos as those of the network as it is, for a resumed run and for members."""
-    roles = session.roles
-    records = roles.fit + roles.select + roles.report
-    found = {record.fingerprint: row for record, row in zip(records, features, strict=True)}
-    FeatureCache.of(feature_extractor(session.model), session.reader, session.device).save(found)
+    return roles.fit + roles.select + roles.report
 
 
 def solve(

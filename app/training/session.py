@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 FIT_LOSSES = "fit_losses"
 """The key of `environment.json` for the losses by which `data.fit` was chosen: no later phase asks the photos again."""
 
+FEATURES_BY = "features_by"
+"""The key of `environment.json` for the runtime that computed the features, where it was not TensorFlow."""
+
 
 @dataclass
 class Stopwatch:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from drawn_photos import PhotoFolder
 
+import regraft.exports.frozen_features
 import regraft.training.graft
 from regraft.data.duplicates import group_duplicates
 from regraft.data.sources import labels_of
@@ -69,7 +70,7 @@ def test_auto_writes_into_the_recipe_what_it_chose(photos, tmp_path, monkeypatch
         session.model.set_weights(head.weights)
         np.testing.assert_allclose(reported(session), head.report_logits, atol=1e-4)
         with monkeypatch.context() as without_network:
-            without_network.setattr(regraft.training.graft, "make_infer", lambda *_: None)
+            without_network.setattr(regraft.exports.frozen_features, "make_infer", lambda *_: None)
             assert features_of(session).shape[1] == sum(widths)  # from the cache
     with session_of(photos, tmp_path / "again", taps=taps) as opened:
         _, again = graft(opened)
