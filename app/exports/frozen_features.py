@@ -2,7 +2,7 @@
 
 One photo at a time and on a thread each, OpenVINO computes twice as many features a second as TensorFlow does in
 batches; writing and opening the network takes it two seconds, and the others seven to nine
-(`python -m benchmarks.features`).
+(`python benchmarks/features.py rates`).
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class FrozenFeatures:
             return self._extract(records, self._infer, self.reader, runtime)
         with draft_folder(Path(tempfile.gettempdir())) as folder:
             try:
-                computed = _ComputedReader(self.reader, _open(self.classifier, runtime, folder))
+                computed = _ComputedReader(self.reader, open_features(self.classifier, runtime, folder))
                 error = self._error(computed, [record.path for record in missing[:_CHECKED]])
             except Exception as failure:  # each converter and runtime has its own types
                 reason = (str(failure).strip().splitlines() or [type(failure).__name__])[0]
@@ -160,7 +160,7 @@ def _as_it_is(features: np.ndarray) -> np.ndarray:
     return features
 
 
-def _open(classifier: keras.Model, runtime: str, folder: Path) -> Network:
+def open_features(classifier: keras.Model, runtime: str, folder: Path) -> Network:
     """The network that gives the features as its embedding, written below `folder` and opened for many threads."""
     form = find_format(runtime)
     labels = tuple(map(str, range(classifier.output_shape[-1])))

@@ -23,6 +23,11 @@ def photos(photo_folder: PhotoFolder) -> Path:
     return photo_folder({"ant": 12, "bee": 12})
 
 
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REGRAFT_CACHE", str(tmp_path / "cache"))
+
+
 @contextmanager
 def session_of(photos: Path, out: Path, **edits: object) -> Iterator[tuple[Session, Listening]]:
     keys = {"model.backbone": "tiny", "head.l2": [0.1], "head.folds": 2, "data.image_size": 32}
@@ -44,7 +49,7 @@ def test_another_runtime_computes_what_tensorflow_does(photos, tmp_path, monkeyp
         monkeypatch.setattr(frozen, "PAYS_FROM", {runtime: len(session.roles.fit)})
         found, by = features(session)
         assert by == runtime and not said.said
-        monkeypatch.setattr(frozen, "_open", None)  # now they come from the cache
+        monkeypatch.setattr(frozen, "open_features", None)  # now they come from the cache
         again, by = features(session)
         assert by == runtime
         np.testing.assert_array_equal(again, found)
@@ -60,7 +65,7 @@ def test_another_runtime_computes_what_tensorflow_does(photos, tmp_path, monkeyp
 @pytest.mark.parametrize("share", [0, 2e-4, np.nan])
 def test_what_is_not_the_same_is_refused(photos, tmp_path, monkeypatch, share):
     pytest.importorskip("openvino")
-    opened = frozen._open
+    opened = frozen.open_features
 
     def open_off(*args):
         network = opened(*args)
@@ -71,7 +76,7 @@ def test_what_is_not_the_same_is_refused(photos, tmp_path, monkeypatch, share):
 
         return off
 
-    monkeypatch.setattr(frozen, "_open", open_off)
+    monkeypatch.setattr(frozen, "open_features", open_off)
     monkeypatch.setattr(frozen, "PAYS_FROM", {"openvino": 1})
     with session_of(photos, tmp_path / "run") as (session, said):
         _, by = features(session)
@@ -83,7 +88,7 @@ def test_what_fails_is_named_and_costs_nothing_else(photos, tmp_path, monkeypatc
     def fail(*_):
         raise RuntimeError("an operation it does not know\nand more")
 
-    monkeypatch.setattr(frozen, "_open", fail)
+    monkeypatch.setattr(frozen, "open_features", fail)
     monkeypatch.setattr(frozen, "can_be_made", lambda name: name == "onnx")
     monkeypatch.setattr(frozen, "PAYS_FROM", {"openvino": 1, "onnx": 2})
     with session_of(photos, tmp_path / "run") as (session, said):
@@ -99,7 +104,7 @@ def test_the_run_remembers_who_computed_its_features_and_is_proven(photos, tmp_p
         settled, head = graft(session)
         assert settled.run.environment["features_by"] == "openvino"
         settled.model.set_weights(head.weights)
-        monkeypatch.setattr(frozen, "_open", None)
+        monkeypatch.setattr(frozen, "open_features", None)
         _, again = graft(settled)  # with the features that were kept of the network that was settled on
     np.testing.assert_allclose(head.report_logits, again.report_logits, atol=1e-4)
 
