@@ -56,7 +56,7 @@ def _rates(options: argparse.Namespace) -> None:
     from regraft.machine.threads import map_ordered
     from regraft.models.classifier import feature_extractor
     from regraft.recipes.recipe import load_recipe
-    from regraft.training.session import build_model
+    from regraft.training.building import build_model
 
     device = open_device("cpu")
     edits = {"model.backbone": options.backbone, "model.weights": options.weights, "head.taps": int(options.taps)}

@@ -82,7 +82,7 @@ def max_pixels(words: str, default: int | None = 178_956_970) -> Callable[[Any],
 
 
 NETWORK = all_of(
-    click.option("--backbone", metavar="NAME", help="See regraft backbones.  [default: efficientnet_lite0]"),
+    click.option("--backbone", metavar="NAME", help="See regraft backbones; or auto.  [default: efficientnet_lite0]"),
     click.option("--weights", metavar="imagenet|none|PATH", help="Pretrained weights.  [default: the backbone's own]"),
 )
 

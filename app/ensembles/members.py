@@ -17,8 +17,9 @@ from regraft.models.combine_members import cool
 from regraft.recipes.recipe import Recipe
 from regraft.runs.checkpoints import load_snapshot
 from regraft.runs.run import Run
+from regraft.training.building import build_model
 from regraft.training.many_runs import train_runs
-from regraft.training.session import Session, build_model
+from regraft.training.session import Session
 from regraft.training.stages import judge_stage
 
 if TYPE_CHECKING:

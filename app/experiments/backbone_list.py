@@ -6,20 +6,15 @@ import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
+from regraft.models.availability import Availability, whereabouts
 from regraft.models.backbones import BACKBONES, Backbone, find_backbone
-from regraft.models.published import PUBLISHED, keras_folder
+from regraft.models.published import PUBLISHED
 from regraft.progress import Progress
 
 if TYPE_CHECKING:
     from regraft.machine.devices import Device
-
-Availability = Literal["here", "to install", "to download", "fresh"]
-"""Where pretrained weights are now; "fresh" is a backbone that has none."""
-
-KERAS_HOST = "storage.googleapis.com"
 
 _BATCH, _BATCHES = 32, 5
 
@@ -83,7 +78,7 @@ def measure_backbones(infos: Sequence[BackboneInfo], device: Device, progress: P
 
 def _describe(name: str, row: Backbone) -> BackboneInfo:
     known = PUBLISHED.get(name)
-    source, weights = _weights_of(name, row)
+    source, weights = whereabouts(name)
     return BackboneInfo(
         name,
         row.image_size,
@@ -95,24 +90,6 @@ def _describe(name: str, row: Backbone) -> BackboneInfo:
         source=source,
         weights=weights,
     )
-
-
-def _weights_of(name: str, row: Backbone) -> tuple[str, Availability]:
-    """Where the pretrained weights come from, and whether they are here."""
-    pretrained = row.pretrained
-    if pretrained is None:
-        return "none", "fresh"
-    if pretrained.file:
-        return "shipped", "here"
-    if package := pretrained.package:
-        try:
-            is_here = version(package.name) == package.version
-        except PackageNotFoundError:
-            is_here = False
-        return f"pip {package.requirement}", "here" if is_here else "to install"
-    known = PUBLISHED.get(name)
-    is_here = known is not None and bool(known.file) and (keras_folder() / known.file).is_file()
-    return f"Keras, from {KERAS_HOST}", "here" if is_here else "to download"
 
 
 def _rate(info: BackboneInfo, device: Device) -> float:

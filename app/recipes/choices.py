@@ -56,11 +56,16 @@ class DataChoices(Section):
 
 
 class ModelChoices(Section):
-    """The network. `weights` left out are the backbone's own pretrained ones."""
+    """The network. `weights` left out are the backbone's own pretrained ones.
+
+    `backbone` "auto" is the one of those here that suits the photos, of which the features of all photos take no longer
+    than `feature_seconds`.
+    """
 
     backbone: str = "efficientnet_lite0"
     weights: str | None = None
     alpha: Annotated[float, Field(gt=0, le=4)] = 1.0
+    feature_seconds: Annotated[float, Field(gt=0)] = 300.0
     pooling: Literal["avg", "max"] = "avg"
 
 

@@ -35,6 +35,7 @@ class StageFigures:
         seconds: what it took; None where the file does not say.
         solver, l2, l2_losses, iterations, objective, solve_seconds: of a solved head; None or empty of others, and
             where an older file does not say.
+        backbone_losses: cross-validated, of each backbone that was compared; of the head.
         fit_losses: cross-validated, of each way to fit photos into the square, where they were compared; of the head.
         taps_losses: cross-validated, by the number of taps that the head reads, where they were compared.
     """
@@ -48,6 +49,7 @@ class StageFigures:
     solver: str | None = None
     l2: float | None = None
     l2_losses: Mapping[str, float] = field(default_factory=dict)
+    backbone_losses: Mapping[str, float] = field(default_factory=dict)
     fit_losses: Mapping[str, float] = field(default_factory=dict)
     taps_losses: Mapping[str, float] = field(default_factory=dict)
     iterations: int | None = None

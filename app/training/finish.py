@@ -34,7 +34,8 @@ from regraft.runs.history import read_history
 from regraft.runs.reading import read_json
 from regraft.runs.run import Run
 from regraft.training.judge import Candidate
-from regraft.training.session import FEATURES_BY, Session
+from regraft.training.photos_asked import FEATURES_BY
+from regraft.training.session import Session
 from regraft.training.stages import choose_stage
 
 _NOT_YET = "it has not been made yet"

@@ -18,10 +18,12 @@ from regraft.inference.features import ReadsViews
 from regraft.inference.views import MirroredReader
 from regraft.models.classifier import feature_widths, set_head
 from regraft.progress import SILENT, Ticker
+from regraft.training.building import graft_onto
 from regraft.training.design import Design
 from regraft.training.head import Choice, Head, choose_l2_of, solve_head
 from regraft.training.judge import Candidate
-from regraft.training.session import FEATURES_BY, FIT_LOSSES, Session, graft_onto
+from regraft.training.photos_asked import BACKBONE_LOSSES, FEATURES_BY, FIT_LOSSES
+from regraft.training.session import Session
 from regraft.training.solver import Solver
 from regraft.training.stages import judge_stage
 
@@ -63,6 +65,7 @@ def graft(session: Session) -> tuple[Session, Candidate]:
         "l2": kept.l2,
         "l2_losses": {f"{key:g}": loss for key, loss in choice.losses.items()},
         "taps_losses": session.run.environment.get(TAPS_LOSSES, {}),
+        "backbone_losses": session.run.environment.get(BACKBONE_LOSSES, {}),
         "fit_losses": session.run.environment.get(FIT_LOSSES, {}),
         "iterations": kept.iterations,
         "objective": kept.objective,

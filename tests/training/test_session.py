@@ -17,9 +17,10 @@ from regraft.errors import RegraftError, RunError, UsageError
 from regraft.machine.devices import Device, open_device
 from regraft.progress import Progress
 from regraft.recipes.recipe import Recipe, edit_recipe, load_recipe
+from regraft.training.building import build_model
 from regraft.training.fitting import FitChoice
 from regraft.training.resolving import resolve
-from regraft.training.session import Request, Stopwatch, build_model, open_session
+from regraft.training.session import Request, Stopwatch, open_session
 
 TINY = load_recipe("balanced", {"model.backbone": "tiny"})
 OTHERWISE = "Leave it out, or train anew with another out."

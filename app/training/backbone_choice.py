@@ -1,0 +1,158 @@
+"""Which of the backbones that are here suits the photos, where the recipe leaves it open: what heads on them say.
+
+A better network on ImageNet is not always one for other photos, and takes longer. So each that is fast enough is asked
+on few training photos, with the layers that a head would read, before the features of all are computed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from regraft.data.duplicates import group_duplicates
+from regraft.data.records import Record
+from regraft.data.sources import labels_of
+from regraft.errors import BackboneError, UsageError
+from regraft.evidence.losses import is_clearly_better
+from regraft.inference.features import FeatureCache, extract_features
+from regraft.inference.views import ViewReader, make_infer
+from regraft.machine.devices import Device
+from regraft.models.availability import installed_backbones
+from regraft.models.classifier import feature_extractor, feature_widths
+from regraft.progress import Progress
+from regraft.recipes.recipe import Recipe, edit_recipe
+from regraft.training.building import build_model
+from regraft.training.design import Design
+from regraft.training.fitting import PHOTOS, PHOTOS_OF_A_CLASS, sample
+from regraft.training.head import choose_l2_of
+from regraft.training.resolving import resolve
+
+_TIMED = 32
+"""On how many photos it is judged how long all would take."""
+
+
+@dataclass(frozen=True)
+class BackboneChoice:
+    """The backbone that training takes, and why.
+
+    Attributes:
+        backbone: its name.
+        photos: how many training photos were asked.
+        losses: of each that was compared, the fastest first: cross-validated, in nats.
+        too_slow: of each other, about how many seconds the features of all photos would take.
+    """
+
+    backbone: str
+    photos: int
+    losses: Mapping[str, float]
+    too_slow: Mapping[str, float]
+
+    def __str__(self) -> str:
+        found = ", ".join(f"{name} {loss:.3f}" for name, loss in self.losses.items())
+        slow = "".join(f"; {name} would take {seconds:.0f} s for all" for name, seconds in self.too_slow.items())
+        asked = f"cross-validated loss on {self.photos:,} training photos {found}" if found else "it alone is here"
+        return f"model.backbone is {self.backbone}: {asked}{slow}."
+
+
+def choose_backbone(
+    recipe: Recipe, device: Device, records: Sequence[Record], *, images: int, class_count: int, progress: Progress
+) -> BackboneChoice:
+    """The fastest backbone that is here, or a slower one whose features say clearly more of the photos.
+
+    Asked are those whose pretrained weights are here and whose features of all photos take no longer than
+    `model.feature_seconds`. From the fastest on, one is kept where the cross-validated loss of its head is lower than
+    that of what was kept before by more than the standard error of the difference (see `is_clearly_better`).
+
+    Args:
+        recipe: whose `model.backbone` is "auto".
+        device: that computes.
+        records: of the photos to fit.
+        images: how many photos there are features of, in all.
+        class_count: how many classes they have.
+        progress: is told how far it is.
+
+    Raises:
+        UsageError: no backbone is fast enough, or fits the recipe.
+        FolderError: a file became unreadable since it was scanned.
+    """
+    asked = sample(records, max(PHOTOS, PHOTOS_OF_A_CLASS * class_count), seed=recipe.seed)
+    found: dict[str, tuple[float, np.ndarray]] = {}
+    too_slow: dict[str, float] = {}
+    for name, candidate in _candidates(recipe):
+        seconds, losses = _ask(candidate, device, asked, images, class_count, progress)
+        if losses is None:
+            too_slow[name] = seconds
+        else:
+            found[name] = seconds, losses
+    if not found:
+        raise UsageError(_none_is_fast_enough(recipe.model.feature_seconds, images, too_slow))
+    ordered = sorted(found, key=lambda name: found[name][0])
+    best = ordered[0]
+    for name in ordered[1:]:
+        if len(found[name][1]) and is_clearly_better(found[name][1], found[best][1]):
+            best = name
+    means = {name: float(found[name][1].mean()) for name in ordered if len(found[name][1])}
+    return BackboneChoice(best, len(asked), means, too_slow)
+
+
+def _none_is_fast_enough(seconds: float, images: int, too_slow: Mapping[str, float]) -> str:
+    text = f"model.backbone: of no backbone that is here the features of {images:,} photos take at most {seconds:g} s"
+    if not too_slow:
+        return f"{text}; install one, or name it."
+    fastest = min(too_slow, key=too_slow.__getitem__)
+    return f"{text} (model.feature_seconds); those of {fastest} take {too_slow[fastest]:.0f} s."
+
+
+def _candidates(recipe: Recipe) -> Iterator[tuple[str, Recipe]]:
+    """Each backbone that is here and takes the recipe's image size, with the recipe that names it."""
+    fit = {"data.fit": "crop"} if recipe.data.fit == "auto" else {}
+    for name in installed_backbones():
+        try:
+            yield name, resolve(edit_recipe(recipe, {"model.backbone": name, **fit}))
+        except BackboneError:  # the images are too small for it
+            continue
+
+
+def _ask(
+    recipe: Recipe, device: Device, records: Sequence[Record], images: int, class_count: int, progress: Progress
+) -> tuple[float, np.ndarray | None]:
+    """About how many seconds the features of all take, and the loss of each photo; None where that is too long."""
+    model, _ = build_model(recipe, class_count, device)
+    extractor, reader = feature_extractor(model), ViewReader.of_recipe(recipe)
+    infer, cache = make_infer(extractor, device), FeatureCache.of(extractor, reader, device)
+    views = [
+        view for view in reader.read_all([record.path for record in records[:_TIMED]]) if isinstance(view, np.ndarray)
+    ]
+    batch = np.stack(views)
+    infer(batch)  # which is compiled for it
+    started = time.perf_counter()
+    infer(batch)
+    seconds = (time.perf_counter() - started) * images / len(batch)
+    if seconds > recipe.model.feature_seconds:
+        return seconds, None
+    features = extract_features(records, infer, reader, cache, progress)
+    return seconds, _losses(recipe, features, feature_widths(model), records, class_count, progress)
+
+
+def _losses(
+    recipe: Recipe,
+    features: np.ndarray,
+    widths: Sequence[int],
+    records: Sequence[Record],
+    class_count: int,
+    progress: Progress,
+) -> np.ndarray:
+    """float64 [N]: the held-out loss of each photo by the last layer, or by all taps where those are clearly better."""
+    labels, groups = labels_of(records), group_duplicates(records)
+    ways = [widths[-1:], widths] if len(widths) > 1 else [widths]
+    best = np.zeros(0)
+    with progress.work("backbone", len(ways) * len(recipe.head.l2) * recipe.head.folds, "solutions") as ticker:
+        for way in ways:
+            design = Design.of(features[:, -sum(way) :], way)
+            choice = choose_l2_of(recipe, design, labels, groups, class_count=class_count, always=True, ticker=ticker)
+            if not len(best) or is_clearly_better(choice.held_out, best):
+                best = choice.held_out
+    return best
