@@ -21,7 +21,7 @@ demo: .venv/.installed  ## run the main job on handwritten digits; results in de
 
 # Two processes, each with whole files of tests, as these share what takes long to make.
 test: .venv/.installed-dev  ## run the tests, without those marked slow
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: .venv/.installed-dev types  ## run the linter, the formatter and the type checker; changes no source
 	$(BIN)/python -m ruff check

@@ -175,12 +175,42 @@ BACKBONES: dict[str, Backbone] = {
 """Every backbone, by its name in a recipe."""
 
 
+JOIN = " + "
+"""Between the names of backbones that are put side by side, and between those of their weights."""
+
+
+def parts_of(name: str) -> list[str]:
+    """The names of the backbones that stand side by side under one name; usually one."""
+    return [part.strip() for part in name.split(JOIN.strip())]
+
+
+def weights_of(name: str, weights: str | None) -> list[str]:
+    """The weights of each of the parts of a backbone: one for all, or one for each; without any their own.
+
+    Raises:
+        WeightsError: they are neither one nor as many.
+    """
+    parts = parts_of(name)
+    if weights is None:
+        return [default_weights(part) for part in parts]
+    each = weights.split(JOIN)
+    if len(each) not in (1, len(parts)):
+        raise WeightsError(f"model.weights must be one, or one for each of {name}; received {len(each)}.")
+    return each if len(each) == len(parts) else each * len(parts)
+
+
 def find_backbone(name: str) -> Backbone:
-    """The row of `name`.
+    """The row of `name`; of several side by side one that does its own preprocessing, at the largest of their sizes.
 
     Raises:
         BackboneError: there is none; the message names the nearest.
     """
+    if len(parts := parts_of(name)) > 1:
+        if repeated := next((part for part in parts if parts.count(part) > 1), ""):
+            raise BackboneError(f"model.backbone: {repeated} stands beside itself; name each backbone once.")
+        rows = [find_backbone(part) for part in parts]
+        least, size = max(row.min_image_size for row in rows), max(row.image_size for row in rows)
+        return Backbone("", "included", image_size=size, min_image_size=least, pretrained=None)
     if name in BACKBONES:
         return BACKBONES[name]
     near = difflib.get_close_matches(name.lower().replace("-", "_"), BACKBONES, n=1, cutoff=0.4)

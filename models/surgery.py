@@ -14,6 +14,8 @@ Call = Callable[[Any, Any, tuple[Any, ...], dict[str, Any]], Any]
 def rebuild(
     model: keras.Model,
     *,
+    inputs: Any = None,
+    name_for: Callable[[str], str] = lambda name: name,
     layer_for: LayerFor = lambda layer: None,
     call: Call = lambda original, copy, args, kwargs: copy(*args, **kwargs),
 ) -> keras.Model:
@@ -21,6 +23,8 @@ def rebuild(
 
     Args:
         model: its inner models, if it has any, are copied as they are.
+        inputs: what the copy is called on, of the structure of the model's; by default inputs of the same shapes.
+        name_for: the name of an equal copy, from that of the original.
         layer_for: the layer that takes another's place, or None for an equal copy. It gets the weights of the layer
             whose place it takes.
         call: calls the copy of an original layer or operation in the new graph with `args` and `kwargs`, and returns
@@ -33,14 +37,15 @@ def rebuild(
 
     def clone(original: Any) -> Any:
         copy = layer_for(original) if isinstance(original, keras.Layer) else None
-        copy = original.__class__.from_config(original.get_config()) if copy is None else copy
+        if copy is None:
+            copy = original.__class__.from_config(original.get_config() | {"name": name_for(original.name)})
         pairs[id(copy)] = (original, copy)
         return copy
 
     def call_copy(copy: Any, *args: Any, **kwargs: Any) -> Any:
         return call(pairs[id(copy)][0], copy, args, kwargs)
 
-    inputs = keras.tree.map_structure(_like, model.input)
+    inputs = keras.tree.map_structure(_like, model.input) if inputs is None else inputs
     changed = keras.models.clone_model(model, inputs, clone_function=clone, call_function=call_copy)
     for original, copy in pairs.values():
         if isinstance(original, keras.Layer) and original.weights:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import keras
 
 from regraft.models.errors import BackboneError
+from regraft.models.side_by_side import SIDE_BY_SIDE
 from regraft.models.surgery import inputs_of, producer
 
 MOST_FEATURES = 16_384
@@ -26,12 +27,28 @@ def find_taps(backbone: Any) -> list[str]:
 
     The last is the output of `backbone`, which a head reads anyway. On the longest path from the input to the output
     (the residual branches, not the shortcuts), a tap is the last map of every run of equal width between narrower
-    ones, and of every resolution that has no such run.
+    ones, and of every resolution that has no such run. Of backbones side by side, each has its own; they take turns so
+    that the last taps of all come last.
 
     Args:
         backbone: a functional `keras.Model` from images to maps [N, h, w, C].
     """
-    path = _main_path(backbone)
+    found = [_taps_before(end) for end in _ends(backbone)]
+    turns = itertools.zip_longest(*(reversed(names) for names in found))
+    return [name for turn in turns for name in reversed(turn) if name][::-1]
+
+
+def _ends(backbone: Any) -> Sequence[Any]:
+    """The output, or those of the parts that stand side by side, before they are averaged."""
+    last = producer(backbone.output)
+    if last.name != SIDE_BY_SIDE:
+        return [backbone.output]
+    averaged = keras.layers.GlobalAveragePooling2D
+    return [inputs_of(producer(end))[0] if isinstance(producer(end), averaged) else end for end in inputs_of(last)]
+
+
+def _taps_before(output: Any) -> list[str]:
+    path = _main_path(output)
     runs = _runs(path)
     widths = [0, *(_width(run[-1]) for run in runs), 0]
     peaks = [run[-1] for run, before, here, after in zip(runs, widths, widths[1:], widths[2:], strict=False)
@@ -40,7 +57,7 @@ def find_taps(backbone: Any) -> list[str]:
     ends = {_side(tensor): tensor for tensor in path}  # the last of each
     chosen = {id(tensor) for tensor in peaks} | {id(end) for side, end in ends.items() if side not in tapped}
     names = [producer(tensor).name for tensor in path if id(tensor) in chosen]
-    return [name for name in names if name != producer(backbone.output).name]
+    return [name for name in names if name != producer(output).name]
 
 
 def choose_taps(backbone: Any, wanted: int | Sequence[str] | Literal["auto"]) -> list[str]:
@@ -73,9 +90,8 @@ def _listed(names: Sequence[str]) -> str:
     return f"there are {', '.join(names)}" if names else "it has none"
 
 
-def _main_path(backbone: Any) -> list[Any]:
+def _main_path(output: Any) -> list[Any]:
     """The maps on the longest path to the output, from the first on; of gates, what they multiply."""
-    output = backbone.output
     depths = _depths(output)
     path, tensor = [output], output
     while sources := inputs_of(producer(tensor)):

@@ -12,10 +12,18 @@ from pathlib import Path
 
 import keras
 
-from regraft.models.backbones import BACKBONES, build_backbone, check_backbone, find_weights
+from regraft.models.backbones import (
+    BACKBONES,
+    build_backbone,
+    check_backbone,
+    find_weights,
+    parts_of,
+    weights_of,
+)
 from regraft.models.efficientnet_lite import set_torch_weights
 from regraft.models.errors import WeightsError, option
 from regraft.models.published import keras_folder
+from regraft.models.side_by_side import Part, side_by_side
 from regraft.models.torch_stream import TorchStreamError, read_torch_stream
 
 
@@ -23,10 +31,10 @@ def load_backbone(name: str, weights: str, *, image_size: int, alpha: float = 1.
     """A headless network with its weights: float32 [N, image_size, image_size, 3] -> float [N, h, w, C].
 
     Args:
-        name: a key of `BACKBONES`.
+        name: a key of `BACKBONES`, or several, see `parts_of`.
         weights: "imagenet" (Keras downloads them once, or an installed package has them), "shipped" (inside this
             package), "none" (fresh), or the path of a `.h5` or `.weights.h5` file of this network without its top;
-            for EfficientNet-Lite also that of a `.pth` file.
+            for EfficientNet-Lite also that of a `.pth` file. Of several backbones see `weights_of`.
         image_size: pixels a side.
         alpha: width multiplier, for the families that have one.
         seed: of fresh weights.
@@ -36,6 +44,12 @@ def load_backbone(name: str, weights: str, *, image_size: int, alpha: float = 1.
         WeightsError: the weights are not there, are damaged, or are those of another network.
     """
     check_backbone(name, image_size=image_size, alpha=alpha)
+    if len(parts := parts_of(name)) > 1:
+        each = [
+            Part(part, load_backbone(part, own, image_size=image_size, seed=seed), BACKBONES[part].preprocessing)
+            for part, own in zip(parts, weights_of(name, weights), strict=True)
+        ]
+        return side_by_side(each)
     path = find_weights(name, weights)
     if path is None and weights != "none":
         return _load_published(name, weights, image_size=image_size, alpha=alpha)

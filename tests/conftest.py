@@ -21,6 +21,16 @@ signal.signal(
 )  # a shell's background job ignores it, and so would all children
 
 
+LONG = ("test_mutants", "test_many_runs", "test_network", "test_readme", "test_killed_runs", "test_shared", "test_api")
+"""The files that take longest. They come first, so that no process ends with one alone."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first; else the order stays."""
+    places = {name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(LONG)))
+
+
 @pytest.fixture
 def photo_folder(tmp_path: Path) -> PhotoFolder:
     """A function that writes a class-per-folder tree of JPEGs and returns its root.

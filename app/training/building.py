@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from regraft.machine.devices import Device
-from regraft.models.backbones import BACKBONES
+from regraft.models.backbones import find_backbone
 from regraft.recipes.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def graft_onto(backbone: keras.Model, recipe: Recipe, class_count: int, device: 
     with device.strategy.scope():
         return build_classifier(
             backbone,
-            preprocessing=BACKBONES[recipe.model.backbone].preprocessing,
+            preprocessing=find_backbone(recipe.model.backbone).preprocessing,
             class_count=class_count,
             pooling=recipe.model.pooling,
             taps=choose_taps(backbone, recipe.head.taps),

@@ -10,7 +10,7 @@ from regraft.data.scan import deep_spreads
 from regraft.errors import UsageError
 from regraft.machine.memory import available_bytes
 from regraft.machine.sizes import show_size
-from regraft.models.backbones import BACKBONES, check_backbone, default_weights, find_weights
+from regraft.models.backbones import BACKBONES, JOIN, check_backbone, find_backbone, find_weights, parts_of, weights_of
 from regraft.models.optimizer_table import OPTIMIZERS
 from regraft.progress import Progress
 from regraft.recipes.choices import FineTuneChoices, HeadChoices, OptimizerChoices
@@ -42,14 +42,9 @@ def resolve(recipe: Recipe) -> Recipe:
                 "and model.alpha, or name the backbone."
             )
         return recipe
-    row = BACKBONES.get(model.backbone)
-    size = recipe.data.image_size or (row.image_size if row else 0)
+    size = recipe.data.image_size or find_backbone(model.backbone).image_size
     check_backbone(model.backbone, image_size=size, alpha=model.alpha)
-    weights = model.weights or default_weights(model.backbone)
-    path = find_weights(model.backbone, weights)
-    if path and not (row and row.has_weights(weights)):  # another machine has its own files elsewhere, names are shared
-        check_weights(path)
-        weights = str(path.absolute())
+    weights = _resolve_weights(model.backbone, model.weights)
     return recipe.model_copy(
         update={
             "data": recipe.data.model_copy(update={"image_size": size}),
@@ -59,6 +54,18 @@ def resolve(recipe: Recipe) -> Recipe:
             "finetune": _resolve_finetune(recipe.finetune, is_fresh=weights == "none"),
         }
     )
+
+
+def _resolve_weights(backbone: str, asked: str | None) -> str:
+    """The weights of each part of `backbone`, by name or, of a file, by its whole path; "none" where all are fresh."""
+    found = []
+    for name, weights in zip(parts_of(backbone), weights_of(backbone, asked), strict=True):
+        path = find_weights(name, weights)
+        if path and not BACKBONES[name].has_weights(weights):  # elsewhere the package's files lie elsewhere
+            check_weights(path)
+            weights = str(path.absolute())
+        found.append(weights)
+    return "none" if set(found) == {"none"} else JOIN.join(found)
 
 
 def _resolve_head(choices: HeadChoices, *, is_fresh: bool) -> HeadChoices:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from regraft.machine.drafts import draft_folder
 from regraft.machine.files import publish
-from regraft.models.backbones import build_backbone
 from regraft.progress import Progress
 from regraft.runs.run import Run
 from regraft.training.purpose import PRETRAINING
@@ -102,9 +101,11 @@ def _save_backbone(session: Session) -> None:
 def _plain_backbone(session: Session) -> keras.Model:
     """The trained backbone as other runs build it, without regularizers in its graph."""
     from regraft.models.classifier import backbone_of
+    from regraft.models.weights import load_backbone
 
     choices, trained = session.recipe.model, backbone_of(session.model)
-    plain = build_backbone(choices.backbone, image_size=session.reader.image_size, alpha=choices.alpha)
+    size = session.reader.image_size
+    plain = load_backbone(choices.backbone, "none", image_size=size, alpha=choices.alpha)
     for layer in plain.layers:
         if layer.weights:
             layer.set_weights(trained.get_layer(layer.name).get_weights())
