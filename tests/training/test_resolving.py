@@ -35,6 +35,24 @@ def test_a_weights_file_is_kept_by_its_absolute_path(tmp_path: Path, monkeypatch
     assert recipe.model.weights == str(tmp_path / "mine.weights.h5")
 
 
+@pytest.mark.parametrize("names", [["tiny", "xception"], "tiny+xception", "tiny + xception"])
+def test_several_backbones_have_weights_each_and_the_largest_size(names, tmp_path: Path):
+    (tmp_path / "mine.weights.h5").touch()
+    for weights, expected, batch_norm in [
+        (None, "shipped + imagenet", "frozen"),
+        ("none", "none", "adaptive"),
+        (["none", "imagenet"], "none + imagenet", "frozen"),
+        ([str(tmp_path / "mine.weights.h5"), "none"], f"{tmp_path / 'mine.weights.h5'} + none", "frozen"),
+    ]:
+        edits = {"model.backbone": names} | ({"model.weights": weights} if weights else {})
+        recipe = resolve(load_recipe("balanced", edits))
+        assert recipe.model.weights == expected
+        assert (recipe.data.image_size, recipe.finetune.batch_norm) == (299, batch_norm)
+        recipe_file = tmp_path / "recipe.toml"
+        recipe_file.write_text(recipe.to_toml(), "utf-8")
+        assert resolve(load_recipe(str(recipe_file))) == recipe
+
+
 def test_weights_of_this_package_are_kept_by_the_name_their_row_gives_them(monkeypatch: pytest.MonkeyPatch):
     row = replace(BACKBONES["tiny"], pretrained=Pretrained("drawings", "tiny.weights.h5"))
     monkeypatch.setitem(BACKBONES, "other", row)

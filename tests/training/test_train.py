@@ -463,3 +463,16 @@ def test_names_that_are_not_utf8_are_trained_on_and_kept(photo_folder: PhotoFold
     assert answer.values["set_aside"] == [{"path": str(broken), "reason": "empty file"}]
     assert Run(run).environment["root"] == str(photos)
     assert {row.path for row in read_roster(run / "images.csv")} == {*photos.glob("ant/*"), *photos.glob("bee/0*")}
+
+
+@pytest.mark.slow
+def test_a_network_of_two_backbones_is_fine_tuned_exported_and_opened_again(photo_folder: PhotoFolder, tmp_path: Path):
+    photos, edits = photo_folder({"ant": 12, "bee": 12}), {"data.image_size": 32, "head.l2": [0.1], "head.folds": 2}
+    edits |= {"finetune.epochs": 1, "finetune.batch_size": 8, "model.weights": ["shipped", "none"]}
+    run = regraft.train(
+        photos, backbone="tiny+mobilenet", recipe="balanced", set=edits, out=tmp_path / "run", progress=False
+    )
+    assert [stage.stage for stage in run.metrics.stages] == ["head", "fine-tuned"]
+    assert run.metrics.export["same_label"] == run.metrics.export["images"]
+    answers = regraft.load(tmp_path / "run").predict(sorted(photos.rglob("*.jpg")))
+    assert {answer.status for answer in answers} == {"ok"}
