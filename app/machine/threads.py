@@ -48,11 +48,17 @@ def single_threaded_algebra(*, but_numpy: bool = False) -> AbstractContextManage
 
 
 def map_ordered(
-    work: Callable[[Item], Result], items: Iterable[Item], *, workers: int | None = None, ahead: int = 64
+    work: Callable[[Item], Result],
+    items: Iterable[Item],
+    *,
+    workers: int | None = None,
+    ahead: int = 64,
+    abandon: Callable[[], object] = lambda: None,
 ) -> Iterator[Result]:
     """`map(work, items)` in threads: results in the order of `items`, at most `ahead` of them waiting.
 
-    An exception of `work` is raised when its item's turn comes.
+    An exception of `work` is raised when its item's turn comes. When no more results will be asked for, `abandon` is
+    called, before what is at work is waited for.
     """
     keep_freed_memory()
     with ThreadPoolExecutor(workers or cores()) as pool:
@@ -67,3 +73,4 @@ def map_ordered(
         finally:
             for unwanted in waiting:  # where nobody asks for more
                 unwanted.cancel()
+            abandon()

@@ -7,6 +7,7 @@ get near this point; the second-order method that would be wrong for the whole n
 
 from __future__ import annotations
 
+import threading
 import time
 import warnings
 from collections.abc import Sequence
@@ -250,14 +251,30 @@ def _is_large(design: Design, class_count: int) -> bool:
 def _losses_at(l2: float, folds: Sequence[_Fold], max_iterations: int, ticker: Ticker) -> np.ndarray:
     """float64: the losses of all images that are held out, fold by fold; a unit of `ticker` each.
 
-    Folds are solved at once, each in one thread; who watches hears of the iterations where there is but one.
+    Folds are solved at once, each in one thread; who watches hears of the iterations where there is but one. Where one
+    fails, or is interrupted, the others end with their next iteration.
     """
-    hears = ticker if len(folds) == 1 else SILENT
+    hears = _Abandonable(ticker if len(folds) == 1 else SILENT)
     found = []
-    for losses in map_ordered(lambda fold: fold.losses_at(l2, max_iterations, hears), folds):
+    for losses in map_ordered(lambda fold: fold.losses_at(l2, max_iterations, hears), folds, abandon=hears.abandon):
         ticker.advance()
         found.append(losses)
     return np.concatenate(found)
+
+
+class _Abandonable(Ticker):
+    """Tells `ticker` what it hears, and raises where nobody waits any more for what is being done."""
+
+    def __init__(self, ticker: Ticker) -> None:
+        self._ticker, self._abandoned = ticker, threading.Event()
+
+    def abandon(self) -> None:
+        self._abandoned.set()
+
+    def advance(self, count: int = 1, note: str = "") -> None:
+        if self._abandoned.is_set():
+            raise InterruptedError("nobody waits for it")
+        self._ticker.advance(count, note)
 
 
 class _Fold:

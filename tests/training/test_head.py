@@ -1,5 +1,8 @@
 """The solved head: its gradient, its optimum and the choice of its strength."""
 
+import threading
+import time
+
 import numpy as np
 import pytest
 from default_cases import few_by_default
@@ -10,8 +13,9 @@ from sklearn.linear_model import LogisticRegression
 
 import regraft.training.head
 from regraft.models.optimizer_table import OPTIMIZERS
+from regraft.progress import SILENT, Ticker
 from regraft.training.design import Design
-from regraft.training.head import Choice, choose_l2, solve_head, split_folds
+from regraft.training.head import Choice, _losses_at, choose_l2, solve_head, split_folds
 from regraft.training.solver import Solver
 
 CLASSES = 3
@@ -325,3 +329,27 @@ def test_of_a_single_fold_who_watches_hears_of_the_iterations(monkeypatch):
     watcher = Watcher()
     choose(*problem(), candidates=(0.1, 1.0), ticker=watcher)
     assert watcher.notes.count("iteration 1") == 2
+
+
+def test_folds_that_nobody_waits_for_end_with_their_next_iteration():
+    ended, begun = [], threading.Event()
+
+    class Failing:
+        def losses_at(self, *_: object) -> np.ndarray:
+            assert begun.wait(60)
+            raise KeyboardInterrupt
+
+    class Endless:
+        def losses_at(self, l2: float, max_iterations: int, ticker: Ticker) -> np.ndarray:
+            begun.set()
+            deadline = time.monotonic() + 60
+            try:
+                while time.monotonic() < deadline:
+                    ticker.advance(0, "iteration")
+            finally:
+                ended.append(time.monotonic() < deadline)
+            return np.zeros(1)
+
+    with pytest.raises(KeyboardInterrupt):
+        _losses_at(0.1, [Failing(), Endless()], 10, SILENT)
+    assert ended == [True]
