@@ -14,7 +14,7 @@ from regraft.exports.place import Place
 from regraft.exports.proof_photos import ProveOn
 from regraft.exports.runtimes import check_format
 from regraft.exports.table import FORMATS
-from regraft.exports.tolerance import Tolerance, is_near
+from regraft.exports.tolerance import LABELS, Tolerance, is_near
 from regraft.machine.drafts import draft_folder
 from regraft.machine.files import making_folder
 from regraft.prediction.model_choice import TOLERANCE, ModelChoice, time_choices
@@ -54,7 +54,8 @@ def export_best(
 ) -> BestExport:
     """Writes, proves and times every export but SavedModels; keeps the fastest within `tolerance`.
 
-    Of the others nothing is left; exports that were there before are taken as they are, and stay.
+    Of the others nothing is left; exports that were there before are taken as they are, and stay, unless more photos are
+    asked for than they were proven on.
 
     Args:
         run: its folder.
@@ -76,7 +77,7 @@ def export_best(
         with progress.work("try exports", len(names), "exports") as ticker:
             for format, precision in names:
                 name = f"{format}-{precision}"
-                if name in there:
+                if name in there and _is_proven_enough(there[name], photos):
                     tried.append(Tried(name, there[name]))
                 else:
                     tried.append(_try(run, trial / name, format, precision, photos, device, held_to))
@@ -87,11 +88,16 @@ def export_best(
             progress.say(line)
         if best is None or best.export is None:
             raise _nothing(tried, held_to)
-        if best.name in there:
+        if best.export is there.get(best.name):
             return BestExport(best.export, tuple(tried))
         place = Place(opened.exports / best.name, find_format(best.export.format), force=True)
         place.take(best.export.folder)
         return BestExport(read_export(place.folder), tuple(tried))
+
+
+def _is_proven_enough(export: Export, photos: ProveOn | None) -> bool:
+    """Whether its proof looked at as many photos as are asked for."""
+    return photos is None or photos.which != "all" or export.proof.sample_seed is None
 
 
 def table_of(tried: list[Tried], best: Tried | None) -> list[str]:
@@ -152,5 +158,5 @@ def _timed(tried: list[Tried]) -> list[Tried]:
 def _nothing(tried: list[Tried], tolerance: Tolerance) -> ExportError | UsageError:
     if all(each.reason == "not installed" for each in tried):
         return UsageError(f'{option("best", True)} needs a runtime to try: pip install "regraft[litert]".')
-    return ExportError(f"No export runs here and is within {tolerance} of the trained model; allow more with "
-                       f"{option('tolerance')}.")  # fmt: skip
+    held = "keeps enough labels" if tolerance == LABELS else f"is within {tolerance}"
+    return ExportError(f"No export that runs here {held} of the trained model; allow more: {option('tolerance')}.")

@@ -12,6 +12,7 @@ from trained_runs import TrainedRun
 
 from regraft.errors import ExportError, UsageError
 from regraft.exports.export import Export, ProofResult, read_export
+from regraft.exports.proof_photos import ProveOn
 from regraft.prediction import best_export
 from regraft.prediction.best_export import export_best
 from regraft.prediction.model_choice import ModelChoice
@@ -77,8 +78,21 @@ def test_an_export_that_was_there_is_taken_as_it_is_and_stays(run: Path, litert:
     assert [path.name for path in (run / "exports").iterdir()] == ["mine"]
 
 
+@pytest.mark.parametrize(("which", "sample_seed", "kept"), [("all", 0, "litert-float32"), ("all", None, "mine")])
+def test_one_that_was_proven_on_a_sample_is_tried_again_where_all_are_asked_for(
+    run: Path, litert: Path, which: str, sample_seed: int | None, kept: str
+):
+    there = run / "exports/mine"
+    shutil.copytree(litert, there)
+    found = read_export(there)
+    proof = replace(found.proof, largest_difference=1e-7, sample_seed=sample_seed)
+    replace(found, format="onnx", proof=proof).write()
+    found = export_best(run, photos=ProveOn(which=which), device="cpu", tolerance=None, progress=Silent())
+    assert found.export.folder == run / "exports" / kept
+
+
 def test_where_none_is_near_enough_nothing_is_kept(run: Path):
-    with pytest.raises(ExportError, match=r"No export runs here and is within 1e-09 of the trained model; allow more"):
+    with pytest.raises(ExportError, match=r"No export that runs here is within 1e-09 of the trained model; allow more"):
         export_best(run, photos=None, device="cpu", tolerance=1e-9, progress=Silent())
     assert not (run / "exports").exists() or not any((run / "exports").iterdir())
 
