@@ -54,8 +54,8 @@ def export_best(
 ) -> BestExport:
     """Writes, proves and times every export but SavedModels; keeps the fastest within `tolerance`.
 
-    Of the others nothing is left; exports that were there before are taken as they are, and stay, unless more photos are
-    asked for than they were proven on.
+    Of the others nothing is left. Exports that were there before are taken as they are, and stay, unless more photos
+    are asked for than they were proven on.
 
     Args:
         run: its folder.
