@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module, resources
 from pathlib import Path
@@ -176,7 +177,7 @@ BACKBONES: dict[str, Backbone] = {
 
 
 JOIN = " + "
-"""Between the names of backbones that are put side by side, and between those of their weights."""
+"""Between the names of backbones that are put side by side."""
 
 
 def parts_of(name: str) -> list[str]:
@@ -184,16 +185,22 @@ def parts_of(name: str) -> list[str]:
     return [part.strip() for part in name.split(JOIN.strip())]
 
 
-def weights_of(name: str, weights: str | None) -> list[str]:
-    """The weights of each of the parts of a backbone: one for all, or one for each; without any their own.
+def weights_of(name: str, weights: str | Sequence[str] | None) -> list[str]:
+    """The weights of each of the parts of a backbone; without any their own.
+
+    Args:
+        name: of the backbone.
+        weights: one for each part; or one text, which is for all, or for several parts has one for each with + between.
 
     Raises:
-        WeightsError: they are neither one nor as many.
+        WeightsError: there are neither one nor as many as parts.
     """
     parts = parts_of(name)
     if weights is None:
         return [default_weights(part) for part in parts]
-    each = weights.split(JOIN)
+    each = [weights] if isinstance(weights, str) else [*weights]
+    if isinstance(weights, str) and len(parts) > 1:
+        each = parts_of(weights)
     if len(each) not in (1, len(parts)):
         raise WeightsError(f"model.weights must be one, or one for each of {name}; received {len(each)}.")
     return each if len(each) == len(parts) else each * len(parts)

@@ -13,6 +13,7 @@ from regraft.models.backbones import Preprocessing
 from regraft.models.errors import BackboneError
 from regraft.models.preprocessing import preprocess
 from regraft.models.regularizers import Regularizer, active, regularize_backbone
+from regraft.models.side_by_side import differ_in_size, layers_of_parts
 from regraft.models.stochastic_depth import StochasticDepth
 
 Pooling = Literal["avg", "max"]
@@ -47,9 +48,11 @@ def build_classifier(
         seed: of the initial head and of all noise.
 
     Raises:
-        BackboneError: the backbone has nothing that a regularizer could act on.
+        BackboneError: the backbone has nothing that a regularizer, or this pooling, could act on.
     """
     choices = regularize or {}
+    if pooling == "max" and differ_in_size(backbone):
+        raise BackboneError("model.pooling: maps of different sizes side by side are averaged; max is not for them.")
     backbone = _tapped(regularize_backbone(backbone, choices, seed=seed), taps)
     inputs = keras.Input(backbone.inputs[0].shape[1:], name="images")
     *earlier, x = keras.tree.flatten(backbone(preprocess(inputs, preprocessing)))
@@ -123,19 +126,20 @@ def set_trainable(
 
     Args:
         classifier: as `build_classifier` gives it.
-        unfreeze: the last part of the backbone's layers that is trained, in [0, 1]; what stochastic depth put between
-            them does not count, so that it moves no border.
+        unfreeze: the last part of the backbone's layers that is trained, in [0, 1], of each where several stand side
+            by side; what stochastic depth put between them does not count, so that it moves no border.
         batch_norm: "frozen" keeps every batch norm in inference mode, its statistics and scales untouched
             (a frozen layer runs in inference mode under `fit`, where `training=False` at call time does not
             survive); "adaptive" trains those of the unfrozen part.
     """
     backbone = backbone_of(classifier)
     backbone.trainable = True
-    counted = [layer for layer in backbone.layers if not isinstance(layer, StochasticDepth)]
-    first = round(len(counted) * (1.0 - unfreeze))
-    for position, layer in enumerate(counted):
-        is_frozen_norm = batch_norm == "frozen" and isinstance(layer, layers.BatchNormalization)
-        layer.trainable = position >= first and not is_frozen_norm
+    for part in layers_of_parts(backbone):
+        counted = [layer for layer in part if not isinstance(layer, StochasticDepth)]
+        first = round(len(counted) * (1.0 - unfreeze))
+        for position, layer in enumerate(counted):
+            is_frozen_norm = batch_norm == "frozen" and isinstance(layer, layers.BatchNormalization)
+            layer.trainable = position >= first and not is_frozen_norm
     return [layer for layer in backbone.layers if layer.trainable]
 
 

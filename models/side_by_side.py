@@ -11,7 +11,7 @@ from keras import layers
 
 from regraft.models.backbones import JOIN, Preprocessing
 from regraft.models.preprocessing import preprocess
-from regraft.models.surgery import producer, rebuild
+from regraft.models.surgery import inputs_of, producer, rebuild
 
 SIDE_BY_SIDE = "side_by_side"
 """The layer that puts the maps of all parts side by side."""
@@ -44,6 +44,24 @@ def side_by_side(parts: Sequence[Part]) -> keras.Model:
         ]
     joined = layers.Concatenate(name=SIDE_BY_SIDE)(maps)
     return keras.Model(images, joined, name=JOIN.join(part.name for part in parts).replace(JOIN, "_and_"))
+
+
+def layers_of_parts(backbone: keras.Model) -> list[list[keras.Layer]]:
+    """The layers of each part, in order; all of them in one list where nothing stands side by side."""
+    if producer(keras.tree.flatten(backbone.output)[-1]).name != SIDE_BY_SIDE:
+        return [list(backbone.layers)]
+    parts: dict[str, list[keras.Layer]] = {}
+    for layer in backbone.layers:
+        if _BETWEEN in layer.name:
+            parts.setdefault(layer.name.partition(_BETWEEN)[0], []).append(layer)
+    return list(parts.values())
+
+
+def differ_in_size(backbone: keras.Model) -> bool:
+    """Whether the maps of what stands side by side in it were averaged, as they differ in size."""
+    last = producer(keras.tree.flatten(backbone.output)[-1])
+    averaged = layers.GlobalAveragePooling2D
+    return last.name == SIDE_BY_SIDE and any(isinstance(producer(end), averaged) for end in inputs_of(last))
 
 
 def _branch(part: Part, images: Any) -> Any:

@@ -8,6 +8,7 @@ import io
 import re
 import sys
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
@@ -27,7 +28,9 @@ from regraft.models.side_by_side import Part, side_by_side
 from regraft.models.torch_stream import TorchStreamError, read_torch_stream
 
 
-def load_backbone(name: str, weights: str, *, image_size: int, alpha: float = 1.0, seed: int = 0) -> keras.Model:
+def load_backbone(
+    name: str, weights: str | Sequence[str], *, image_size: int, alpha: float = 1.0, seed: int = 0
+) -> keras.Model:
     """A headless network with its weights: float32 [N, image_size, image_size, 3] -> float [N, h, w, C].
 
     Args:
@@ -50,6 +53,7 @@ def load_backbone(name: str, weights: str, *, image_size: int, alpha: float = 1.
             for part, own in zip(parts, weights_of(name, weights), strict=True)
         ]
         return side_by_side(each)
+    (weights,) = weights_of(name, weights)
     path = find_weights(name, weights)
     if path is None and weights != "none":
         return _load_published(name, weights, image_size=image_size, alpha=alpha)

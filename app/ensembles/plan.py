@@ -186,13 +186,15 @@ def _check_variants(plan: Plan) -> None:
 
 
 def _shared(plan: Plan, session: Session | None) -> dict[str, Any]:
-    """What all members have in common: the parts of the photos and, once known, image size, fit and taps."""
+    """What all members have in common: the parts of the photos and, once known, image size, fit, taps and backbone."""
     recipe = plan.request.recipe
     seed = recipe.seed if recipe.data.split_seed is None else recipe.data.split_seed
     known: dict[str, Any] = {}
     if session:
-        reader, head = session.reader, session.recipe.head
+        reader, head, model = session.reader, session.recipe.head, session.recipe.model
         known = {"data.image_size": reader.image_size, "data.fit": reader.fit, "head.taps": head.taps}
+        if recipe.model.backbone == "auto":
+            known |= {"model.backbone": model.backbone, "model.weights": model.weights}
     return {"data.split_seed": seed, **known}
 
 
@@ -213,6 +215,7 @@ def member_recipe(plan: Plan, number: int, session: Session | None = None, **edi
     if "model.backbone" in arm.edits:  # weights and width are those of the other backbone
         own = {"weights": None, "alpha": 1.0}
         recipe = recipe.model_copy(update={"model": recipe.model.model_copy(update=own)})
+        shared.pop("model.weights", None)
     if {"model.backbone", "model.weights"} & set(arm.edits):  # and so are its taps
         shared.pop("head.taps", None)
     try:

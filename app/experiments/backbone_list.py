@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from regraft.models.availability import Availability, whereabouts
-from regraft.models.backbones import BACKBONES, Backbone, find_backbone
+from regraft.models.backbones import BACKBONES, Backbone, find_backbone, parts_of
 from regraft.models.published import PUBLISHED
 from regraft.progress import Progress
 
@@ -58,7 +58,8 @@ def list_backbones(names: Sequence[str] = ()) -> list[BackboneInfo]:
     Raises:
         BackboneError: there is none of such a name; the message names the nearest.
     """
-    return [_describe(name, find_backbone(name)) for name in names or BACKBONES]
+    wanted = [part for name in names for part in parts_of(name)] or BACKBONES
+    return [_describe(name, find_backbone(name)) for name in wanted]
 
 
 def measure_backbones(infos: Sequence[BackboneInfo], device: Device, progress: Progress) -> list[BackboneInfo]:

@@ -110,6 +110,10 @@ def _check(plan: Plan, recipes: Sequence[Recipe]) -> None:
         raise UsageError(
             f"{option('device')} must be auto, cpu, gpu or tpu to compare; received {plan.request.device}."
         )
+    if plan.request.recipe.model.backbone == "auto" and not all("model.backbone" in arm.edits for arm in plan.arms):
+        raise UsageError(
+            'model.backbone = "auto" would choose anew for each arm and seed; name the backbone to compare with.'
+        )
     if any("seed" in arm.edits for arm in plan.arms):
         raise UsageError(f"The seed cannot be varied: every arm is trained with each of the {option('seeds')}.")
     if plan.stage == "last" and len({recipe.finetune.epochs > 0 for recipe in recipes}) > 1:

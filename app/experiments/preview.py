@@ -21,6 +21,7 @@ from regraft.errors import FolderError
 from regraft.experiments.sheet import save_sheet
 from regraft.inference.views import ViewReader
 from regraft.progress import Progress
+from regraft.recipes.choices import ModelChoices
 from regraft.recipes.recipe import Recipe, edit_recipe
 from regraft.training.resolving import with_range
 
@@ -98,7 +99,7 @@ def write_preview(
     folder = scan_remembered(root, progress, max_pixels=recipe.data.max_pixels)
     chosen = choose_photos(folder, photos, recipe.seed)
     augment = recipe.augment.values
-    recipe = with_range(_with_known_fit(recipe, progress), folder)
+    recipe = with_range(_with_known_backbone(_with_known_fit(recipe, progress), progress), folder)
     policy, reader = (
         AugmentPolicy(recipe.data.known_fit, **augment),
         ViewReader.of_recipe(recipe, image_size=image_size),
@@ -120,6 +121,15 @@ def _with_known_fit(recipe: Recipe, progress: Progress) -> Recipe:
         return recipe
     progress.say(f"data.fit is auto: training finds out which; here photos are shown as by {FITS[0]}.")
     return edit_recipe(recipe, {"data.fit": FITS[0]})
+
+
+def _with_known_backbone(recipe: Recipe, progress: Progress) -> Recipe:
+    """The recipe as it is, or with the default backbone where training would ask the photos; it tells the size."""
+    if recipe.model.backbone != "auto":
+        return recipe
+    usual = ModelChoices().backbone
+    progress.say(f"model.backbone is auto: training finds out which; here photos have the size of {usual}.")
+    return edit_recipe(recipe, {"model.backbone": usual})
 
 
 def choose_photos(folder: ImageFolder, count: int, seed: int) -> list[Record]:

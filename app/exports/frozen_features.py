@@ -11,7 +11,6 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,12 +18,14 @@ import numpy as np
 
 from regraft.data.photos import UnreadablePhoto
 from regraft.data.records import Record
+from regraft.errors import RegraftError
 from regraft.exports.export import Export
 from regraft.exports.exporting import write_network
 from regraft.exports.format import Network, find_format
-from regraft.exports.runtimes import borrowed, can_be_made
-from regraft.inference.features import FeatureCache, ReadsViews, extract_features
+from regraft.exports.runtimes import borrowed, can_be_made, version_of
+from regraft.inference.features import FeatureCache, ReadsViews, extract_features, features_made_by
 from regraft.inference.views import Infer, infer_all, make_infer
+from regraft.machine.cache import cache_folder
 from regraft.machine.devices import Device
 from regraft.machine.drafts import draft_folder
 from regraft.machine.threads import map_ordered
@@ -86,43 +87,46 @@ class FrozenFeatures:
     def _infer(self) -> Infer:
         return make_infer(self._extractor, self.device)
 
+    @cached_property
+    def _made_by(self) -> Mapping[str, object]:
+        return features_made_by(self._extractor, self.reader, self.device)
+
     def _cache(self, runtime: str) -> FeatureCache:
-        how = {} if runtime == TENSORFLOW else {"runtime": runtime, "version": version(find_format(runtime).package)}
-        return FeatureCache.of(self._extractor, self.reader, self.device, **how)
+        how = {} if runtime == TENSORFLOW else {"runtime": runtime, "version": version_of(runtime)}
+        return FeatureCache(cache_folder(), {**self._made_by, **how})
 
     def _worthwhile(self, records: Sequence[Record]) -> str:
-        """The runtime to take; that depends only on how many photos TensorFlow would have to look at."""
+        """The runtime to take: that follows from how many photos there are, so that it is the same another time."""
         if self.device.kind != "cpu" or self.device.precision != "float32":
             return TENSORFLOW
-        count = len(self._cache(TENSORFLOW).missing(records))
+        count = len({record.fingerprint for record in records})
         pays = (name for name, least in PAYS_FROM.items() if count >= least and can_be_made(name))
         return next(pays, TENSORFLOW)
 
     def _through(self, runtime: str, records: Sequence[Record]) -> np.ndarray | None:
         """The features by this runtime; None where it fails, or says other than TensorFlow."""
-        missing = self._cache(runtime).missing(records)
-        if not missing:
-            return self._extract(records, self._infer, self.reader, runtime)
-        with draft_folder(Path(tempfile.gettempdir())) as folder:
-            try:
+        try:
+            missing = self._cache(runtime).missing(records)
+            if not missing:
+                return self._extract(records, self._infer, self.reader, runtime)
+            with draft_folder(Path(tempfile.gettempdir())) as folder:
                 computed = _ComputedReader(self.reader, open_features(self.classifier, runtime, folder))
                 error = self._error(computed, [record.path for record in missing[:_CHECKED]])
-            except Exception as failure:  # each converter and runtime has its own types
-                reason = (str(failure).strip().splitlines() or [type(failure).__name__])[0]
-                self.progress.say(f"{runtime} cannot compute the features ({reason}); TensorFlow does.")
-                return None
-            if not error <= _LARGEST_ERROR:
-                self.progress.say(
-                    f"The features of {runtime} are off by {error:.1g} of them; TensorFlow computes them."
-                )
-                return None
-            return self._extract(records, _as_it_is, computed, runtime)
+                if error <= _LARGEST_ERROR:
+                    return self._extract(records, _as_it_is, computed, runtime)
+            why = f"its features are off by {error:.1g} of them"
+        except RegraftError:
+            raise
+        except Exception as failure:  # each converter and runtime has its own types
+            why = (str(failure).strip().splitlines() or [type(failure).__name__])[0].rstrip(".")
+        self.progress.say(f"{runtime} does not compute the features ({why}); TensorFlow does.")
+        return None
 
     def _error(self, computed: _ComputedReader, paths: Sequence[Path]) -> float:
         """How far the features of these files are from TensorFlow's: the difference, as part of theirs."""
         expected = infer_all(self._infer, self.reader.read_all(paths))
         errors = [
-            np.linalg.norm(other - one) / np.linalg.norm(one)
+            np.linalg.norm(other - one) / max(np.linalg.norm(one), np.finfo(np.float32).tiny)
             for one, other in zip(expected, computed.read_all(paths), strict=True)
             if not isinstance(one, UnreadablePhoto) and not isinstance(other, UnreadablePhoto)
         ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
 
 import numpy as np
 
@@ -24,6 +25,15 @@ def can_be_made(format: str) -> bool:
     form = find_format(format)
     needs = form.needs.get("float32")
     return all(map(_is_there, (form.module, *(needs.modules if needs else ()))))
+
+
+def version_of(format: str) -> str:
+    """The version of what computes the format, whatever the distribution that brings its module is called."""
+    form = find_format(format)
+    try:
+        return version(form.package)
+    except PackageNotFoundError:  # such as onnxruntime-gpu
+        return "".join(f"{name} {version(name)}" for name in packages_distributions().get(form.module, ()))
 
 
 def check_runtime(runtime: str) -> None:

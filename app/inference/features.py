@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -74,12 +75,9 @@ class FeatureCache:
         self.folder = folder / "features" / hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
 
     @classmethod
-    def of(cls, extractor: keras.Model, reader: ReadsViews, device: Device, **how: str) -> FeatureCache:
-        """The one for what `extractor` makes of the views of `reader` on `device`, where this user's caches are.
-
-        `how` says what else they depend on, as where TensorFlow does not compute them.
-        """
-        return cls(cache_folder(), features_made_by(extractor, reader, device) | how)
+    def of(cls, extractor: keras.Model, reader: ReadsViews, device: Device) -> FeatureCache:
+        """The one for what `extractor` makes of the views of `reader` on `device`, where this user's caches are."""
+        return cls(cache_folder(), features_made_by(extractor, reader, device))
 
     def load(self) -> dict[str, np.ndarray]:
         """Every feature that is kept, by fingerprint."""
@@ -95,7 +93,10 @@ class FeatureCache:
 
     def missing(self, records: Sequence[Record]) -> list[Record]:
         """Those whose features are not kept, of equal photos the last."""
-        kept = self.load()
+        kept: set[str] = set()
+        for path in sorted(self.folder.glob("*.npz")):
+            with contextlib.suppress(Exception):  # as of `load`
+                kept.update(read_arrays(path, "fingerprints")["fingerprints"].tolist())
         return list({record.fingerprint: record for record in records if record.fingerprint not in kept}.values())
 
     def save(self, features: Mapping[str, np.ndarray]) -> None:

@@ -10,7 +10,7 @@ from regraft.augment.fits import Fit
 from regraft.augment.table import AUGMENTATIONS
 from regraft.data.rendering import Range, check_background, check_range
 from regraft.data.unreadable import MAX_PIXELS, MOST_PIXELS
-from regraft.models.backbones import JOIN
+from regraft.models.backbones import JOIN, parts_of
 from regraft.models.optimizer_table import OPTIMIZERS
 from regraft.models.regularizers import REGULARIZERS
 from regraft.models.schedule_table import SCHEDULES
@@ -57,26 +57,28 @@ class DataChoices(Section):
 
 
 def _side_by_side(value: Any) -> Any:
-    """One text for a list of names."""
-    is_list = isinstance(value, list | tuple) and value and all(isinstance(name, str) for name in value)
-    return JOIN.join(value) if is_list else value
+    """One text for a list of names, or for a text with + between."""
+    if isinstance(value, list | tuple) and value and all(isinstance(name, str) for name in value):
+        value = JOIN.join(value)
+    return JOIN.join(parts_of(value)) if isinstance(value, str) else value
 
 
-Joined = Annotated[str, BeforeValidator(_side_by_side)]
+def _as_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 class ModelChoices(Section):
     """The network. `weights` left out are the backbone's own pretrained ones.
 
-    A list of backbones, or their names with " + " between, look at each photo side by side, and the head reads all of
-    them; `weights` are then one for all or one for each.
+    The backbones of a list, or a text of names with + between, look at each photo side by side, and the head reads all
+    of them; `weights` are then one for all, or a list with one for each.
 
     `backbone` "auto" is the one of those here that suits the photos, of which the features of all photos take no longer
     than `feature_seconds`.
     """
 
-    backbone: Joined = "efficientnet_lite0"
-    weights: Joined | None = None
+    backbone: Annotated[str, BeforeValidator(_side_by_side)] = "efficientnet_lite0"
+    weights: Annotated[str | tuple[str, ...] | None, BeforeValidator(_as_tuple)] = None
     alpha: Annotated[float, Field(gt=0, le=4)] = 1.0
     feature_seconds: Annotated[float, Field(gt=0)] = 300.0
     pooling: Literal["avg", "max"] = "avg"

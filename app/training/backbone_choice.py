@@ -7,7 +7,7 @@ on few training photos, with the layers that a head would read, before the featu
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy as np
 from regraft.data.duplicates import group_duplicates
 from regraft.data.records import Record
 from regraft.data.sources import labels_of
-from regraft.errors import BackboneError, UsageError
+from regraft.errors import BackboneError, UsageError, WeightsError
 from regraft.evidence.losses import is_clearly_better
 from regraft.inference.features import FeatureCache, extract_features
 from regraft.inference.views import ViewReader, make_infer
@@ -27,7 +27,7 @@ from regraft.recipes.recipe import Recipe, edit_recipe
 from regraft.training.building import build_model
 from regraft.training.design import Design
 from regraft.training.fitting import PHOTOS, PHOTOS_OF_A_CLASS, sample
-from regraft.training.head import choose_l2_of
+from regraft.training.head import choose_l2_of, held_out_by_all
 from regraft.training.resolving import resolve
 
 _TIMED = 32
@@ -42,19 +42,19 @@ class BackboneChoice:
         backbone: its name.
         photos: how many training photos were asked.
         losses: of each that was compared, the fastest first: cross-validated, in nats.
-        too_slow: of each other, about how many seconds the features of all photos would take.
+        left_out: why the others were not compared.
     """
 
     backbone: str
     photos: int
     losses: Mapping[str, float]
-    too_slow: Mapping[str, float]
+    left_out: Mapping[str, str]
 
     def __str__(self) -> str:
         found = ", ".join(f"{name} {loss:.3f}" for name, loss in self.losses.items())
-        slow = "".join(f"; {name} would take {seconds:.0f} s for all" for name, seconds in self.too_slow.items())
-        asked = f"cross-validated loss on {self.photos:,} training photos {found}" if found else "it alone is here"
-        return f"model.backbone is {self.backbone}: {asked}{slow}."
+        asked = f"cross-validated loss on {self.photos:,} training photos {found}" if found else "the fastest that fits"
+        others = "".join(f"; {name}: {reason}" for name, reason in self.left_out.items())
+        return f"model.backbone is {self.backbone}: {asked}{others}."
 
 
 def choose_backbone(
@@ -75,51 +75,48 @@ def choose_backbone(
         progress: is told how far it is.
 
     Raises:
-        UsageError: no backbone is fast enough, or fits the recipe.
+        UsageError: of no backbone that is here the features can be computed in time, or with this recipe.
         FolderError: a file became unreadable since it was scanned.
     """
     asked = sample(records, max(PHOTOS, PHOTOS_OF_A_CLASS * class_count), seed=recipe.seed)
-    found: dict[str, tuple[float, np.ndarray]] = {}
-    too_slow: dict[str, float] = {}
-    for name, candidate in _candidates(recipe):
-        seconds, losses = _ask(candidate, device, asked, images, class_count, progress)
-        if losses is None:
-            too_slow[name] = seconds
-        else:
-            found[name] = seconds, losses
-    if not found:
-        raise UsageError(_none_is_fast_enough(recipe.model.feature_seconds, images, too_slow))
-    ordered = sorted(found, key=lambda name: found[name][0])
-    best = ordered[0]
-    for name in ordered[1:]:
-        if len(found[name][1]) and is_clearly_better(found[name][1], found[best][1]):
-            best = name
-    means = {name: float(found[name][1].mean()) for name in ordered if len(found[name][1])}
-    return BackboneChoice(best, len(asked), means, too_slow)
-
-
-def _none_is_fast_enough(seconds: float, images: int, too_slow: Mapping[str, float]) -> str:
-    text = f"model.backbone: of no backbone that is here the features of {images:,} photos take at most {seconds:g} s"
-    if not too_slow:
-        return f"{text}; install one, or name it."
-    fastest = min(too_slow, key=too_slow.__getitem__)
-    return f"{text} (model.feature_seconds); those of {fastest} take {too_slow[fastest]:.0f} s."
-
-
-def _candidates(recipe: Recipe) -> Iterator[tuple[str, Recipe]]:
-    """Each backbone that is here and takes the recipe's image size, with the recipe that names it."""
-    fit = {"data.fit": "crop"} if recipe.data.fit == "auto" else {}
+    seconds: dict[str, float] = {}
+    found: dict[str, np.ndarray] = {}
+    left_out: dict[str, str] = {}
     for name in installed_backbones():
         try:
-            yield name, resolve(edit_recipe(recipe, {"model.backbone": name, **fit}))
-        except BackboneError:  # the images are too small for it
+            candidate = _named(recipe, name)
+            seconds[name], losses = _ask(candidate, device, asked, images, class_count, progress)
+        except (BackboneError, WeightsError) as error:  # too small images, too few taps, no file of that size
+            left_out[name] = error.text.rstrip(".")
             continue
+        if losses is None:
+            left_out[name] = f"features of all would take {seconds[name]:.0f} s (model.feature_seconds)"
+        else:
+            found[name] = losses
+    if not found:
+        why = "".join(f"; {name}: {reason}" for name, reason in left_out.items())
+        raise UsageError(f"model.backbone is auto, and no backbone that is here suits{why}. Name one, or install one.")
+    ordered = sorted(found, key=seconds.__getitem__)
+    compared = {name: found[name] for name in ordered if len(found[name])}
+    compared = dict(zip(compared, held_out_by_all(list(compared.values())), strict=True))
+    best = ordered[0]
+    for name, losses in compared.items():
+        if best not in compared or is_clearly_better(losses, compared[best]):
+            best = name
+    means = {name: float(losses.mean()) for name, losses in compared.items()}
+    return BackboneChoice(best, len(asked), means, left_out)
+
+
+def _named(recipe: Recipe, name: str) -> Recipe:
+    """The recipe that names this backbone, resolved. Raises BackboneError where it does not take the image size."""
+    fit = {"data.fit": "crop"} if recipe.data.fit == "auto" else {}
+    return resolve(edit_recipe(recipe, {"model.backbone": name, **fit}))
 
 
 def _ask(
     recipe: Recipe, device: Device, records: Sequence[Record], images: int, class_count: int, progress: Progress
 ) -> tuple[float, np.ndarray | None]:
-    """About how many seconds the features of all take, and the loss of each photo; None where that is too long."""
+    """About how many seconds the network takes for all, and the loss of each photo; None where that is too long."""
     model, _ = build_model(recipe, class_count, device)
     extractor, reader = feature_extractor(model), ViewReader.of_recipe(recipe)
     infer, cache = make_infer(extractor, device), FeatureCache.of(extractor, reader, device)
@@ -148,11 +145,11 @@ def _losses(
     """float64 [N]: the held-out loss of each photo by the last layer, or by all taps where those are clearly better."""
     labels, groups = labels_of(records), group_duplicates(records)
     ways = [widths[-1:], widths] if len(widths) > 1 else [widths]
-    best = np.zeros(0)
+    found: list[np.ndarray] = []
     with progress.work("backbone", len(ways) * len(recipe.head.l2) * recipe.head.folds, "solutions") as ticker:
         for way in ways:
             design = Design.of(features[:, -sum(way) :], way)
             choice = choose_l2_of(recipe, design, labels, groups, class_count=class_count, always=True, ticker=ticker)
-            if not len(best) or is_clearly_better(choice.held_out, best):
-                best = choice.held_out
-    return best
+            found.append(choice.held_out)
+    last, *tapped = held_out_by_all(found)
+    return tapped[0] if tapped and len(last) and is_clearly_better(tapped[0], last) else last

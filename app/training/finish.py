@@ -22,6 +22,7 @@ from regraft.evidence.metrics import Metrics, measure
 from regraft.evidence.report import ReportData, ReportSection, StageRow, write_judgement
 from regraft.exports.export import NOT_PROVEN, digest_model, read_export
 from regraft.exports.format import FLOAT32
+from regraft.exports.frozen_features import TENSORFLOW
 from regraft.exports.proof import Proof, float_error_of
 from regraft.exports.proof_photos import ProofPhotos, choose_proof_photos
 from regraft.exports.saved_model import Expected, export_proven, tolerance_for
@@ -262,9 +263,11 @@ def _proof_photos(session: Session) -> ProofPhotos:
 
 
 def _tolerance(session: Session) -> float:
-    """What is always allowed; another runtime than TensorFlow rounds as an export in another format does."""
-    least = tolerance_for(session.model, session.device)
-    return max(least, FLOAT32.tolerance or 0.0) if FEATURES_BY in session.run.environment else least
+    """What is always allowed: a head on features of another runtime is rounded as an export in another format is."""
+    least, features_by = tolerance_for(session.model, session.device), session.run.environment.get(FEATURES_BY)
+    is_of_features = read_json(session.run.metrics_file)["stage"] == "head"
+    is_of_another = features_by not in (None, TENSORFLOW) and is_of_features
+    return max(least, FLOAT32.tolerance or 0.0) if is_of_another else least
 
 
 def _float_error(session: Session, records: Sequence[Record]) -> float:

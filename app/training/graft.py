@@ -20,7 +20,7 @@ from regraft.models.classifier import feature_widths, set_head
 from regraft.progress import SILENT, Ticker
 from regraft.training.building import graft_onto
 from regraft.training.design import Design
-from regraft.training.head import Choice, Head, choose_l2_of, solve_head
+from regraft.training.head import Choice, Head, choose_l2_of, held_out_by_all, solve_head
 from regraft.training.judge import Candidate
 from regraft.training.photos_asked import BACKBONE_LOSSES, FEATURES_BY, FIT_LOSSES
 from regraft.training.session import Session
@@ -124,8 +124,7 @@ def _choose(session: Session, lessons: _Lessons, ticker: Ticker) -> tuple[Sessio
     columns, taps, losses = last, 0, {}
     if _compares_layers(session) and len(choice.held_out):
         tapped_design, tapped = compare(everything, widths)
-        held = min(len(choice.held_out), len(tapped.held_out))  # of one fold where either is too large for all
-        plain_losses, tapped_losses = choice.held_out[:held], tapped.held_out[:held]
+        plain_losses, tapped_losses = held_out_by_all([choice.held_out, tapped.held_out])
         losses = {"0": float(plain_losses.mean()), str(len(widths) - 1): float(tapped_losses.mean())}
         if is_clearly_better(tapped_losses, plain_losses):
             design, choice, columns, taps = tapped_design, tapped, everything, len(widths) - 1
@@ -177,7 +176,7 @@ def features_of(session: Session) -> np.ndarray:
 def _features(session: Session) -> tuple[np.ndarray, str]:
     """The same, and what computed them, which the run remembers where it was not TensorFlow."""
     features, runtime = _frozen(session).of(_records(session))
-    if runtime != session.run.environment.get(FEATURES_BY, TENSORFLOW):
+    if runtime != session.run.environment.get(FEATURES_BY, TENSORFLOW):  # where a resumed run finds another
         session.run.note(**{FEATURES_BY: runtime})
     return features, runtime
 

@@ -36,6 +36,7 @@ _FOLDED = 2e8
 _POLISHED = 1e7
 """Up to so many the minimum is found in float64 from where float32 has come, which moves no answer that is seen."""
 
+_ROWS = 4096  # at a time, where logits are computed: what a device gets
 _RISES = 2
 """After so many strengths in a row whose loss is higher than the lowest, weaker ones are not tried."""
 
@@ -72,7 +73,9 @@ class Head:
         """
         from keras import ops
 
-        return np.asarray(ops.convert_to_numpy(ops.add(ops.matmul(features, self.kernel), self.bias)), np.float32)
+        parts = np.array_split(features, max(1, -(-len(features) // _ROWS)))
+        found = [ops.convert_to_numpy(ops.add(ops.matmul(part, self.kernel), self.bias)) for part in parts]
+        return np.concatenate(found).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -246,6 +249,15 @@ def choose_l2_of(
 
 def _is_large(design: Design, class_count: int) -> bool:
     return design.rows.size * class_count > _FOLDED
+
+
+def held_out_by_all(losses: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """`Choice.held_out` of several choices on the same images, cut to those that all of them held out.
+
+    Where a design is too large for all folds, that is the first, with which the others begin.
+    """
+    fewest = min(map(len, losses), default=0)
+    return [each[:fewest] for each in losses]
 
 
 def _losses_at(l2: float, folds: Sequence[_Fold], max_iterations: int, ticker: Ticker) -> np.ndarray:

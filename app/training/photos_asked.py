@@ -23,7 +23,7 @@ FIT_LOSSES = "fit_losses"
 """The key of `environment.json` for the losses by which `data.fit` was chosen: no later phase asks the photos again."""
 
 FEATURES_BY = "features_by"
-"""The key of `environment.json` for the runtime that computed the features, where it was not TensorFlow."""
+"""The key of `environment.json` for the runtime that computed the features; without it, TensorFlow did."""
 
 
 def ask_for_backbone(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from regraft.data.records import ImageFolder
@@ -10,7 +11,7 @@ from regraft.data.scan import deep_spreads
 from regraft.errors import UsageError
 from regraft.machine.memory import available_bytes
 from regraft.machine.sizes import show_size
-from regraft.models.backbones import BACKBONES, JOIN, check_backbone, find_backbone, find_weights, parts_of, weights_of
+from regraft.models.backbones import BACKBONES, check_backbone, find_backbone, find_weights, parts_of, weights_of
 from regraft.models.optimizer_table import OPTIMIZERS
 from regraft.progress import Progress
 from regraft.recipes.choices import FineTuneChoices, HeadChoices, OptimizerChoices
@@ -56,8 +57,11 @@ def resolve(recipe: Recipe) -> Recipe:
     )
 
 
-def _resolve_weights(backbone: str, asked: str | None) -> str:
-    """The weights of each part of `backbone`, by name or, of a file, by its whole path; "none" where all are fresh."""
+def _resolve_weights(backbone: str, asked: str | Sequence[str] | None) -> str | tuple[str, ...]:
+    """The weights of `backbone`, or of each of its parts, by name or, of a file, by its whole path.
+
+    They are "none" where all are fresh.
+    """
     found = []
     for name, weights in zip(parts_of(backbone), weights_of(backbone, asked), strict=True):
         path = find_weights(name, weights)
@@ -65,7 +69,7 @@ def _resolve_weights(backbone: str, asked: str | None) -> str:
             check_weights(path)
             weights = str(path.absolute())
         found.append(weights)
-    return "none" if set(found) == {"none"} else JOIN.join(found)
+    return found[0] if len(found) == 1 or set(found) == {"none"} else tuple(found)
 
 
 def _resolve_head(choices: HeadChoices, *, is_fresh: bool) -> HeadChoices:

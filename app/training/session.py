@@ -22,6 +22,7 @@ from regraft.exports.proof_photos import check_prove
 from regraft.machine.devices import Device, check_device, open_device
 from regraft.machine.signals import saying_how_to_go_on
 from regraft.machine.versions import describe_versions
+from regraft.models.backbones import parts_of
 from regraft.progress import Progress, Silent
 from regraft.recipes.recipe import Recipe, edit_recipe
 from regraft.recipes.toml_text import brief
@@ -294,6 +295,8 @@ def _kept_recipe(run: Run, asked: Mapping[str, Any]) -> Recipe:
 
 
 def _check_pretraining(recipe: Recipe) -> None:
+    if len(parts_of(recipe.model.backbone)) > 1:
+        raise UsageError(f"pretrain trains one backbone at a time; received model.backbone = {recipe.model.backbone}.")
     if recipe.model.weights != "none" or not recipe.finetune.epochs:
         raise UsageError(
             "pretrain starts from fresh weights and trains at least one epoch; expected model.weights = none and "

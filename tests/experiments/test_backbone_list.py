@@ -32,6 +32,10 @@ def test_all_are_listed_in_the_order_of_the_table_or_those_that_are_named():
     }  # fmt: skip
 
 
+def test_of_several_side_by_side_each_is_described():
+    assert [info.name for info in regraft.backbones("vgg16+tiny")] == ["vgg16", "tiny"]
+
+
 def test_a_wrong_name_is_refused_with_the_nearest():
     with pytest.raises(BackboneError, match=r'^There is no backbone "vgg166"\. Did you mean "vgg16"\?$'):
         regraft.backbones(["tiny", "vgg166"], measure=True)

@@ -40,10 +40,11 @@ def test_the_sheet_has_a_row_a_photo_and_a_column_a_draw(mixed_photos: Path, tmp
     with Image.open(out) as sheet:
         first, second = sheet.size
         pixels = np.asarray(sheet)
-    mixed = ("--set", "augment.mixup=1.0", "--set", "data.fit=auto")
+    mixed = ("--set", "augment.mixup=1.0", "--set", "data.fit=auto", "--set", "model.backbone=auto")
     more = run_regraft("augment-preview", mixed_photos, *small, "--out", tmp_path / "mixed.jpg", *mixed)
     assert more.code == 0, more.stderr
     assert "data.fit is auto: training finds out which; here photos are shown as by crop." in more.stderr
+    assert "model.backbone is auto: training finds out which; here photos have the size of" in more.stderr
     with Image.open(tmp_path / "mixed.jpg") as sheet:
         assert sheet.format == "JPEG"
         assert sheet.size[0] == first

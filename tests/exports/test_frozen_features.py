@@ -1,5 +1,6 @@
 """Features by another runtime than TensorFlow: the same, kept apart, and refused where they are not."""
 
+import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,10 @@ from drawn_photos import PhotoFolder
 from listening import Listening
 
 import regraft.exports.frozen_features as frozen
+from regraft.errors import FolderError
 from regraft.exports.frozen_features import FrozenFeatures
+from regraft.inference.views import make_infer
+from regraft.models.classifier import feature_extractor
 from regraft.recipes.recipe import load_recipe
 from regraft.training.graft import graft
 from regraft.training.session import Request, Session, open_session
@@ -58,8 +62,6 @@ def test_another_runtime_computes_what_tensorflow_does(photos, tmp_path, monkeyp
         assert by == "tensorflow"
         assert (found != expected).any(), "they come from another runtime"
         np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
-        monkeypatch.setattr(frozen, "PAYS_FROM", {runtime: 1})
-        assert features(session)[1] == "tensorflow", "nothing is left to compute that would pay"
 
 
 @pytest.mark.parametrize("share", [0, 2e-4, np.nan])
@@ -81,7 +83,7 @@ def test_what_is_not_the_same_is_refused(photos, tmp_path, monkeypatch, share):
     with session_of(photos, tmp_path / "run") as (session, said):
         _, by = features(session)
     assert by == ("tensorflow" if share else "openvino")
-    assert ["TensorFlow computes them" in line for line in said.said] == ([True] if share else [])
+    assert ["its features are off" in line for line in said.said] == ([True] if share else [])
 
 
 def test_what_fails_is_named_and_costs_nothing_else(photos, tmp_path, monkeypatch):
@@ -94,7 +96,38 @@ def test_what_fails_is_named_and_costs_nothing_else(photos, tmp_path, monkeypatc
     with session_of(photos, tmp_path / "run") as (session, said):
         found, by = features(session)
     assert (by, len(found)) == ("tensorflow", 24)
-    assert said.said == ["onnx cannot compute the features (an operation it does not know); TensorFlow does."]
+    assert said.said == ["onnx does not compute the features (an operation it does not know); TensorFlow does."]
+
+
+def test_one_that_fails_on_the_way_costs_only_time(photos, tmp_path, monkeypatch):
+    calls = itertools.count()
+
+    def open_failing(*_):
+        def network(images):
+            if next(calls) == 20:
+                raise RuntimeError("out of memory")
+            return None, infer(images)
+
+        return network
+
+    monkeypatch.setattr(frozen, "open_features", open_failing)
+    monkeypatch.setattr(frozen, "can_be_made", lambda name: True)
+    monkeypatch.setattr(frozen, "_CHECKED", 8)
+    monkeypatch.setattr(frozen, "PAYS_FROM", {"onnx": 1})
+    with session_of(photos, tmp_path / "run") as (session, said):
+        infer = make_infer(feature_extractor(session.model), session.device)
+        found, by = features(session)
+    assert (by, len(found)) == ("tensorflow", 24)
+    assert said.said == ["onnx does not compute the features (out of memory); TensorFlow does."]
+
+
+def test_a_photo_that_became_unreadable_is_named(photos, tmp_path, monkeypatch):
+    pytest.importorskip("openvino")
+    monkeypatch.setattr(frozen, "PAYS_FROM", {"openvino": 1})
+    with session_of(photos, tmp_path / "run") as (session, _):
+        session.roles.fit[0].path.write_bytes(b"")
+        with pytest.raises(FolderError, match="became unreadable"):
+            features(session)
 
 
 def test_the_run_remembers_who_computed_its_features_and_is_proven(photos, tmp_path, monkeypatch):

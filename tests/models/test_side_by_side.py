@@ -65,16 +65,29 @@ def test_each_part_has_its_taps_and_the_last_of_all_come_last(parts: list[Part])
     assert feature_extractor(model)(IMAGES).shape == (3, sum(feature_widths(model)))
 
 
-def test_a_part_of_them_is_trained(parts: list[Part]):
+@pytest.mark.parametrize("unfreeze", [0.5, 0.6])
+def test_of_each_the_last_part_is_trained(parts: list[Part], unfreeze: float):
     model = build_classifier(side_by_side(parts), preprocessing="included", class_count=2)
-    trained = {layer.name.partition("__")[0] for layer in set_trainable(model, unfreeze=0.5, batch_norm="frozen")}
-    assert {"tiny", "mobilenet"} <= trained
+    trained = {layer.name for layer in set_trainable(model, unfreeze=unfreeze, batch_norm="adaptive")}
+    for part in parts:
+        layers = [layer.name for layer in part.backbone.layers[1:]]
+        share = sum(f"{part.name}__{name}" in trained for name in layers) / len(layers)
+        assert share == pytest.approx(unfreeze, abs=0.03)
+        assert f"{part.name}__{layers[0]}" not in trained and f"{part.name}__{layers[-1]}" in trained
+
+
+def test_averaged_maps_have_no_maximum(parts: list[Part]):
+    with pytest.raises(BackboneError, match=r"model\.pooling: maps of different sizes"):
+        build_classifier(side_by_side(parts), preprocessing="included", class_count=2, pooling="max")
+    twin = Part("twin", load_backbone("tiny", "none", image_size=32, seed=7), "tf")
+    pair = side_by_side([parts[0], twin])
+    build_classifier(pair, preprocessing="included", class_count=2, pooling="max")
 
 
 def test_weights_are_loaded_for_each(tmp_path):
     path = tmp_path / "tiny.weights.h5"
     load_backbone("tiny", "none", image_size=32, seed=5).save_weights(path)
-    pair = load_backbone(PAIR, f"{path} + none", image_size=32, seed=1)
+    pair = load_backbone(PAIR, [str(path), "none"], image_size=32, seed=1)
     alone = Part("tiny", load_backbone("tiny", str(path), image_size=32), "tf")
     np.testing.assert_allclose(np.asarray(pair(IMAGES))[:, 0, 0, :160], means_of(alone), atol=1e-5)
 
@@ -91,5 +104,9 @@ def test_wrong_names_and_numbers_are_refused():
         find_backbone("tiny + vgg166")
     with pytest.raises(WeightsError, match=r"one for each of tiny \+ vgg16 \+ vgg19; received 2"):
         weights_of("tiny + vgg16 + vgg19", "none + none")
+    with pytest.raises(WeightsError, match="one for each of tiny; received 2"):
+        weights_of("tiny", ["none", "none"])
+    assert weights_of("tiny", "cats + dogs/mine.weights.h5") == ["cats + dogs/mine.weights.h5"]
+    assert weights_of("tiny + vgg16", "shipped+none") == ["shipped", "none"]
     assert weights_of("tiny + vgg16", None) == ["shipped", "imagenet"]
     assert weights_of("tiny + vgg16", "none") == ["none", "none"]

@@ -8,14 +8,16 @@ from drawn_photos import PhotoFolder
 from listening import Listening
 
 import regraft
+import regraft.training.head
 from regraft.data.scan import scan_folder
 from regraft.errors import UsageError
 from regraft.machine.devices import open_device
+from regraft.models import weights
 from regraft.progress import Silent
 from regraft.recipes.recipe import Recipe, load_recipe
 from regraft.runs.run import Run
 from regraft.training import backbone_choice
-from regraft.training.backbone_choice import BackboneChoice, choose_backbone
+from regraft.training.backbone_choice import BackboneChoice, _losses, choose_backbone
 from regraft.training.session import Request, open_session
 
 GOOD, FAIR, BAD = np.linspace(0.1, 0.2, 24), np.linspace(0.3, 0.4, 24), np.linspace(0.5, 0.9, 24)
@@ -63,15 +65,42 @@ def test_what_is_too_slow_is_named(photos, monkeypatch):
     found = chosen(photos, monkeypatch, tiny=(1.0, BAD), efficientnet_lite0=(5.0, GOOD), vgg16=(90.0, None))
     assert str(found) == (
         "model.backbone is efficientnet_lite0: cross-validated loss on 24 training photos tiny 0.700, "
-        "efficientnet_lite0 0.150; vgg16 would take 90 s for all."
+        "efficientnet_lite0 0.150; vgg16: features of all would take 90 s (model.feature_seconds)."
     )
 
 
-def test_where_none_is_fast_enough_the_fastest_is_named(photos, monkeypatch):
-    with pytest.raises(UsageError, match=r"at most 60 s \(model\.feature_seconds\); those of tiny take 70"):
+def test_where_none_suits_the_reasons_are_named(photos, monkeypatch):
+    slow = r"tiny: features of all would take 70 s \(model\.feature_seconds\); vgg16: features of all would take 900 s"
+    with pytest.raises(UsageError, match=slow):
         chosen(photos, monkeypatch, tiny=(70.0, None), vgg16=(900.0, None))
-    with pytest.raises(UsageError, match="install one, or name it"):
+    with pytest.raises(UsageError, match=r"no backbone that is here suits\. Name one, or install one"):
         chosen(photos, monkeypatch)
+
+
+def test_one_that_does_not_fit_the_recipe_is_left_out(photos, tmp_path, monkeypatch):
+    monkeypatch.setattr(backbone_choice, "installed_backbones", lambda: ["tiny", "mobilenet", "vgg16"])
+    monkeypatch.setattr(weights, "keras_folder", lambda: tmp_path)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    edits = {"model.backbone": "auto", "data.image_size": 32, "head.folds": 2, "head.l2": [0.1], "head.taps": 4}
+    recipe, records, device = load_recipe("quick", edits), scan_folder(photos).records, open_device("cpu")
+    with pytest.raises(
+        UsageError, match=r"tiny: head\.taps: tiny has 3 taps; received 4; mobilenet: The ImageNet weights"
+    ):
+        choose_backbone(recipe, device, records, images=24, class_count=2, progress=Silent())
+
+
+def test_they_are_compared_on_the_photos_that_all_held_out(photos, monkeypatch):
+    """Where one is too large for all folds it has the first alone, on which this one is better, if not on all."""
+    mixed = np.concatenate([GOOD[:8], BAD[8:]])
+    found = chosen(photos, monkeypatch, tiny=(1.0, mixed), vgg16=(5.0, FAIR[:8]))
+    assert found.backbone == "tiny"
+    assert found.losses == {"tiny": GOOD[:8].mean(), "vgg16": FAIR[:8].mean()}
+    monkeypatch.setattr(regraft.training.head, "_is_large", lambda design, _: len(design.scale) > 160)
+    labels, features = np.repeat([0, 1], 12), np.random.default_rng(0).normal(size=(24, 192)).astype(np.float32)
+    records = scan_folder(photos).records
+    assert [record.class_index for record in records] == labels.tolist()
+    losses = _losses(load_recipe("quick", {"head.folds": 2}), features, [32, 160], records, 2, Silent())
+    assert len(losses) == 12
 
 
 def test_the_run_has_the_one_that_was_chosen_and_goes_on_with_it(photos, tmp_path, monkeypatch):
@@ -93,3 +122,16 @@ def test_the_run_has_the_one_that_was_chosen_and_goes_on_with_it(photos, tmp_pat
 def test_weights_and_width_go_with_a_name(photos, tmp_path, edits):
     with pytest.raises(UsageError, match=r'model\.backbone = "auto" compares backbones with their own'):
         regraft.train(photos, out=tmp_path / "run", backbone="auto", set=edits, progress=False)
+
+
+@pytest.mark.slow
+def test_members_have_the_backbone_that_the_ensemble_found(photos, tmp_path, monkeypatch):
+    monkeypatch.setattr(backbone_choice, "installed_backbones", lambda: ["tiny"])
+    edits = {"data.image_size": 32, "head.folds": 2, "head.l2": [0.1]}
+    run = regraft.ensemble(
+        photos, members=2, backbone="auto", recipe="quick", set=edits, rival=False, out=tmp_path / "run", progress=False
+    )
+    assert run.metrics.ensemble.kind == "independent"
+    for number in (1, 2):
+        member = Run(tmp_path / f"run/members/member-{number}").recipe
+        assert (member.model.backbone, member.model.weights) == ("tiny", "shipped")

@@ -39,14 +39,15 @@ def test_a_weights_file_is_kept_by_its_absolute_path(tmp_path: Path, monkeypatch
 def test_several_backbones_have_weights_each_and_the_largest_size(names, tmp_path: Path):
     (tmp_path / "mine.weights.h5").touch()
     for weights, expected, batch_norm in [
-        (None, "shipped + imagenet", "frozen"),
+        (None, ("shipped", "imagenet"), "frozen"),
         ("none", "none", "adaptive"),
-        (["none", "imagenet"], "none + imagenet", "frozen"),
-        ([str(tmp_path / "mine.weights.h5"), "none"], f"{tmp_path / 'mine.weights.h5'} + none", "frozen"),
+        (["none", "imagenet"], ("none", "imagenet"), "frozen"),
+        ("none+imagenet", ("none", "imagenet"), "frozen"),
+        ([str(tmp_path / "mine.weights.h5"), "none"], (str(tmp_path / "mine.weights.h5"), "none"), "frozen"),
     ]:
         edits = {"model.backbone": names} | ({"model.weights": weights} if weights else {})
         recipe = resolve(load_recipe("balanced", edits))
-        assert recipe.model.weights == expected
+        assert (recipe.model.backbone, recipe.model.weights) == ("tiny + xception", expected)
         assert (recipe.data.image_size, recipe.finetune.batch_norm) == (299, batch_norm)
         recipe_file = tmp_path / "recipe.toml"
         recipe_file.write_text(recipe.to_toml(), "utf-8")
