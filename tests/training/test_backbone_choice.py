@@ -127,9 +127,9 @@ def test_weights_and_width_go_with_a_name(photos, tmp_path, edits):
 @pytest.mark.slow
 def test_members_have_the_backbone_that_the_ensemble_found(photos, tmp_path, monkeypatch):
     monkeypatch.setattr(backbone_choice, "installed_backbones", lambda: ["tiny"])
-    edits = {"data.image_size": 32, "head.folds": 2, "head.l2": [0.1]}
+    edits = {"data.image_size": 32, "head.folds": 2, "head.l2": [0.1], "finetune.batch_size": 8}
     run = regraft.ensemble(
-        photos, members=2, backbone="auto", recipe="quick", set=edits, rival=False, out=tmp_path / "run", progress=False
+        photos, members=2, backbone="auto", epochs=1, set=edits, rival=False, out=tmp_path / "run", progress=False
     )
     assert run.metrics.ensemble.kind == "independent"
     for number in (1, 2):
