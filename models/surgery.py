@@ -33,7 +33,9 @@ def rebuild(
 
     def clone(original: Any) -> Any:
         copy = layer_for(original) if isinstance(original, keras.Layer) else None
-        copy = original.__class__.from_config(original.get_config()) if copy is None else copy
+        if copy is None:
+            copy = original.__class__.from_config(original.get_config())
+            copy.name = original.name  # some layers add to it
         pairs[id(copy)] = (original, copy)
         return copy
 

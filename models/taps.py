@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import difflib
 import itertools
+import re
 from collections.abc import Sequence
 from typing import Any, Literal
 
 import keras
 
 from regraft.models.errors import BackboneError
+from regraft.models.hub_graph import BLOCK
 from regraft.models.surgery import inputs_of, producer
+from regraft.models.token_maps import TokenMaps
 
 MOST_FEATURES = 16_384
 """How many features "auto" tries for a photo: 64 KiB of each, and no network for mobile use has as many."""
@@ -26,11 +29,14 @@ def find_taps(backbone: Any) -> list[str]:
 
     The last is the output of `backbone`, which a head reads anyway. On the longest path from the input to the output
     (the residual branches, not the shortcuts), a tap is the last map of every run of equal width between narrower
-    ones, and of every resolution that has no such run.
+    ones, and of every resolution that has no such run. Of a transformer, whose tokens are all equally wide, it is the
+    output of every block.
 
     Args:
         backbone: a functional `keras.Model` from images to maps [N, h, w, C].
     """
+    if isinstance(producer(backbone.output), TokenMaps):
+        return [operation.name for operation in backbone.operations if re.fullmatch(BLOCK, operation.name)][:-1]
     path = _main_path(backbone)
     runs = _runs(path)
     widths = [0, *(_width(run[-1]) for run in runs), 0]

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal
 
 from regraft.models.backbones import BACKBONES, Backbone, find_backbone
@@ -20,6 +21,7 @@ Availability = Literal["here", "to install", "to download", "fresh"]
 """Where pretrained weights are now; "fresh" is a backbone that has none."""
 
 KERAS_HOST = "storage.googleapis.com"
+HUB_HOST = "www.kaggle.com"
 
 _BATCH, _BATCHES = 32, 5
 
@@ -36,7 +38,8 @@ class BackboneInfo:
         megabytes: of the weights, with their top.
         top1: percent of ImageNet's validation photos that it names right.
         license: of the weights.
-        source: where the weights come from: "shipped", "pip PACKAGE", "Keras, from HOST" or "none".
+        source: where the weights come from: "shipped", "pip PACKAGE", "Keras, from HOST", "KerasHub, from HOST" or
+            "none".
         weights: whether they are here.
         images_per_second: measured on this machine, None where it was not.
     """
@@ -110,6 +113,10 @@ def _weights_of(name: str, row: Backbone) -> tuple[str, Availability]:
         except PackageNotFoundError:
             is_here = False
         return f"pip {package.requirement}", "here" if is_here else "to install"
+    if row.hub:
+        is_installed = find_spec("keras_hub") is not None
+        is_here = is_installed and row.hub.is_downloaded
+        return f"KerasHub, from {HUB_HOST}", "here" if is_here else "to download" if is_installed else "to install"
     known = PUBLISHED.get(name)
     is_here = known is not None and bool(known.file) and (keras_folder() / known.file).is_file()
     return f"Keras, from {KERAS_HOST}", "here" if is_here else "to download"

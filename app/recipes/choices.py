@@ -56,12 +56,16 @@ class DataChoices(Section):
 
 
 class ModelChoices(Section):
-    """The network. `weights` left out are the backbone's own pretrained ones."""
+    """The network. `weights` left out are the backbone's own pretrained ones.
+
+    `accept_license` says that you have read and accept the licence of the weights, where `regraft train` asks for that.
+    """
 
     backbone: str = "efficientnet_lite0"
     weights: str | None = None
     alpha: Annotated[float, Field(gt=0, le=4)] = 1.0
     pooling: Literal["avg", "max"] = "avg"
+    accept_license: bool = False
 
 
 class TableSection(Section):

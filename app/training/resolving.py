@@ -38,6 +38,8 @@ def resolve(recipe: Recipe) -> Recipe:
     size = recipe.data.image_size or (row.image_size if row else 0)
     check_backbone(model.backbone, image_size=size, alpha=model.alpha)
     weights = model.weights or default_weights(model.backbone)
+    if row and row.hub and row.hub.consent and weights != "none":
+        row.hub.consent.check(model.backbone, accepted=model.accept_license)
     path = find_weights(model.backbone, weights)
     if path and not (row and row.has_weights(weights)):  # another machine has its own files elsewhere, names are shared
         check_weights(path)
