@@ -119,3 +119,20 @@ def test_without_names_what_is_here_is_measured(tmp_path: Path, monkeypatch: pyt
     asked.clear()
     regraft.backbones("vgg16", measure=True, device="cpu", progress=False)
     assert asked == ["vgg16"]
+
+
+@pytest.mark.parametrize(
+    ("installed", "downloaded", "weights"),
+    [(True, True, "here"), (True, False, "to download"), (False, True, "to install")],
+)
+def test_weights_of_kerashub_are_here_once_kaggle_has_them(
+    installed: bool, downloaded: bool, weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(backbone_list, "find_spec", lambda name: name if installed else None)
+    monkeypatch.setenv("KAGGLEHUB_CACHE", str(tmp_path))
+    folder = tmp_path / "models/keras/vit/keras/vit_base_patch16_224_imagenet21k/3"
+    folder.mkdir(parents=True)
+    if downloaded:
+        (folder / "model.weights.h5").touch()
+    info = info_of("vit_base")
+    assert (info.source, info.weights, info.license) == ("KerasHub, from www.kaggle.com", weights, "Apache-2.0")
