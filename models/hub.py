@@ -103,7 +103,8 @@ def _preset_of(name: str, kind: str, weights: str, image_size: int) -> Any:
 
 
 def _what_is_wrong(error: Exception, name: str, weights: str) -> str:
-    first = str(error).strip().splitlines()[0][:160].rstrip(".") if str(error).strip() else type(error).__name__
+    said = str(error).strip().splitlines() or [type(error).__name__]
+    first = said[0].partition(" (Caused by")[0].partition(". ")[0][:160].rstrip(".")
     if Path(weights).is_dir():
         return f"{weights} is damaged, or its weights are not of its config.json, so {name} cannot load it ({first})."
     where = weights if weights.startswith(SCHEMES) else f"The preset {weights} of {name}"
