@@ -95,11 +95,22 @@ def _preset_of(name: str, kind: str, weights: str, image_size: int) -> Any:
             warnings.simplefilter("ignore")
             if weights.startswith(SCHEMES):
                 check_kind(name, weights, type(Backbone.from_preset(weights, load_weights=False)).__name__)
-            return Backbone.from_preset(weights, **changed)
+            return _loaded(name, kind, weights, changed)
     except WeightsError:
         raise
     except Exception as error:  # Kaggle, Hugging Face, h5py and Keras raise nearly any type
         raise WeightsError(_what_is_wrong(error, name, weights)) from error
+
+
+def _loaded(name: str, kind: str, weights: str, changed: dict[str, Any]) -> Any:
+    from keras_hub.models import Backbone
+
+    try:
+        return Backbone.from_preset(weights, **changed)
+    except Exception:  # KerasHub does not write how wide the last convolution of an EfficientNet is
+        if kind != "EfficientNetBackbone":
+            raise
+        return Backbone.from_preset(weights, **changed, num_features=HUB[name].plan["num_features"])
 
 
 def _what_is_wrong(error: Exception, name: str, weights: str) -> str:

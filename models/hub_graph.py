@@ -10,11 +10,12 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 
 from regraft.models.hub_convolutions import hgnet_graph, mobilenet_graph
 from regraft.models.hub_swin import swin_graph
 from regraft.models.surgery import producer, rebuild
-from regraft.models.token_maps import PatchTokens, TokenMaps, resize_places
+from regraft.models.token_maps import PatchTokens, RotaryPlaces, TokenMaps, resize_places
 
 BLOCK = r"(stage\d+_)?block\d+"
 """What the blocks of these networks are called."""
@@ -103,7 +104,11 @@ def _dinov3(network: Any, image_size: int) -> tuple[Any, Any]:
     images, embeddings = _images(image_size), network.embeddings
     own = {"token": embeddings.cls_token, "registers": embeddings.register_tokens}
     x = _tokens(images, embeddings.patch_embeddings.projection, own)
-    places = network.rope_embedding(images)
+    pictures = np.zeros((1, image_size, image_size, 3), np.float32)
+    turned = [keras.ops.convert_to_numpy(part) for part in network.rope_embedding(pictures)]
+    rotary = RotaryPlaces(*turned[0].shape, name="rotary_places")
+    rotary.set_weights(turned)
+    places = rotary(images)
     for number, block in enumerate(network.encoder.layers):
         block.name = f"block{number}"
         x = block(x, position_embeddings=places, num_prefix_tokens=1 + network.num_register_tokens)

@@ -121,6 +121,40 @@ class PatchTokens(layers.Layer):
         return super().get_config() | own
 
 
+@keras.saving.register_keras_serializable(package="regraft")
+class RotaryPlaces(layers.Layer):
+    """What the blocks of DINOv3 turn queries and keys by: cosines and sines [T, C / heads] for the places of patches.
+
+    They follow from the image size alone and are kept as weights that are not trained: KerasHub's layer computes them
+    by a constant that ONNX cannot hold. Called on the images, which decide where in the graph it stands, and no more.
+
+    Args:
+        count: T, of patches.
+        width: C / heads.
+    """
+
+    def __init__(self, count: int, width: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.count = count
+        self.width = width
+        options = {"shape": (count, width), "initializer": "zeros", "trainable": False}
+        self.cosines = self.add_weight(name="cosines", **options)
+        self.sines = self.add_weight(name="sines", **options)
+        self.built = True
+
+    def call(self, inputs: Any) -> tuple[Any, Any]:
+        """Cosines and sines."""
+        return ops.cast(self.cosines, self.compute_dtype), ops.cast(self.sines, self.compute_dtype)
+
+    def compute_output_shape(self, input_shape: Any) -> tuple[tuple[int, int], tuple[int, int]]:
+        """[T, C / heads] twice."""
+        return (self.count, self.width), (self.count, self.width)
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments."""
+        return super().get_config() | {"count": self.count, "width": self.width}
+
+
 def resize_places(embeddings: np.ndarray, count: int, *, antialias: bool = True) -> np.ndarray:
     """float32 [count, C]: the embeddings [T, C] of the places of a square picture for a finer or coarser one, bicubic.
 

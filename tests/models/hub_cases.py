@@ -24,7 +24,6 @@ _EFFICIENTNET = dict(HUB["efficientnet_v2_rw_s"].plan) | {
     "stackwise_block_types": ["fused", "unfused"],
     "stackwise_force_input_filters": [0] * 2,
     "stackwise_nores_option": [False] * 2,
-    "num_features": 32,
 }
 _HGNET = dict(HUB["hgnet_v2_b4"].plan) | {
     "stem_channels": [3, 8, 8],
@@ -65,13 +64,13 @@ PLANS: dict[str, tuple[int, dict[str, Any]]] = {
 """Pixels a side and plan, by the name of the backbone that is of this kind."""
 
 
-def build_network(name: str, seed: int = 1) -> Any:
-    """The small network of this kind, as KerasHub has it; of SigLIP, its vision encoder."""
+def build_network(name: str, seed: int = 1, **changes: Any) -> Any:
+    """The small network of this kind, as KerasHub has it, its plan changed; of SigLIP, its vision encoder."""
     from regraft.models.hub import _of_plan
 
     keras.utils.set_random_seed(seed)
     size, plan = PLANS[name]
-    return _of_plan(HUB[name].kind, dict(plan), (size, size, 3))
+    return _of_plan(HUB[name].kind, plan | changes, (size, size, 3))
 
 
 def build_backbone(name: str, seed: int = 1) -> keras.Model:

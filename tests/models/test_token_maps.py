@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from regraft.models.token_maps import PatchTokens, TokenMaps, maps_of_tokens, resize_places
+from regraft.models.token_maps import PatchTokens, RotaryPlaces, TokenMaps, maps_of_tokens, resize_places
 
 TOKENS = np.arange(2 * 6 * 3, dtype=np.float32).reshape(2, 6, 3)
 """Two pictures of two first tokens and four patches."""
@@ -77,3 +77,15 @@ def test_places_of_one_size_stay_and_a_constant_stays_constant(prefix: int):
     assert finer.shape == (16 + prefix, 2)
     np.testing.assert_array_equal(finer[:prefix], 7)
     np.testing.assert_allclose(finer[prefix:], 3, atol=1e-5)
+
+
+def test_what_turns_queries_is_kept_and_not_trained(tmp_path: Path):
+    layer = RotaryPlaces(4, 2)
+    layer.set_weights([np.arange(8.0).reshape(4, 2), np.ones((4, 2))])
+    assert layer.trainable_weights == []
+    inputs = keras.Input((2, 2, 3))
+    model = keras.Model(inputs, layer(inputs))
+    model.save(tmp_path / "model.keras")
+    cosines, sines = keras.models.load_model(tmp_path / "model.keras")(np.zeros((5, 2, 2, 3), np.float32))
+    np.testing.assert_array_equal(np.asarray(cosines), np.arange(8.0).reshape(4, 2))
+    np.testing.assert_array_equal(np.asarray(sines), 1)
