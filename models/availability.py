@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from typing import Literal
 
 from regraft.models.backbones import BACKBONES
@@ -12,6 +13,7 @@ Availability = Literal["here", "to install", "to download", "fresh"]
 """Where pretrained weights are now; "fresh" is a backbone that has none."""
 
 KERAS_HOST = "storage.googleapis.com"
+HUB_HOST = "www.kaggle.com"
 
 
 def installed_backbones() -> list[str]:
@@ -32,6 +34,10 @@ def whereabouts(name: str) -> tuple[str, Availability]:
         except PackageNotFoundError:
             is_here = False
         return f"pip {package.requirement}", "here" if is_here else "to install"
+    if hub := BACKBONES[name].hub:
+        is_installed = find_spec("keras_hub") is not None
+        is_here = is_installed and hub.is_downloaded
+        return f"KerasHub, from {HUB_HOST}", "here" if is_here else "to download" if is_installed else "to install"
     known = PUBLISHED.get(name)
     is_here = known is not None and bool(known.file) and (keras_folder() / known.file).is_file()
     return f"Keras, from {KERAS_HOST}", "here" if is_here else "to download"

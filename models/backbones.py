@@ -14,13 +14,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from regraft.models.errors import BackboneError, WeightsError, option
+from regraft.models.hub_table import HUB, HubModel
 from regraft.models.packaged import Package, find_packaged
+from regraft.models.published import PUBLISHED
 
 if TYPE_CHECKING:
     import keras
 
-Preprocessing = Literal["included", "tf", "torch", "caffe", "lite"]
-"""How the weights want their pixels, in the words of `keras.applications.imagenet_utils`; "lite" is (x - 127) / 128."""
+Preprocessing = Literal["included", "tf", "torch", "caffe", "lite", "unit"]
+"""How the weights want their pixels, in the words of `keras.applications.imagenet_utils`; "lite" is (x - 127) / 128,
+"unit" x / 255."""
 
 
 @dataclass(frozen=True)
@@ -65,12 +68,14 @@ class Backbone:
 
     Attributes:
         make: a constructor of `keras.applications`, such as "ResNet50"; or "module:function" in `regraft.models`, a
-            function from (height, width, 3) to a headless network.
+            function from (height, width, 3) to a headless network; or "hub:name", a network of KerasHub by its name in
+            `regraft.models.hub_table`.
         preprocessing: what the network wants to be done to RGB in [0, 255] first.
         image_size: pixels of the input's side that the pretrained weights were trained with.
         min_image_size: the smallest side the network can take.
         takes_alpha: whether it has a width multiplier `alpha`.
         pretrained: the weights it has without being asked; None for a network that begins with fresh ones.
+        size_step: what the side must be a multiple of.
     """
 
     make: str
@@ -79,11 +84,18 @@ class Backbone:
     min_image_size: int = 32
     takes_alpha: bool = False
     pretrained: Pretrained | None = IMAGENET
+    size_step: int = 1
 
     @property
     def is_published(self) -> bool:
         """Whether it is a network of `keras.applications`."""
         return ":" not in self.make
+
+    @property
+    def hub(self) -> HubModel | None:
+        """The network of KerasHub that it is, if it is one."""
+        module, _, name = self.make.partition(":")
+        return HUB[name] if module == "hub" else None
 
     def has_weights(self, name: str) -> bool:
         """Whether its own pretrained weights are called `name`."""
@@ -98,7 +110,15 @@ class Backbone:
             build = getattr(keras.applications, self.make)
             return build(include_top=False, weights=weights, input_shape=input_shape, **options)
         module, _, function = self.make.partition(":")
+        if module == "hub":
+            return import_module("regraft.models.hub").build_hub(function, input_shape)
         return getattr(import_module(f"regraft.models.{module}"), function)(input_shape, **options)
+
+
+def _of_hub(name: str, preprocessing: Preprocessing, *, size: int = 224, least: int = 32, step: int = 1) -> Backbone:
+    """A network of KerasHub: its image size, the smallest it takes, and what the side must be a multiple of."""
+    pretrained = Pretrained(HUB[name].preset)
+    return Backbone(f"hub:{name}", preprocessing, size, least, pretrained=pretrained, size_step=step)
 
 
 BACKBONES: dict[str, Backbone] = {
@@ -172,6 +192,15 @@ BACKBONES: dict[str, Backbone] = {
     "vgg16": Backbone("VGG16", "caffe"),
     "vgg19": Backbone("VGG19", "caffe"),
     "xception": Backbone("Xception", "tf", image_size=299, min_image_size=71),
+    "dinov2_small": _of_hub("dinov2_small", "torch", least=28, step=14),
+    "dinov2_base": _of_hub("dinov2_base", "torch", least=28, step=14),
+    "dinov3_small": _of_hub("dinov3_small", "torch", step=16),
+    "efficientnet_v2_rw_s": _of_hub("efficientnet_v2_rw_s", "torch", size=288),
+    "hgnet_v2_b4": _of_hub("hgnet_v2_b4", "torch"),
+    "mobilenet_v3_large_21k": _of_hub("mobilenet_v3_large_21k", "unit"),
+    "siglip2_base": _of_hub("siglip2_base", "tf", step=16),
+    "swin_tiny": _of_hub("swin_tiny", "torch", least=224, step=224),
+    "vit_base": _of_hub("vit_base", "tf", step=16),
 }
 """Every backbone, by its name in a recipe."""
 
@@ -237,6 +266,13 @@ def check_backbone(name: str, *, image_size: int, alpha: float) -> Backbone:
             f"{name} takes images of at least {row.min_image_size} pixels a side; received {image_size}. "
             f"Its weights were trained at {row.image_size}."
         )
+    if image_size % row.size_step:
+        below = image_size // row.size_step * row.size_step
+        near = [size for size in (below, below + row.size_step) if size >= row.min_image_size]
+        raise BackboneError(
+            f"{name} takes images whose side is a multiple of {row.size_step} pixels, such as "
+            f"{' or '.join(map(str, near))}; received {image_size}."
+        )
     if alpha != 1.0 and not row.takes_alpha:
         able = ", ".join(key for key, value in BACKBONES.items() if value.takes_alpha)
         raise BackboneError(f"{name} has no width multiplier; received model.alpha = {alpha:g}. These have: {able}.")
@@ -249,10 +285,27 @@ def default_weights(name: str) -> str:
     return pretrained.name if pretrained else "none"
 
 
+def license_of(name: str, weights: str | Sequence[str] | None) -> str:
+    """The licence of the weights that a network begins with: "unknown" where nobody says, "none" of fresh ones.
+
+    Args:
+        name: of the backbone, or of several.
+        weights: as a resolved recipe says them.
+    """
+    if not isinstance(weights, str) and weights is not None:
+        return ", ".join(f"{part}: {license_of(part, own)}" for part, own in zip(parts_of(name), weights, strict=True))
+    row, known = BACKBONES.get(name), PUBLISHED.get(name)
+    if weights == "none":
+        return "none, as they were fresh"
+    if not (row and weights and row.has_weights(weights)):
+        return "unknown, as they were given by hand"
+    return (known.license if known else None) or "unknown"
+
+
 def find_weights(name: str, weights: str) -> Path | None:
     """The file behind `weights` (a name or a path) for the backbone `name`.
 
-    None for "none" and for what `keras.applications` downloads.
+    None for "none" and for what `keras.applications` or KerasHub downloads; of KerasHub's, a preset's folder.
 
     Raises:
         WeightsError: there is no such file, the package that has it is not installed or is another, or the backbone
@@ -262,6 +315,8 @@ def find_weights(name: str, weights: str) -> Path | None:
     pretrained = row.pretrained
     if weights == "none":
         return None
+    if row.hub:
+        return row.hub.find(name, weights)
     if pretrained and row.has_weights(weights):
         return pretrained.find()
     if weights == IMAGENET.name:

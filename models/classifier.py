@@ -10,11 +10,14 @@ import numpy as np
 from keras import layers
 
 from regraft.models.backbones import Preprocessing
+from regraft.models.batch_norm import batch_norms
 from regraft.models.errors import BackboneError
 from regraft.models.preprocessing import preprocess
 from regraft.models.regularizers import Regularizer, active, regularize_backbone
 from regraft.models.side_by_side import differ_in_size, layers_of_parts
 from regraft.models.stochastic_depth import StochasticDepth
+from regraft.models.surgery import producer
+from regraft.models.token_maps import TokenMaps, maps_of_tokens
 
 Pooling = Literal["avg", "max"]
 POOLED = "pool"
@@ -73,7 +76,11 @@ def _tapped(backbone: keras.Model, taps: Sequence[str]) -> keras.Model:
     """`backbone` with the outputs of its layers `taps` before its own; the same layers."""
     if not taps:
         return backbone
-    outputs = [*(backbone.get_layer(tap).output for tap in taps), backbone.output]
+    last = producer(backbone.output)
+    outputs = [backbone.get_layer(tap).output for tap in taps]
+    if isinstance(last, TokenMaps):
+        outputs = [maps_of_tokens(tokens, last, f"{tap}_maps") for tap, tokens in zip(taps, outputs, strict=True)]
+    outputs.append(backbone.output)
     return keras.Model(backbone.inputs, outputs, name=backbone.name)
 
 
@@ -127,7 +134,7 @@ def set_trainable(
     Args:
         classifier: as `build_classifier` gives it.
         unfreeze: the last part of the backbone's layers that is trained, in [0, 1], of each where several stand side
-            by side; what stochastic depth put between them does not count, so that it moves no border.
+            by side; what stochastic depth and taps put between them does not count, so that they move no border.
         batch_norm: "frozen" keeps every batch norm in inference mode, its statistics and scales untouched
             (a frozen layer runs in inference mode under `fit`, where `training=False` at call time does not
             survive); "adaptive" trains those of the unfrozen part.
@@ -135,11 +142,13 @@ def set_trainable(
     backbone = backbone_of(classifier)
     backbone.trainable = True
     for part in layers_of_parts(backbone):
-        counted = [layer for layer in part if not isinstance(layer, StochasticDepth)]
+        counted = [layer for layer in part if not isinstance(layer, StochasticDepth | TokenMaps)]
         first = round(len(counted) * (1.0 - unfreeze))
         for position, layer in enumerate(counted):
-            is_frozen_norm = batch_norm == "frozen" and isinstance(layer, layers.BatchNormalization)
-            layer.trainable = position >= first and not is_frozen_norm
+            layer.trainable = position >= first
+    if batch_norm == "frozen":
+        for norm in batch_norms(backbone):  # inside of blocks too
+            norm.trainable = False
     return [layer for layer in backbone.layers if layer.trainable]
 
 

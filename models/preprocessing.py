@@ -7,6 +7,7 @@ The model does its own preprocessing, so nobody who calls it can get it wrong. C
 from __future__ import annotations
 
 import keras
+import numpy as np
 from keras import layers, ops
 
 from regraft.models.backbones import Preprocessing
@@ -31,15 +32,28 @@ class ReverseChannels(layers.Layer):
 
 def preprocess(images: keras.KerasTensor, preprocessing: Preprocessing) -> keras.KerasTensor:
     """`images` (float [N, H, W, 3], RGB in [0, 255]) as networks of this kind want them."""
-    if preprocessing == "tf":
-        return layers.Rescaling(1 / 127.5, offset=-1.0, name="rescale")(images)
-    if preprocessing == "lite":
-        return layers.Rescaling(1 / 128, offset=-127 / 128, name="rescale")(images)
-    if preprocessing == "torch":
-        scale = [1 / (255 * std) for std in _IMAGENET_STD]
-        offset = [-mean / std for mean, std in zip(_IMAGENET_MEAN, _IMAGENET_STD, strict=True)]
-        return layers.Rescaling(scale, offset=offset, name="rescale")(images)
+    if preprocessing == "included":
+        return images
     if preprocessing == "caffe":
-        bgr = ReverseChannels(name="rgb_to_bgr")(images)
-        return layers.Rescaling(1.0, offset=[-mean for mean in _CAFFE_MEAN_BGR], name="rescale")(bgr)
-    return images
+        images = ReverseChannels(name="rgb_to_bgr")(images)
+    scale, offset = _SCALINGS[preprocessing]
+    return layers.Rescaling(scale, offset=offset, name="rescale")(images)
+
+
+_SCALINGS: dict[str, tuple[float | list[float], float | list[float]]] = {
+    "tf": (1 / 127.5, -1.0),
+    "lite": (1 / 128, -127 / 128),
+    "unit": (1 / 255, 0.0),
+    "torch": (
+        [1 / (255 * std) for std in _IMAGENET_STD],
+        [-mean / std for mean, std in zip(_IMAGENET_MEAN, _IMAGENET_STD, strict=True)],
+    ),
+    "caffe": (1.0, [-mean for mean in _CAFFE_MEAN_BGR]),
+}
+"""What pixels in [0, 255] are multiplied by and what is then added, in the order of the network's channels."""
+
+
+def scaling_of(preprocessing: Preprocessing) -> tuple[np.ndarray, np.ndarray]:
+    """float64 [3] twice: what pixels in [0, 255] are multiplied by, and what is then added. Not for "caffe"."""
+    scale, offset = _SCALINGS.get(preprocessing, (1.0, 0.0))
+    return np.broadcast_to(np.asarray(scale, np.float64), 3), np.broadcast_to(np.asarray(offset, np.float64), 3)

@@ -6,6 +6,11 @@ Figures are those of whole networks, with the top of 1,000 classes that Regraft 
   one in Keras's own docstring; of ConvNeXt, the accuracies found by who converted its weights for Keras (the card of
   "convnext" on Kaggle Models), and parameters counted from the paper's widths and depths;
 - EfficientNet-Lite: the README of models/official/efficientnet/lite in https://github.com/tensorflow/tpu;
+- KerasHub: parameters without a top, counted (of SigLIP 2, of the vision encoder); accuracies of those trained on
+  ImageNet's 1,000 classes: Swin-T, the paper's table 1 (arXiv:2103.14030); HGNetV2-B4, PaddleClas's table;
+  EfficientNetV2-RW-S, the one that timm's author publishes, at 384 pixels. Licences: those of whoever trained the
+  weights (facebookresearch/dinov2 and dinov3, google-research/big_vision, google-research/vision_transformer,
+  microsoft/Swin-Transformer, PaddlePaddle/PaddleClas, huggingface/pytorch-image-models, Alibaba-MIIL/ImageNet21K);
 - licences: Keras's documentation of 2018 and 2019 (docs/templates/applications.md), which has a section for each family
   that there was; later families are unknown. EfficientNet-Lite: the LICENSE in its packages.
 """
@@ -24,7 +29,7 @@ class Published:
     """What is known of a backbone and its pretrained weights.
 
     Attributes:
-        millions: of parameters.
+        millions: of parameters; of KerasHub's networks, without a top.
         top1: percent of ImageNet's validation photos whose class it names; None where it was trained on other photos.
         license: of the weights; None where nobody says.
         file: the weights without their top, as Keras calls them in its folder; "" for those that Keras has not.
@@ -97,5 +102,14 @@ PUBLISHED: dict[str, Published] = {
     "vgg16": Published(138.4, 71.3, _CC, f"vgg16_{_KERNELS}_notop.h5", 528),
     "vgg19": Published(143.7, 71.3, _CC, f"vgg19_{_KERNELS}_notop.h5", 549),
     "xception": Published(22.9, 79.0, _MIT, f"xception_{_KERNELS}_notop.h5", 88),
+    "dinov2_small": Published(21.6, None, _APACHE),
+    "dinov2_base": Published(85.7, None, _APACHE),
+    "dinov3_small": Published(21.6, None, "DINOv3"),
+    "efficientnet_v2_rw_s": Published(22.3, 83.8, _APACHE),
+    "hgnet_v2_b4": Published(13.6, 83.6, _APACHE),
+    "mobilenet_v3_large_21k": Published(3.0, None, _MIT),
+    "siglip2_base": Published(92.9, None, _APACHE),
+    "swin_tiny": Published(27.5, 81.3, _MIT),
+    "vit_base": Published(85.8, None, _APACHE),
 }
 """By the name of the backbone; one that is not here is one of which nothing is known."""

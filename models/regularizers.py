@@ -132,5 +132,6 @@ def register_layers() -> None:
     """Imports every file that has layers of its own, so that Keras knows those of a saved model."""
     import_module("regraft.models.preprocessing")
     import_module("regraft.models.combine_members")
+    import_module("regraft.models.window_attention")
     for row in REGULARIZERS.values():
         import_module(f"regraft.models.{row.make.partition(':')[0]}")

@@ -16,7 +16,7 @@ from regraft.models.surgery import inputs_of, producer, rebuild
 SIDE_BY_SIDE = "side_by_side"
 """The layer that puts the maps of all parts side by side."""
 
-_BETWEEN = "__"
+BETWEEN = "__"
 """Between the name of a part and that of one of its layers."""
 
 
@@ -39,7 +39,7 @@ def side_by_side(parts: Sequence[Part]) -> keras.Model:
     maps = [_branch(part, images) for part in parts]
     if len({each.shape[1:3] for each in maps}) > 1:
         maps = [
-            layers.GlobalAveragePooling2D(keepdims=True, name=f"{part.name}{_BETWEEN}average")(each)
+            layers.GlobalAveragePooling2D(keepdims=True, name=f"{part.name}{BETWEEN}average")(each)
             for part, each in zip(parts, maps, strict=True)
         ]
     joined = layers.Concatenate(name=SIDE_BY_SIDE)(maps)
@@ -52,8 +52,8 @@ def layers_of_parts(backbone: keras.Model) -> list[list[keras.Layer]]:
         return [list(backbone.layers)]
     parts: dict[str, list[keras.Layer]] = {}
     for layer in backbone.layers:
-        if _BETWEEN in layer.name:
-            parts.setdefault(layer.name.partition(_BETWEEN)[0], []).append(layer)
+        if BETWEEN in layer.name:
+            parts.setdefault(layer.name.partition(BETWEEN)[0], []).append(layer)
     return list(parts.values())
 
 
@@ -80,5 +80,5 @@ def _copied(model: keras.Model, prefix: str, inputs: Any) -> Any:
         answers[id(original)] = answer = copy(*args, **kwargs)
         return answer
 
-    rebuild(model, inputs=inputs, name_for=lambda name: f"{prefix}{_BETWEEN}{name}", call=call)
+    rebuild(model, inputs=inputs, name_for=lambda name: f"{prefix}{BETWEEN}{name}", call=call)
     return answers[id(producer(model.output))]

@@ -10,6 +10,7 @@ from keras import layers, ops
 from regraft.models.errors import BackboneError
 from regraft.models.surgery import ancestors, inputs_of, rebuild
 
+_BLOCKS = (*("DINOV2Layer", "DINOV3Layer", "SigLIPEncoderLayer", "FusedMBConvBlock", "MBConvBlock", "CBABlock"),)
 _SUMS_IN_ONE_LAYER = "CustomScaleLayer"  # of Inception-ResNet: inputs[0] + scale * inputs[1]
 
 
@@ -61,6 +62,25 @@ class StochasticDepth(layers.Layer):
         return super().get_config() | {"survival": self.survival, "seed": self.seed}
 
 
+@keras.saving.register_keras_serializable(package="regraft")
+class BlockStochasticDepth(StochasticDepth):
+    """The same for a block that is one layer, y = x + f(x): called on [x, y], it gives x + b / p * (y - x).
+
+    At inference it gives y itself. See `StochasticDepth`.
+    """
+
+    def call(self, inputs: Any, training: bool = False) -> Any:
+        """`inputs[1]`; while training, `inputs[0]` for some images, and the branch scaled up for the rest."""
+        before, after = inputs
+        if not training or self.survival == 1:
+            return after
+        return before + super().call(after - before, training=True)
+
+    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+        """That of both."""
+        return tuple(input_shape[1])
+
+
 def survival_probabilities(count: int, first: float, last: float) -> list[float]:
     """The survival of each of `count` residual blocks, from the input to the output.
 
@@ -82,6 +102,8 @@ def add_stochastic_depth(
 ) -> keras.Model:
     """A copy of `backbone` with `StochasticDepth` at the end of every residual branch; weights and names are kept.
 
+    Where whole blocks are one layer, with two branches of a transformer inside, `BlockStochasticDepth` stands behind.
+
     Stochastic depth of the backbone's own (EfficientNet's dropouts of whole images) is taken out, so that it does not
     act twice.
 
@@ -95,6 +117,8 @@ def add_stochastic_depth(
         ValueError: see `survival_probabilities`.
     """
     first, last = survival if isinstance(survival, tuple | list) else (1.0, survival)
+    if blocks := residual_blocks(backbone):
+        return _behind_blocks(backbone, blocks, survival_probabilities(len(blocks), first, last), seed)
     branches = residual_branches(backbone)
     if len(branches) < 0.5 * sum(map(_is_sum, backbone.operations)) or not branches:  # of NASNet's sums, most are none
         raise BackboneError(
@@ -114,6 +138,31 @@ def add_stochastic_depth(
         return copy(*_with_branch(args, branch, layer), **kwargs)
 
     return rebuild(backbone, layer_for=_without_own_depth, call=call)
+
+
+def _behind_blocks(
+    backbone: keras.Model, blocks: list[Any], probabilities: list[float], seed: int | None
+) -> keras.Model:
+    inserted = {
+        id(block): BlockStochasticDepth(p, _shifted(seed, number), name=f"{block.name}_stochastic_depth")
+        for number, (block, p) in enumerate(zip(blocks, probabilities, strict=True), start=1)
+    }
+
+    def call(original: Any, copy: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        after = copy(*args, **kwargs)
+        return inserted[id(original)]([args[0], after]) if id(original) in inserted else after
+
+    return rebuild(backbone, layer_for=_without_own_depth, call=call)
+
+
+def residual_blocks(backbone: keras.Model) -> list[Any]:
+    """Every layer that is a whole residual block, as KerasHub has them, from input to output."""
+    return [layer for layer in backbone.operations if type(layer).__name__ in _BLOCKS and _adds_its_input(layer)]
+
+
+def _adds_its_input(layer: Any) -> bool:
+    is_straight = getattr(layer, "strides", 1) in (1, (1, 1)) and not getattr(layer, "nores", False)
+    return is_straight and inputs_of(layer)[0].shape[-1] == layer.output.shape[-1]
 
 
 def residual_branches(backbone: keras.Model) -> list[tuple[Any, int]]:

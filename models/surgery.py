@@ -38,7 +38,9 @@ def rebuild(
     def clone(original: Any) -> Any:
         copy = layer_for(original) if isinstance(original, keras.Layer) else None
         if copy is None:
-            copy = original.__class__.from_config(original.get_config() | {"name": name_for(original.name)})
+            name = name_for(original.name)
+            copy = original.__class__.from_config(original.get_config() | {"name": name})
+            copy.name = name  # some layers add to it
         pairs[id(copy)] = (original, copy)
         return copy
 

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import difflib
 import itertools
+import re
 from collections.abc import Sequence
 from typing import Any, Literal
 
 import keras
 
 from regraft.models.errors import BackboneError
-from regraft.models.side_by_side import SIDE_BY_SIDE
-from regraft.models.surgery import inputs_of, producer
+from regraft.models.hub_graph import BLOCK
+from regraft.models.side_by_side import BETWEEN, SIDE_BY_SIDE
+from regraft.models.surgery import ancestors, inputs_of, producer
+from regraft.models.token_maps import TokenMaps
 
 MOST_FEATURES = 16_384
 """How many features "auto" tries for a photo: 64 KiB of each, and no network for mobile use has as many."""
@@ -27,8 +30,9 @@ def find_taps(backbone: Any) -> list[str]:
 
     The last is the output of `backbone`, which a head reads anyway. On the longest path from the input to the output
     (the residual branches, not the shortcuts), a tap is the last map of every run of equal width between narrower
-    ones, and of every resolution that has no such run. Of backbones side by side, each has its own; they take turns so
-    that the last taps of all come last.
+    ones, and of every resolution that has no such run. Of a transformer, whose tokens are all equally wide, it is the
+    output of every block. Of backbones side by side, each has its own; they take turns so that the last taps of all
+    come last.
 
     Args:
         backbone: a functional `keras.Model` from images to maps [N, h, w, C].
@@ -48,6 +52,8 @@ def _ends(backbone: Any) -> Sequence[Any]:
 
 
 def _taps_before(output: Any) -> list[str]:
+    if isinstance(producer(output), TokenMaps):
+        return _blocks_before(output)
     path = _main_path(output)
     runs = _runs(path)
     widths = [0, *(_width(run[-1]) for run in runs), 0]
@@ -84,6 +90,14 @@ def choose_taps(backbone: Any, wanted: int | Sequence[str] | Literal["auto"]) ->
             hint = f' Did you mean "{near[0]}"?' if near else ""
             raise BackboneError(f'head.taps: {backbone.name} has no tap "{name}" ({_listed(known)}).{hint}')
     return [name for name in known if name in set(wanted)]
+
+
+def _blocks_before(output: Any) -> list[str]:
+    """The names of a transformer's blocks, in order, but for the last."""
+    depths = _depths(output)
+    before = sorted(ancestors(output).values(), key=lambda operation: depths[id(operation)])
+    names = [operation.name for operation in before]
+    return [name for name in names if re.fullmatch(BLOCK, name.rpartition(BETWEEN)[2])][:-1]
 
 
 def _listed(names: Sequence[str]) -> str:

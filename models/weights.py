@@ -37,7 +37,8 @@ def load_backbone(
         name: a key of `BACKBONES`, or several, see `parts_of`.
         weights: "imagenet" (Keras downloads them once, or an installed package has them), "shipped" (inside this
             package), "none" (fresh), or the path of a `.h5` or `.weights.h5` file of this network without its top;
-            for EfficientNet-Lite also that of a `.pth` file. Of several backbones see `weights_of`.
+            for EfficientNet-Lite also that of a `.pth` file. Of a network of KerasHub, see `regraft.models.hub`;
+            of several backbones, `weights_of`.
         image_size: pixels a side.
         alpha: width multiplier, for the families that have one.
         seed: of fresh weights.
@@ -55,6 +56,10 @@ def load_backbone(
         return side_by_side(each)
     (weights,) = weights_of(name, weights)
     path = find_weights(name, weights)
+    if BACKBONES[name].hub and weights != "none":
+        from regraft.models.hub import load_hub
+
+        return load_hub(name, str(path or weights), image_size=image_size, preprocessing=BACKBONES[name].preprocessing)
     if path is None and weights != "none":
         return _load_published(name, weights, image_size=image_size, alpha=alpha)
     backbone = build_backbone(name, image_size=image_size, alpha=alpha, seed=seed)

@@ -66,6 +66,8 @@ TESTED_ELSEWHERE = {
     "regraft.ensembles.plan": "ensembles/test_ensemble::test_plans_that_do_not_fit_are_refused",
     "regraft.augment.view_names": "augment/test_many_views",
     "regraft.models.errors": "test_errors::test_every_error_is_a_regraft_error_with_the_exit_code_of_its_kind",
+    "regraft.models.hub_convolutions": "models/test_hub_graph",
+    "regraft.models.hub_swin": "models/test_hub_graph",
     "regraft.models.optimizer_table": "models/test_optimizers",
     "regraft.models.schedule_table": "models/test_schedules",
     "regraft.models.tiny": "models/test_backbones",
@@ -116,7 +118,7 @@ def test_augment_needs_tensorflow_alone():
 
 
 def test_models_need_keras_alone_and_run_on_every_backend():
-    assert house.foreign_imports(ROOT, "regraft.models", {"keras", "numpy", "h5py"}) == []
+    assert house.foreign_imports(ROOT, "regraft.models", {"keras", "keras_hub", "numpy", "h5py"}) == []
 
 
 def test_imports_only_go_up_the_layers_and_strangers_stay_strangers():

@@ -58,8 +58,13 @@ def test_an_old_schedule_gives_the_rates_it_gave(name):
     np.testing.assert_allclose([float(schedule(step)) for step in steps], expected, rtol=1e-6)
 
 
-def test_every_registered_class_was_saved_by_the_old_code():
+NEWER = {"BlockStochasticDepth", "PatchTokens", "RotaryPlaces", "TokenMaps", "WindowAttention"}
+"""Layers that came after the old code."""
+
+
+def test_every_registered_class_was_saved_by_the_old_code_or_is_newer():
     registered = {made for made in keras.saving.get_custom_objects().values() if made.__module__.startswith(PACKAGE)}
+    registered = {made for made in registered if made.__name__ not in NEWER}
     models = [keras.saving.load_model(OLD_FILES / f"{name}.keras") for name in saved("*.keras")]
     loaded = [layer for model in models for layer in model.layers]
     loaded += [model.optimizer._learning_rate for model in models if getattr(model, "optimizer", None)]

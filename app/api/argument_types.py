@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from regraft.errors import UsageError, option
 from regraft.machine.addresses import is_address
+from regraft.models.hub_table import SCHEMES
 
 
 class _Expected(NamedTuple):
@@ -98,7 +99,8 @@ def check_types(signature: inspect.Signature, arguments: Mapping[str, Any]) -> N
         if value is not parameter.default and not any(each.fits(value) for each in expected):
             words = " or ".join(each.words for each in expected if each.words != "None")
             raise UsageError(f"{where} must be {words}; received {shown(value)}.")
-        if _A_PATH in expected and isinstance(value, str | os.PathLike):
+        is_hub = name == "weights" and str(value).startswith(SCHEMES)  # what its backbone makes of that, it says itself
+        if _A_PATH in expected and isinstance(value, str | os.PathLike) and not is_hub:
             check_is_no_address(where, value)
 
 

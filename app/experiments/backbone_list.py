@@ -31,7 +31,8 @@ class BackboneInfo:
         megabytes: of the weights, with their top.
         top1: percent of ImageNet's validation photos that it names right.
         license: of the weights.
-        source: where the weights come from: "shipped", "pip PACKAGE", "Keras, from HOST" or "none".
+        source: where the weights come from: "shipped", "pip PACKAGE", "Keras, from HOST", "KerasHub, from HOST" or
+            "none".
         weights: whether they are here.
         images_per_second: measured on this machine, None where it was not.
     """

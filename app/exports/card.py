@@ -10,6 +10,7 @@ from regraft.exports.export import Export
 from regraft.exports.format import find_format
 from regraft.exports.view_example import view_code
 from regraft.machine.sizes import show_size
+from regraft.models.backbones import license_of
 from regraft.runs.run import Run
 
 
@@ -35,6 +36,7 @@ An image classifier for {len(export.labels)} classes, made by Regraft from the b
 | accuracy of this file | {100 * proof.accuracy:.1f} %, {trained} |
 | proven on | {proof.proven_on}: {moved} |
 | size | {show_size(proof.bytes)}, {export.precision} |
+| licence of the weights it began with | {license_of(run.recipe.model.backbone, run.recipe.model.weights)} |
 
 Labels, in the order of the probabilities:
 

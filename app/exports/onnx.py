@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -35,8 +35,26 @@ def _report_nothing() -> None:
         os.environ.setdefault(name, "1")
 
 
+def _know_erfc() -> None:
+    """Teaches tf2onnx the operation of an exact GELU, which TensorFlow computes by erfc x = 1 - erf x; ONNX has erf."""
+    from tf2onnx.handler import tf_op
+    from tf2onnx.utils import make_name, map_onnx_to_numpy_type
+
+    @tf_op("Erfc")
+    class Erfc:
+        @classmethod
+        def version_9(cls, ctx: Any, node: Any, **_: Any) -> None:
+            shapes, dtypes = node.output_shapes, node.output_dtypes
+            (x,), outputs = node.input, node.output
+            one = ctx.make_const(make_name("one"), np.ones((), map_onnx_to_numpy_type(dtypes[0]))).output[0]
+            ctx.remove_node(node.name)
+            erf = ctx.make_node("Erf", [x], shapes=shapes, dtypes=dtypes).output[0]
+            ctx.make_node("Sub", [one, erf], outputs=outputs, name=node.name, shapes=shapes, dtypes=dtypes)
+
+
 def _write(model: keras.Model, network: Path, export: Export, views: Views) -> None:
     _report_nothing()
+    _know_erfc()
     if export.precision == "int8":
         write_quantized(model, network, views)
     else:

@@ -74,7 +74,8 @@ class ModelChoices(Section):
     of them; `weights` are then one for all, or a list with one for each.
 
     `backbone` "auto" is the one of those here that suits the photos, of which the features of all photos take no longer
-    than `feature_seconds`.
+    than `feature_seconds`. `accept_license` says that you have read and accept the licence of the weights, where
+    `regraft train` asks for that.
     """
 
     backbone: Annotated[str, BeforeValidator(_side_by_side)] = "efficientnet_lite0"
@@ -82,6 +83,7 @@ class ModelChoices(Section):
     alpha: Annotated[float, Field(gt=0, le=4)] = 1.0
     feature_seconds: Annotated[float, Field(gt=0)] = 300.0
     pooling: Literal["avg", "max"] = "avg"
+    accept_license: bool = False
 
 
 class TableSection(Section):

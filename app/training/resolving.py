@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from regraft.data.records import ImageFolder
@@ -14,7 +13,7 @@ from regraft.machine.sizes import show_size
 from regraft.models.backbones import BACKBONES, check_backbone, find_backbone, find_weights, parts_of, weights_of
 from regraft.models.optimizer_table import OPTIMIZERS
 from regraft.progress import Progress
-from regraft.recipes.choices import FineTuneChoices, HeadChoices, OptimizerChoices
+from regraft.recipes.choices import FineTuneChoices, HeadChoices, ModelChoices, OptimizerChoices
 from regraft.recipes.recipe import Recipe
 from regraft.runs.digests import check_weights
 
@@ -45,7 +44,7 @@ def resolve(recipe: Recipe) -> Recipe:
         return recipe
     size = recipe.data.image_size or find_backbone(model.backbone).image_size
     check_backbone(model.backbone, image_size=size, alpha=model.alpha)
-    weights = _resolve_weights(model.backbone, model.weights)
+    weights = _resolve_weights(model)
     return recipe.model_copy(
         update={
             "data": recipe.data.model_copy(update={"image_size": size}),
@@ -57,15 +56,18 @@ def resolve(recipe: Recipe) -> Recipe:
     )
 
 
-def _resolve_weights(backbone: str, asked: str | Sequence[str] | None) -> str | tuple[str, ...]:
-    """The weights of `backbone`, or of each of its parts, by name or, of a file, by its whole path.
+def _resolve_weights(model: ModelChoices) -> str | tuple[str, ...]:
+    """The weights of the backbone, or of each of its parts, by name or, of a file, by its whole path.
 
     They are "none" where all are fresh.
     """
     found = []
-    for name, weights in zip(parts_of(backbone), weights_of(backbone, asked), strict=True):
+    for name, weights in zip(parts_of(model.backbone), weights_of(model.backbone, model.weights), strict=True):
+        row = BACKBONES[name]
+        if row.hub and row.hub.consent and weights != "none":
+            row.hub.consent.check(name, accepted=model.accept_license)
         path = find_weights(name, weights)
-        if path and not BACKBONES[name].has_weights(weights):  # elsewhere the package's files lie elsewhere
+        if path and not row.has_weights(weights):  # elsewhere the package's files lie elsewhere
             check_weights(path)
             weights = str(path.absolute())
         found.append(weights)

@@ -124,3 +124,12 @@ def test_a_picture_among_the_inputs_of_a_table_is_refused_with_where_pictures_go
 def test_an_address_is_no_path_in_any_place(call, words: str):
     with pytest.raises(regraft.UsageError, match=f"^{words}"):
         call()
+
+
+def test_weights_may_be_an_address_that_kerashub_downloads_and_no_other(tmp_path: Path):
+    with pytest.raises(
+        regraft.WeightsError, match=r"^weights must be imagenet, none or a file that exists; received \"hf"
+    ):
+        regraft.train(tmp_path, backbone="vgg16", weights="hf://somebody/vgg", out=tmp_path / "run")
+    with pytest.raises(regraft.UsageError, match=r"^weights must be a path on this machine"):
+        regraft.train(tmp_path, backbone="vgg16", weights="s3://bucket/vgg", out=tmp_path / "run")

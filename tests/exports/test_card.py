@@ -157,3 +157,17 @@ def test_the_card_names_the_precision_that_openvino_would_choose_otherwise(liter
     code = code_of(model_card(Run(trained.folder), export))
     assert re.search(r'compile_model\(.*"INFERENCE_PRECISION_HINT": precision', code)
     assert code.index('sys.modules["openvino_telemetry"] = None') < code.index("import openvino\n")
+
+
+@pytest.mark.parametrize(
+    ("backbone", "weights", "said"),
+    [("swin_tiny", "swin_tiny_patch4_window7_224", "MIT"), ("tiny", "none", "none, as they were fresh")],
+)
+def test_the_card_says_the_licence_of_the_weights(
+    litert: Path, trained: TrainedRun, tmp_path: Path, backbone: str, weights: str, said: str
+):
+    run = Run(Path(shutil.copytree(trained.folder, tmp_path / "run")))
+    recipe = run.recipe_file.read_text("utf-8")
+    recipe = re.sub(r"(?m)^backbone = .*$", f'backbone = "{backbone}"', recipe)
+    run.recipe_file.write_text(re.sub(r"(?m)^weights = .*$", f'weights = "{weights}"', recipe), "utf-8")
+    assert f"| licence of the weights it began with | {said} |" in model_card(run, read_export(litert))

@@ -54,3 +54,15 @@ def test_a_model_of_an_earlier_version_is_opened_without_a_digest_and_damage_is_
     assert load_model(run).output_shape == (None, 2)
     run.model_file.write_bytes(run.model_file.read_bytes()[:500])
     assert refusal(run) == f"{run.model_file} is damaged; train again."
+
+
+def test_a_model_with_layers_of_kerashub_says_what_to_install(run: Run, monkeypatch: pytest.MonkeyPatch):
+    def refuse(*_: object, **__: object) -> None:
+        raise TypeError("its parent module keras_hub.src.models.dinov2 cannot be imported")
+
+    small_model().save(run.model_file)
+    monkeypatch.setattr(keras.saving, "load_model", refuse)
+    monkeypatch.setattr("regraft.inference.trained.find_spec", lambda name: None)
+    assert refusal(run) == (
+        f'{run.model_file} has layers of KerasHub, which is not installed: pip install "regraft[hub]"'
+    )

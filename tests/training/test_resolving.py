@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from listening import Listening
 
-from regraft.errors import UsageError
+from regraft.errors import UsageError, WeightsError
 from regraft.models.backbones import BACKBONES, Pretrained, build_backbone
 from regraft.models.classifier import build_classifier
 from regraft.recipes.recipe import load_recipe
@@ -80,3 +80,21 @@ def test_taps_that_the_memory_cannot_hold_are_refused_or_left_out(monkeypatch: p
     with pytest.raises(UsageError, match=f"^head.taps: {what}; take fewer taps, or 0.$"):
         within_memory(load_recipe("quick", {"head.taps": 1}), model, images, listener)
     assert within_memory(load_recipe("quick", {"head.taps": 0}), model, images, listener).head.taps == 0
+
+
+def test_weights_whose_licence_is_not_accepted_are_refused_and_fresh_ones_are_not(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("regraft.models.hub_table.find_spec", lambda name: name)
+    with pytest.raises(WeightsError, match=r"^The weights of dinov3_small come under the DINOv3 License, .*accept"):
+        resolve(load_recipe("balanced", {"model.backbone": "dinov3_small"}))
+    accepted = resolve(load_recipe("balanced", {"model.backbone": "dinov3_small", "model.accept_license": True}))
+    assert accepted.model.weights == "dinov3_vit_small_lvd1689m"
+    assert resolve(load_recipe("balanced", {"model.backbone": "dinov3_small", "model.weights": "none"}))
+
+
+def test_the_folder_of_a_preset_is_kept_by_its_absolute_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("regraft.models.hub_table.find_spec", lambda name: name)
+    monkeypatch.chdir(tmp_path)
+    Path("preset").mkdir()
+    Path("preset/config.json").write_text('{"class_name": "ViTBackbone"}', "utf-8")
+    recipe = resolve(load_recipe("balanced", {"model.backbone": "vit_base", "model.weights": "preset"}))
+    assert recipe.model.weights == str(tmp_path / "preset")
