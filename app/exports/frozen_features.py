@@ -1,7 +1,7 @@
 """Features of a frozen network, through the fastest installed runtime where that pays for writing the network for it.
 
-One photo at a time and on a thread each, OpenVINO computes twice as many features a second as TensorFlow does in
-batches; writing and opening the network takes it two seconds, and the others seven to nine
+One photo at a time and on a thread each, they compute twice as many features a second as TensorFlow does in batches;
+writing and opening the network takes OpenVINO three seconds, and the others five and nine
 (`python benchmarks/features.py rates`).
 """
 
@@ -35,7 +35,7 @@ from regraft.progress import Progress
 if TYPE_CHECKING:
     import keras
 
-PAYS_FROM: Mapping[str, int] = {"openvino": 400, "onnx": 1_200, "litert": 1_500}
+PAYS_FROM: Mapping[str, int] = {"openvino": 600, "onnx": 1_200, "litert": 2_000}
 """From how many photos on a format saves more than writing a small network in it takes; the fastest comes first."""
 
 TENSORFLOW = "tensorflow"
