@@ -382,7 +382,7 @@ RUNS = (
     ),
     Mutant(
         "every run draws from the global generators with one seed",
-        "app/training/session.py",
+        "app/training/building.py",
         "keras.utils.set_random_seed(recipe.seed)",
         "keras.utils.set_random_seed(0)",
         ("tests/training/test_session.py::test_what_layers_draw_from_the_global_generators_follows_the_seed",),

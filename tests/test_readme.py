@@ -99,7 +99,8 @@ def test_the_example_recipe_is_one_and_shows_the_defaults(tmp_path: Path):
 
 @pytest.mark.skipif(not (ROOT / "Makefile").is_file() or not shutil.which("make"), reason="no make, or no Makefile")
 @pytest.mark.parametrize(
-    ("target", "last"), [("demo", "regraft demo"), ("test", "python -m pytest -n 2 --dist loadfile")]
+    ("target", "last"),
+    [("demo", "regraft demo"), ("test", "python -m pytest -n 2 --dist loadfile --no-loadscope-reorder")],
 )
 def test_make_knows_the_two_commands(target: str, last: str):
     words = ["make", "--dry-run", "--no-print-directory", target, f"PYTHON={sys.executable}"]
