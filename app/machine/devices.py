@@ -14,6 +14,9 @@ from regraft.machine.quiet import swallowed
 if TYPE_CHECKING:
     import tensorflow as tf
 
+DEVICES = Path("/dev")
+"""Where drivers show what they have."""
+
 NAMES = ("auto", "cpu", "gpu", "tpu")
 
 
@@ -49,8 +52,8 @@ def check_device(name: str) -> None:
 
 
 def may_have_accelerator() -> bool:
-    """Whether a driver of NVIDIA, AMD or a TPU shows a device: what TensorFlow finds takes seconds to ask."""
-    return any(next(Path("/dev").glob(name), None) for name in ("nvidia[0-9]*", "kfd", "accel*"))
+    """Whether a driver of NVIDIA, AMD, a TPU or Windows (under WSL) shows one: to ask TensorFlow takes seconds."""
+    return any(next(DEVICES.glob(name), None) for name in ("nvidia[0-9]*", "kfd", "accel*", "dxg"))
 
 
 def start_tensorflow() -> None:

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from regraft.errors import UsageError
+from regraft.machine import devices
 from regraft.machine.devices import check_device, open_device, start_tensorflow
 
 
@@ -67,3 +68,13 @@ def test_starting_tensorflow_leaves_stderr_as_it_was(capfd):
 
     os.write(2, b"heard\n")
     assert capfd.readouterr().err == "heard\n"
+
+
+@pytest.mark.parametrize(
+    ("file", "expected"),
+    [("nvidia0", True), ("nvidiactl", False), ("kfd", True), ("accel0", True), ("dxg", True), ("null", False)],
+)
+def test_drivers_of_accelerators_are_known_by_their_files(file: str, expected: bool, tmp_path, monkeypatch):
+    (tmp_path / file).touch()
+    monkeypatch.setattr(devices, "DEVICES", tmp_path)
+    assert devices.may_have_accelerator() is expected
