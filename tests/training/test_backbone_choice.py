@@ -10,7 +10,7 @@ from listening import Listening
 import regraft
 import regraft.training.head
 from regraft.data.scan import scan_folder
-from regraft.errors import UsageError
+from regraft.errors import FolderError, UsageError
 from regraft.machine.devices import open_device
 from regraft.models import weights
 from regraft.progress import Silent
@@ -87,6 +87,16 @@ def test_one_that_does_not_fit_the_recipe_is_left_out(photos, tmp_path, monkeypa
         UsageError, match=r"tiny: head\.taps: tiny has 3 taps; received 4; mobilenet: The ImageNet weights"
     ):
         choose_backbone(recipe, device, records, images=24, class_count=2, progress=Silent())
+
+
+def test_photos_that_became_unreadable_are_named(photos, tmp_path, monkeypatch):
+    monkeypatch.setenv("REGRAFT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(backbone_choice, "installed_backbones", lambda: ["tiny"])
+    records, recipe = scan_folder(photos).records, load_recipe("quick", {"model.backbone": "auto"})
+    for record in records:
+        record.path.write_bytes(b"")
+    with pytest.raises(FolderError, match="became unreadable"):
+        choose_backbone(recipe, open_device("cpu"), records, images=24, class_count=2, progress=Silent())
 
 
 def test_they_are_compared_on_the_photos_that_all_held_out(photos, monkeypatch):
