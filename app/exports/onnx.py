@@ -52,13 +52,17 @@ def _know_erfc() -> None:
             ctx.make_node("Sub", [one, erf], outputs=outputs, name=node.name, shapes=shapes, dtypes=dtypes)
 
 
-def _write(model: keras.Model, network: Path, export: Export, views: Views) -> None:
+def _convert(model: keras.Model, network: Path) -> None:
     _report_nothing()
     _know_erfc()
+    model.export(str(network), format="onnx", verbose=False)
+
+
+def _write(model: keras.Model, network: Path, export: Export, views: Views) -> None:
     if export.precision == "int8":
         write_quantized(model, network, views)
     else:
-        model.export(str(network), format="onnx", verbose=False)
+        _convert(model, network)
     describe_network(network, export)
 
 
@@ -77,7 +81,7 @@ def write_quantized(model: keras.Model, network: Path, views: Views) -> None:
             return None if view is None else {"images": view[None]}
 
     whole, prepared = network.with_name("float32.onnx"), network.with_name("prepared.onnx")
-    model.export(str(whole), format="onnx", verbose=False)
+    _convert(model, whole)
     quant_pre_process(str(whole), str(prepared), skip_symbolic_shape=True)
     quantization.quantize_static(
         str(prepared), str(network), Reader(), per_channel=True, reduce_range=True,

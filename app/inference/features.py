@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -97,7 +97,7 @@ class FeatureCache:
         for path in sorted(self.folder.glob("*.npz")):
             with contextlib.suppress(Exception):  # as of `load`
                 kept.update(read_arrays(path, "fingerprints")["fingerprints"].tolist())
-        return list({record.fingerprint: record for record in records if record.fingerprint not in kept}.values())
+        return _without(records, kept)
 
     def save(self, features: Mapping[str, np.ndarray]) -> None:
         """Keeps these features in a file of their own."""
@@ -126,7 +126,7 @@ def extract_features(
     """
     cache_limit()  # that it is one is known before anything is computed
     kept = cache.load()
-    missing = list({r.fingerprint: r for r in records if r.fingerprint not in kept}.values())
+    missing = _without(records, kept)
     with progress.work("features", len(missing), "images") as ticker:
         fresh: dict[str, np.ndarray] = {}
         rows = infer_all(infer, reader.read_all(record.path for record in missing))
@@ -141,6 +141,10 @@ def extract_features(
         if fresh:
             kept |= _keep(cache, fresh)
     return np.stack([kept[record.fingerprint] for record in records])
+
+
+def _without(records: Sequence[Record], kept: Container[str]) -> list[Record]:
+    return list({record.fingerprint: record for record in records if record.fingerprint not in kept}.values())
 
 
 def _keep(cache: FeatureCache, fresh: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -22,13 +22,10 @@ from regraft.training.building import graft_onto
 from regraft.training.design import Design
 from regraft.training.head import Choice, Head, choose_l2_of, held_out_by_all, solve_head
 from regraft.training.judge import Candidate
-from regraft.training.photos_asked import BACKBONE_LOSSES, FEATURES_BY, FIT_LOSSES
+from regraft.training.photos_asked import BACKBONE_LOSSES, FEATURES_BY, FIT_LOSSES, TAPS_LOSSES
 from regraft.training.session import Session
 from regraft.training.solver import Solver
 from regraft.training.stages import judge_stage
-
-TAPS_LOSSES = "taps_losses"
-"""The key of `environment.json` for the losses by which `head.taps` was chosen: a resumed run does not ask again."""
 
 if TYPE_CHECKING:
     import keras

@@ -22,6 +22,9 @@ BACKBONE_LOSSES = "backbone_losses"
 FIT_LOSSES = "fit_losses"
 """The key of `environment.json` for the losses by which `data.fit` was chosen: no later phase asks the photos again."""
 
+TAPS_LOSSES = "taps_losses"
+"""The key of `environment.json` for the losses by which `head.taps` was chosen: a resumed run does not ask again."""
+
 FEATURES_BY = "features_by"
 """The key of `environment.json` for the runtime that computed the features; without it, TensorFlow did."""
 
