@@ -2,7 +2,8 @@
 
 Each run is a process of its own with an empty cache, so that the time holds everything: start-up, scan, features,
 training, report, export and its proof. Configurations alternate within a seed. Finished runs are kept in --out (one
-JSON object per line) and not repeated, so the script can be stopped and started again.
+JSON object per line) and not repeated, so the script can be stopped and started again. With --keep, the run
+directories stay, as PHOTOS-BACKBONE-RECIPE-SEED, for `regraft ensemble` to combine.
 
     python benchmarks/accuracy.py trashnet6/ --backbone mobilenet_v2 \
         --weights mobilenet_v2_notop.weights.h5 --weights none --recipe quick --recipe balanced --seeds 3 \
@@ -56,14 +57,18 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--recipe", action="append", help="repeatable")
     parser.add_argument("--set", dest="edits", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--keep", type=Path, metavar="FOLDER")
     parser.add_argument("--out", type=Path, required=True)
     return parser.parse_args()
 
 
 def _measure(options: argparse.Namespace, weights: str, recipe: str, seed: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
+        run = f"{folder}/run"
+        if options.keep:
+            run = options.keep / f"{Path(options.photos).name}-{options.backbone}-{Path(recipe).stem}-{seed}"
         command = [sys.executable, "-m", "regraft", "train", options.photos, "--backbone", options.backbone]
-        command += ["--recipe", recipe, "--seed", str(seed), "--json", "--out", f"{folder}/run"]
+        command += ["--recipe", recipe, "--seed", str(seed), "--json", "--out", str(run)]
         command += ["--weights", weights] if weights else []
         command += [word for edit in options.edits for word in ("--set", edit)]
         environment = {**os.environ, "REGRAFT_CACHE": f"{folder}/cache"}

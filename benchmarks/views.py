@@ -20,7 +20,8 @@ from regraft.data.sources import labels_of
 from regraft.errors import FolderError
 from regraft.machine.devices import open_device
 from regraft.machine.threads import map_ordered
-from regraft.training.head import choose_l2, solve_head
+from regraft.training.head import solve_head
+from regraft.training.strength import choose_l2
 
 DEVICE = open_device("cpu")
 

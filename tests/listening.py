@@ -13,3 +13,14 @@ class Listening(Silent):
 
     def say(self, text: str) -> None:
         self.said.append(text)
+
+
+class Watcher:
+    """Counts what it hears."""
+
+    def __init__(self) -> None:
+        self.done, self.notes = 0, []
+
+    def advance(self, count: int = 1, note: str = "") -> None:
+        self.done += count
+        self.notes += [note] if note else []

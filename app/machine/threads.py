@@ -53,12 +53,10 @@ def map_ordered(
     *,
     workers: int | None = None,
     ahead: int = 64,
-    abandon: Callable[[], object] = lambda: None,
 ) -> Iterator[Result]:
     """`map(work, items)` in threads: results in the order of `items`, at most `ahead` of them waiting.
 
-    An exception of `work` is raised when its item's turn comes. When no more results will be asked for, `abandon` is
-    called, before what is at work is waited for.
+    An exception of `work` is raised when its item's turn comes.
     """
     keep_freed_memory()
     with ThreadPoolExecutor(workers or cores()) as pool:
@@ -73,4 +71,3 @@ def map_ordered(
         finally:
             for unwanted in waiting:  # where nobody asks for more
                 unwanted.cancel()
-            abandon()

@@ -25,10 +25,10 @@ from regraft.models.classifier import feature_extractor, feature_widths
 from regraft.progress import Progress
 from regraft.recipes.recipe import Recipe, edit_recipe
 from regraft.training.building import build_model
-from regraft.training.design import Design
 from regraft.training.fitting import PHOTOS, PHOTOS_OF_A_CLASS, sample
-from regraft.training.head import choose_l2_of, held_out_by_all
+from regraft.training.layers import choose_layers
 from regraft.training.resolving import resolve
+from regraft.training.strength import held_out_by_all
 
 _TIMED = 32
 """On how many photos it is judged how long all would take."""
@@ -143,13 +143,8 @@ def _losses(
     progress: Progress,
 ) -> np.ndarray:
     """float64 [N]: the held-out loss of each photo by the last layer, or by all taps where those are clearly better."""
-    labels, groups = labels_of(records), group_duplicates(records)
-    ways = [widths[-1:], widths] if len(widths) > 1 else [widths]
-    found: list[np.ndarray] = []
-    with progress.work("backbone", len(ways) * len(recipe.head.l2) * recipe.head.folds, "solutions") as ticker:
-        for way in ways:
-            design = Design.of(features[:, -sum(way) :], way)
-            choice = choose_l2_of(recipe, design, labels, groups, class_count=class_count, always=True, ticker=ticker)
-            found.append(choice.held_out)
-    last, *tapped = held_out_by_all(found)
-    return tapped[0] if tapped and len(last) and is_clearly_better(tapped[0], last) else last
+    with progress.work("backbone", 2 * len(recipe.head.l2) * recipe.head.folds, "solutions") as ticker:
+        return choose_layers(
+            recipe, features, widths, labels_of(records), group_duplicates(records),
+            class_count=class_count, always=True, ticker=ticker,
+        ).strength.held_out  # fmt: skip

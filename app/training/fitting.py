@@ -23,7 +23,7 @@ from regraft.machine.devices import Device
 from regraft.models.classifier import feature_extractor, feature_widths
 from regraft.progress import Progress, Ticker
 from regraft.recipes.recipe import Recipe, edit_recipe
-from regraft.training.head import choose_l2_of
+from regraft.training.strength import choose_l2_of, stratified
 
 if TYPE_CHECKING:
     import keras
@@ -89,14 +89,8 @@ def sample(records: Sequence[Record], count: int, *, seed: int) -> list[Record]:
 
     They keep their order.
     """
-    random = np.random.default_rng(seed)
     labels = np.array([record.class_index for record in records], int)
-    turns = np.empty(len(labels))
-    for label in np.unique(labels):
-        (places,) = np.nonzero(labels == label)
-        turns[random.permutation(places)] = np.maximum(np.arange(len(places)) - 1, 0) / len(places)
-    chosen = np.argsort(turns, kind="stable")[:count]
-    return [records[place] for place in np.sort(chosen)]
+    return [records[place] for place in stratified(labels, count, seed=seed)]
 
 
 def _features(

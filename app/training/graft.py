@@ -12,7 +12,6 @@ import numpy as np
 from regraft.data.duplicates import group_duplicates
 from regraft.data.records import Record
 from regraft.data.sources import labels_of
-from regraft.evidence.losses import is_clearly_better
 from regraft.exports.frozen_features import TENSORFLOW, FrozenFeatures
 from regraft.inference.features import ReadsViews
 from regraft.inference.views import MirroredReader
@@ -20,8 +19,9 @@ from regraft.models.classifier import feature_widths, set_head
 from regraft.progress import SILENT, Ticker
 from regraft.training.building import graft_onto
 from regraft.training.design import Design
-from regraft.training.head import Choice, Head, choose_l2_of, held_out_by_all, solve_head
+from regraft.training.head import Head, solve_head
 from regraft.training.judge import Candidate
+from regraft.training.layers import LayerChoice, choose_layers
 from regraft.training.photos_asked import BACKBONE_LOSSES, FEATURES_BY, FIT_LOSSES, TAPS_LOSSES
 from regraft.training.session import Session
 from regraft.training.solver import Solver
@@ -42,25 +42,24 @@ def graft(session: Session) -> tuple[Session, Candidate]:
         features, runtime = _features(session)
         lessons = _lessons(session, features)
     with session.watch.phase("head"), _solutions(session) as ticker:
-        session, columns, design, choice = _choose(session, lessons, ticker)
-        if columns != slice(None):
-            features = features[:, columns]
+        session, layers = _choose(session, lessons, ticker)
+        if layers.columns != slice(0, None):
+            features = features[:, layers.columns]
             _frozen(session).keep(_records(session), features, runtime)
         _, select, report = np.split(features, np.cumsum([len(roles.fit), len(roles.select)]))
-        fit = slice(lessons.fit)
-        head = solve(session, design.only(fit), lessons.labels[fit], choice.l2, ticker, choice.weights)
+        head = _solved(session, layers, lessons, lessons.fit, ticker)
         stage = judge_stage("head", head.logits(select), labels_of(roles.select), temperature=1.0)
         # The head that is kept learns from the photos that were held back only for the choice, too.
         kept = head
         if session.spared:
-            kept = solve(session, design, lessons.labels, choice.l2, ticker, choice.weights)
+            kept = _solved(session, layers, lessons, len(lessons.labels), ticker)
     weights = _weights_with(session.model, kept)
     if session.recipe.model.weights != "none":  # training leaves nothing of the features of fresh weights
         set_head(session.model, head.kernel, head.bias)
     facts = {
         "solver": session.recipe.head.solver,
         "l2": kept.l2,
-        "l2_losses": {f"{key:g}": loss for key, loss in choice.losses.items()},
+        "l2_losses": {f"{key:g}": loss for key, loss in layers.strength.losses.items()},
         "taps_losses": session.run.environment.get(TAPS_LOSSES, {}),
         "backbone_losses": session.run.environment.get(BACKBONE_LOSSES, {}),
         "fit_losses": session.run.environment.get(FIT_LOSSES, {}),
@@ -100,32 +99,28 @@ def _lessons(session: Session, features: np.ndarray) -> _Lessons:
     return _Lessons(every, np.tile(labels, 2)[order], np.tile(groups, 2), 2 * len(fit))
 
 
-def _choose(session: Session, lessons: _Lessons, ticker: Ticker) -> tuple[Session, slice, Design, Choice]:
-    """The session with its layers decided, the columns of their features, the design of these, and the strength."""
-    widths = feature_widths(session.model)
-    was_compared = bool(session.run.environment.get(TAPS_LOSSES))
+def _choose(session: Session, lessons: _Lessons, ticker: Ticker) -> tuple[Session, LayerChoice]:
+    """The session with its layers decided, and these."""
+    fit = slice(lessons.fit)
+    found = choose_layers(
+        session.recipe,
+        lessons.features[fit],
+        feature_widths(session.model),
+        lessons.labels[fit],
+        lessons.groups,
+        class_count=session.class_count,
+        always=bool(session.run.environment.get(TAPS_LOSSES)),
+        ticker=ticker,
+    )
+    if session.recipe.head.taps == "auto":
+        session = _settled(session, found.taps, found.losses)
+    return session, found
 
-    def compare(columns: slice, widths: Sequence[int]) -> tuple[Design, Choice]:
-        design = Design.of(lessons.features[:, columns], widths)
-        fit = slice(lessons.fit)
-        return design, choose_l2_of(
-            session.recipe, design.only(fit), lessons.labels[fit], lessons.groups,
-            class_count=session.class_count, always=_compares_layers(session) or was_compared, ticker=ticker,
-        )  # fmt: skip
 
-    everything = slice(None)
-    if session.recipe.head.taps != "auto":
-        return session, everything, *compare(everything, widths)
-    last = slice(sum(widths[:-1]), None)
-    design, choice = compare(last, widths[-1:])
-    columns, taps, losses = last, 0, {}
-    if _compares_layers(session) and len(choice.held_out):
-        tapped_design, tapped = compare(everything, widths)
-        plain_losses, tapped_losses = held_out_by_all([choice.held_out, tapped.held_out])
-        losses = {"0": float(plain_losses.mean()), str(len(widths) - 1): float(tapped_losses.mean())}
-        if is_clearly_better(tapped_losses, plain_losses):
-            design, choice, columns, taps = tapped_design, tapped, everything, len(widths) - 1
-    return _settled(session, taps, losses), columns, design, choice
+def _solved(session: Session, layers: LayerChoice, lessons: _Lessons, count: int, ticker: Ticker) -> Head:
+    """The head on the first `count` photos, from where the comparison of some of them ended."""
+    design, start = layers.design_of(lessons.features[:count])
+    return solve(session, design, lessons.labels[:count], layers.strength_of(lessons.fit), ticker, start)
 
 
 def _settled(session: Session, taps: int, losses: Mapping[str, float]) -> Session:

@@ -12,25 +12,34 @@ from regraft.progress import Ticker
 
 
 class LogisticProblem:
-    """Mean cross-entropy + l2 / 2 * ||kernel||² of weights float64 [C + 1, classes], the bias last and not penalized.
+    """Cross-entropy + l2 / 2 * ||kernel||² of weights float64 [C + 1, classes], the bias last and not penalized.
 
     Weights come and go flat, as SciPy wants them; products are in the dtype of `x`, sums over images in float64.
+
+    Several problems on the same images, such as the folds of a cross-validation, are solved side by side as one, whose
+    objective is their sum: the features, which are most of what has to be read, are then read once for all of them.
+    Their weights are [C + 1, problems * classes], one problem after the other.
 
     Args:
         x: float [N, C].
         labels: int [N] in [0, class_count).
         l2: strength, above 0.
         class_count: at least 2.
+        shares: float [problems, N], what each image counts in each problem; by default one, in which all count 1 / N.
     """
 
-    def __init__(self, x: np.ndarray, labels: np.ndarray, l2: float, class_count: int) -> None:
-        self.x, self.labels, self.l2 = x, labels, l2
-        self.shape = (x.shape[1] + 1, class_count)
+    def __init__(
+        self, x: np.ndarray, labels: np.ndarray, l2: float, class_count: int, shares: np.ndarray | None = None
+    ) -> None:
+        self.x, self.labels, self.l2, self.class_count = x, labels, l2, class_count
+        self.shares = np.full((1, len(x)), 1 / len(x)) if shares is None else shares
+        self.shape = (x.shape[1] + 1, len(self.shares) * class_count)
         self._rows = np.arange(len(x))
+        self._counts = self.shares.astype(x.dtype)[:, None]
 
     def with_l2(self, l2: float) -> LogisticProblem:
         """The same problem at another strength, on the same arrays."""
-        return LogisticProblem(self.x, self.labels, l2, self.shape[1])
+        return LogisticProblem(self.x, self.labels, l2, self.class_count, self.shares)
 
     def slope(self, weights: np.ndarray | None = None) -> float:
         """The largest derivative at these weights, by default zero, in size; 1 where all are 0.
@@ -40,20 +49,18 @@ class LogisticProblem:
         at = np.zeros(self.shape) if weights is None else weights
         return float(np.abs(self.loss_and_gradient(at)[1]).max()) or 1.0
 
+    def losses(self, weights: np.ndarray) -> np.ndarray:
+        """float64 [problems, N]: the cross-entropy of each image in each problem, in nats, whatever it counts."""
+        return self._losses_and_exponentials(weights)[0]
+
     def loss_and_gradient(self, flat: np.ndarray) -> tuple[float, np.ndarray]:
-        """The objective, and its gradient float64 [(C + 1) * classes]."""
+        """The objective, and its gradient float64 [(C + 1) * problems * classes]."""
         weights = flat.reshape(self.shape)
-        logits = self._forward(weights)
-        logits -= logits.max(axis=1, keepdims=True)
-        labelled = logits[self._rows, self.labels].astype(np.float64)
-        residual = np.exp(logits, out=logits)
-        total = residual.sum(axis=1, keepdims=True)
-        loss = float(np.log(total, dtype=np.float64).sum() - labelled.sum()) / len(self.x)
-        residual /= total
-        residual[self._rows, self.labels] -= 1
-        residual /= len(self.x)
+        losses, residual, total = self._losses_and_exponentials(weights)
         penalty = 0.5 * self.l2 * float((weights[:-1] ** 2).sum())
-        return loss + penalty, self._backward(residual, weights)
+        residual *= self._counts / total
+        residual[:, self.labels, self._rows] -= self._counts[:, 0]
+        return float((losses * self.shares).sum()) + penalty, self._backward(residual, weights)
 
     def hessian_times(self, flat: np.ndarray, direction: np.ndarray) -> np.ndarray:
         """The product of the Hessian at `flat` and `direction`, without the Hessian.
@@ -61,22 +68,32 @@ class LogisticProblem:
         With probabilities P and R = X V, the residuals change by P * (R - sum(P * R)), row by row.
         """
         vector = direction.reshape(self.shape)
-        logits = self._forward(flat.reshape(self.shape))
-        probabilities = np.exp(logits - logits.max(axis=1, keepdims=True))
-        probabilities /= probabilities.sum(axis=1, keepdims=True)
+        _, exponentials, total = self._losses_and_exponentials(flat.reshape(self.shape))
+        probabilities = exponentials / total
         change = self._forward(vector)
         change -= (probabilities * change).sum(axis=1, keepdims=True)
-        return self._backward(probabilities * change / len(self.x), vector)
+        return self._backward(probabilities * change * self._counts, vector)
+
+    def _losses_and_exponentials(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """`losses`, [problems, classes, N] that is proportional to the probabilities, and its sums over the classes."""
+        logits = self._forward(weights)
+        logits -= logits.max(axis=1, keepdims=True)
+        labelled = logits[:, self.labels, self._rows].astype(np.float64)
+        exponentials = np.exp(logits, out=logits)
+        total = exponentials.sum(axis=1, keepdims=True)
+        return np.log(total[:, 0], dtype=np.float64) - labelled, exponentials, total
 
     def _forward(self, weights: np.ndarray) -> np.ndarray:
-        narrow = weights.astype(self.x.dtype)
-        return self.x @ narrow[:-1] + narrow[-1]
+        """Logits [problems, classes, N]: images last, so that what runs over the classes runs over long rows."""
+        turned = np.ascontiguousarray(weights.T, self.x.dtype)
+        return (turned[:, :-1] @ self.x.T + turned[:, -1:]).reshape(-1, self.class_count, len(self.x))
 
     def _backward(self, residual: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        flat = residual.reshape(-1, len(self.x))
         gradient = np.empty(self.shape)
-        gradient[:-1] = self.x.T @ residual
+        gradient[:-1] = (flat @ self.x).T
         gradient[:-1] += self.l2 * weights[:-1]
-        gradient[-1] = residual.sum(axis=0, dtype=np.float64)
+        gradient[-1] = flat.sum(axis=1, dtype=np.float64)
         return gradient.ravel()
 
 

@@ -8,7 +8,6 @@ from drawn_photos import PhotoFolder
 from listening import Listening
 
 import regraft
-import regraft.training.head
 from regraft.data.scan import scan_folder
 from regraft.errors import FolderError, UsageError
 from regraft.machine.devices import open_device
@@ -17,7 +16,7 @@ from regraft.progress import Silent
 from regraft.recipes.recipe import Recipe, load_recipe
 from regraft.runs.run import Run
 from regraft.training import backbone_choice
-from regraft.training.backbone_choice import BackboneChoice, _losses, choose_backbone
+from regraft.training.backbone_choice import BackboneChoice, choose_backbone
 from regraft.training.session import Request, open_session
 
 GOOD, FAIR, BAD = np.linspace(0.1, 0.2, 24), np.linspace(0.3, 0.4, 24), np.linspace(0.5, 0.9, 24)
@@ -105,12 +104,6 @@ def test_they_are_compared_on_the_photos_that_all_held_out(photos, monkeypatch):
     found = chosen(photos, monkeypatch, tiny=(1.0, mixed), vgg16=(5.0, FAIR[:8]))
     assert found.backbone == "tiny"
     assert found.losses == {"tiny": GOOD[:8].mean(), "vgg16": FAIR[:8].mean()}
-    monkeypatch.setattr(regraft.training.head, "_is_large", lambda design, _: len(design.scale) > 160)
-    labels, features = np.repeat([0, 1], 12), np.random.default_rng(0).normal(size=(24, 192)).astype(np.float32)
-    records = scan_folder(photos).records
-    assert [record.class_index for record in records] == labels.tolist()
-    losses = _losses(load_recipe("quick", {"head.folds": 2}), features, [32, 160], records, 2, Silent())
-    assert len(losses) == 12
 
 
 def test_the_run_has_the_one_that_was_chosen_and_goes_on_with_it(photos, tmp_path, monkeypatch):

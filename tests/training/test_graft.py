@@ -9,7 +9,8 @@ import pytest
 from drawn_photos import PhotoFolder
 
 import regraft.exports.frozen_features
-import regraft.training.graft
+import regraft.training.layers
+import regraft.training.strength
 from regraft.data.duplicates import group_duplicates
 from regraft.data.sources import labels_of
 from regraft.inference.outputs import logits_of
@@ -17,7 +18,9 @@ from regraft.inference.views import MirroredReader, make_infer
 from regraft.models.classifier import feature_widths
 from regraft.progress import Silent
 from regraft.recipes.recipe import load_recipe
+from regraft.training.design import Design
 from regraft.training.graft import _lessons, features_of, graft
+from regraft.training.head import solve_head
 from regraft.training.session import Request, Session, open_session
 
 
@@ -58,7 +61,7 @@ def test_auto_writes_into_the_recipe_what_it_chose(photos, tmp_path, monkeypatch
         asked.append((losses, others))
         return better
 
-    monkeypatch.setattr(regraft.training.graft, "is_clearly_better", judge)
+    monkeypatch.setattr(regraft.training.layers, "is_clearly_better", judge)
     with session_of(photos, tmp_path / "run", taps="auto") as opened:
         assert feature_widths(opened.model) == [32, 48, 96, 160]
         session, head = graft(opened)
@@ -90,11 +93,23 @@ def test_a_resumed_run_says_what_was_compared_before(photos, tmp_path):
     assert head.facts["l2_losses"]
 
 
-def test_layers_are_compared_on_one_fold_where_the_larger_design_has_but_one(photos, tmp_path, monkeypatch):
-    monkeypatch.setattr(regraft.training.head, "_is_large", lambda design, _: len(design.scale) > 160)
-    with session_of(photos, tmp_path / "run", taps="auto") as opened:
-        _, head = graft(opened)
-    assert set(head.facts["taps_losses"]) == {"0", "3"}
+@pytest.mark.parametrize("taps", ["auto", 0])
+def test_of_many_photos_the_head_learns_from_all_at_the_strength_that_suits_them(photos, tmp_path, monkeypatch, taps):
+    """As many are compared as two classes have at least, 10 of the 18 to learn from."""
+    monkeypatch.setattr(regraft.training.strength, "_COMPARED", 1.0)
+    monkeypatch.setattr(regraft.training.strength, "_OF_FEW", 0)
+    with session_of(photos, tmp_path / "run", taps=taps, l2=[0.01, 0.1]) as opened:
+        lessons = _lessons(opened, features_of(opened))
+        session, head = graft(opened)
+        compared, fit = 10, len(opened.roles.fit)
+        assert head.facts["l2"] in [l2 * compared / fit for l2 in (0.01, 0.1)]
+        assert fit > compared
+        columns = slice(-sum(feature_widths(session.model)), None)
+        design = Design.of(lessons.features[:, columns], feature_widths(session.model))
+        plain = solve_head(design, lessons.labels, class_count=2, l2=head.facts["l2"])
+        assert head.facts["objective"] == pytest.approx(plain.objective, abs=1e-5)
+        session.model.set_weights(head.weights)
+        np.testing.assert_allclose(reported(session), head.report_logits, atol=1e-4)
 
 
 def test_mirrored_views_are_learned_from_beside_the_plain_ones(photos, tmp_path):

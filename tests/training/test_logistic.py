@@ -60,3 +60,29 @@ def test_logits_of_any_size_give_finite_numbers():
     loss, gradient = problem.loss_and_gradient(np.array([-1.0, 1.0, 0.0, 0.0]))
     assert loss == pytest.approx(2e4 + 0.1)
     assert np.isfinite(gradient).all()
+
+
+def test_problems_side_by_side_are_those_problems():
+    """Two folds of the same images: their objectives are added, their gradients lie beside one another."""
+    features, labels = drawn_problem(count=12, width=2)
+    x, random = features.astype(np.float64), np.random.default_rng(9)
+    shares = np.zeros((2, 12))
+    shares[0, :8], shares[1, 4:] = 1 / 8, 1 / 8
+    weights = random.normal(size=(2, 3, 3))  # of each, two features and the bias by three classes
+    both = LogisticProblem(x, labels, 0.3, 3, shares)
+    flat = np.concatenate(weights, axis=1).ravel()
+    alone = [
+        LogisticProblem(x[kept], labels[kept], 0.3, 3).loss_and_gradient(each.ravel())
+        for kept, each in zip((slice(8), slice(4, None)), weights, strict=True)
+    ]
+    loss, gradient = both.loss_and_gradient(flat)
+    assert loss == pytest.approx(alone[0][0] + alone[1][0], abs=1e-12)
+    expected = np.concatenate([each.reshape(3, 3) for _, each in alone], axis=1)
+    np.testing.assert_allclose(gradient.reshape(3, 6), expected, atol=1e-12)
+    logits = x @ weights[1][:2] + weights[1][2]
+    np.testing.assert_allclose(
+        both.losses(flat.reshape(3, 6))[1], -log_softmax(logits, axis=1)[np.arange(12), labels], atol=1e-12
+    )
+    step = 1e-5 * random.normal(size=18)
+    ahead, behind = (both.loss_and_gradient(flat + sign * step)[1] for sign in (1, -1))
+    np.testing.assert_allclose(both.hessian_times(flat, step), (ahead - behind) / 2, atol=1e-10)

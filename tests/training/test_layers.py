@@ -1,0 +1,89 @@
+"""Which layers a head reads: the last alone, or all where they are clearly better on photos that are held out."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from listening import Watcher
+
+from regraft.recipes.recipe import load_recipe
+from regraft.training import strength
+from regraft.training.layers import LayerChoice, choose_layers
+
+WIDTHS = [260, 40]
+
+
+def drawn(*, of_use: int, images: int = 100) -> tuple[np.ndarray, np.ndarray]:
+    """Features of two layers, of which one, 0 or 1, knows the two classes."""
+    random, labels = np.random.default_rng(3), np.arange(images) % 2
+    layers = [random.standard_normal((images, width)) for width in WIDTHS]
+    layers[of_use][:, :20] += 2 * labels[:, None]
+    return np.concatenate(layers, axis=1).astype(np.float32), labels
+
+
+def chosen(features: np.ndarray, labels: np.ndarray, taps: object = "auto", widths=WIDTHS, **options) -> LayerChoice:
+    recipe = load_recipe("quick", {"head.taps": taps, "head.folds": 4, "head.l2": [0.1, 1.0]})
+    given = {"class_count": 2, "always": False, "ticker": Watcher()} | options
+    return choose_layers(recipe, features, widths, labels, np.arange(len(labels)), **given)
+
+
+@pytest.mark.parametrize(("of_use", "taps", "columns"), [(0, 1, slice(0, None)), (1, 0, slice(260, None))])
+def test_earlier_layers_are_read_where_they_know_more(of_use, taps, columns):
+    features, labels = drawn(of_use=of_use)
+    found = chosen(features, labels)
+    assert (found.taps, found.columns) == (taps, columns)
+    assert list(found.losses) == ["0", "1"]
+    assert min(found.losses, key=found.losses.__getitem__) == str(taps)
+    assert found.losses[str(taps)] == pytest.approx(found.strength.held_out.mean())
+    assert found.widths == WIDTHS[1 - taps :]
+    assert features[:, found.columns].shape[1] == sum(found.widths)
+
+
+@pytest.mark.parametrize(("taps", "widths"), [(1, WIDTHS), ("auto", [300])], ids=["asked for", "only one layer"])
+def test_where_nothing_is_left_open_all_are_read(taps, widths):
+    found = chosen(*drawn(of_use=1), taps=taps, widths=widths)
+    assert (found.losses, found.columns, found.widths) == ({}, slice(0, None), widths)
+
+
+def test_classes_that_cannot_be_divided_keep_the_last_layer():
+    features, _ = drawn(of_use=0, images=2)
+    found = chosen(features, np.arange(2))
+    assert (found.taps, found.losses, found.strength.losses) == (0, {}, {})
+
+
+def test_layers_are_compared_on_one_fold_where_one_of_them_has_but_one(monkeypatch):
+    """100 x 40 numbers of the last layer against 100 x 100 products of all features, by two classes and four folds."""
+    monkeypatch.setattr(strength, "_COMPARED", 100 * 60 * 2 * 4 / 2)
+    monkeypatch.setattr(strength, "_OF_FEW", 1000)
+    monkeypatch.setattr(strength, "_OF_A_CLASS", 50)
+    features, labels = drawn(of_use=0)
+    found = chosen(features, labels)
+    assert (found.taps, len(found.images), len(found.strength.held_out)) == (1, 100, 25)
+    plain = chosen(features[:, 260:], labels, widths=[40], always=True)
+    assert len(plain.strength.held_out) == 100
+    assert found.losses["0"] == pytest.approx(plain.strength.held_out[:25].mean())
+
+
+def test_the_strength_falls_with_the_number_of_photos(monkeypatch):
+    monkeypatch.setattr(strength, "_COMPARED", 50**2 * 2 * 4)
+    features, labels = drawn(of_use=1)
+    found = chosen(features, labels)
+    assert len(found.images) == 50
+    assert found.strength_of(100) == found.strength.l2 / 2
+    assert found.strength_of(50) == found.strength.l2
+    np.testing.assert_array_equal(np.bincount(labels[found.images]), [25, 25])
+
+
+def test_the_solution_on_all_starts_where_the_comparison_of_some_ended(monkeypatch):
+    monkeypatch.setattr(strength, "_COMPARED", 50**2 * 2 * 4)
+    features, labels = drawn(of_use=0)
+    found = chosen(features, labels)
+    design, start = found.design_of(features)
+    assert start is not None
+    compared = found.design.rows @ found.strength.weights[:-1] + found.strength.weights[-1]
+    np.testing.assert_allclose((design.rows @ start[:-1] + start[-1])[found.images], compared, atol=1e-3)
+    same, weights = found.design_of(features[found.images])
+    assert same is found.design
+    assert weights is found.strength.weights
+    only = replace(found, strength=replace(found.strength, weights=None))
+    assert only.design_of(features)[1] is None
