@@ -17,8 +17,10 @@ from regraft.machine import processes
 from regraft.prediction import model_choice
 from regraft.prediction.answerer import Wanted
 from regraft.prediction.journal import Writer
-from regraft.prediction.model_choice import FEW, ModelChoice, Source, choose, open_source
+from regraft.prediction.model_choice import FEW, WORTH_MEASURING, ModelChoice, Source, choose, open_source
 from regraft.progress import Silent
+
+MANY = 10**9
 
 
 @pytest.fixture
@@ -49,7 +51,7 @@ def rates(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
 
 def test_auto_takes_the_fastest_that_is_near_enough_and_keeps_what_it_measured(source: Source, rates: dict[str, float]):
     listening = Listening()
-    assert name_of(choose(source, count=FEW, progress=listening)) == "b"
+    assert name_of(choose(source, count=MANY, progress=listening)) == "b"
     (said,) = listening.said
     assert said == (
         "Images per second here, from memory: litert, float32 100, litert, float16 150. Taking litert, float16."
@@ -57,26 +59,28 @@ def test_auto_takes_the_fastest_that_is_near_enough_and_keeps_what_it_measured(s
     kept = json.loads((source.folder / "exports/runtimes.json").read_text())
     assert sorted(kept.values()) == [100.0, 150.0]
     rates["a"] = 999.0  # is not measured again
-    assert name_of(choose(source, count=FEW, progress=listening)) == "b"
+    assert name_of(choose(source, count=MANY, progress=listening)) == "b"
     assert name_of(choose(source, count=1, progress=listening)) == "b"
     assert len(listening.said) == 1
 
 
 def test_what_a_kill_left_of_rates_that_were_kept_is_removed(source: Source, rates: dict[str, float]):
     (source.folder / "exports/.writing-regraft-abcdefgh.json").write_text("[")
-    assert name_of(choose(source, count=FEW, progress=Silent())) == "b"
+    assert name_of(choose(source, count=MANY, progress=Silent())) == "b"
     assert list((source.folder / "exports").glob(".writing-regraft-*")) == []
 
 
 def test_a_tolerance_decides_what_is_near_enough(source: Source, rates: dict[str, float]):
-    assert name_of(choose(source, count=FEW, tolerance=0.5, progress=Silent())) == "c"
-    assert name_of(choose(source, count=FEW, tolerance=1e-5, progress=Silent())) == "a"
-    assert name_of(choose(source, count=FEW, tolerance=0.0, progress=Silent())) == "run"
+    assert name_of(choose(source, count=MANY, tolerance=0.5, progress=Silent())) == "c"
+    assert name_of(choose(source, count=MANY, tolerance=1e-5, progress=Silent())) == "a"
+    assert name_of(choose(source, count=MANY, tolerance=0.0, progress=Silent())) == "run"
 
 
-def test_few_inputs_are_answered_without_a_measurement(source: Source, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(model_choice, "time_choices", lambda _: pytest.fail("measured"))
-    assert name_of(choose(source, count=FEW - 1, progress=Silent())) == "a"
+def test_a_measurement_is_made_where_inputs_and_network_are_large_enough(source: Source, rates: dict[str, float]):
+    largest = max(export.bytes for export in source.exports)
+    enough = int(WORTH_MEASURING / largest) + 1
+    assert name_of(choose(source, count=enough - 1, progress=Silent())) == "a"
+    assert name_of(choose(source, count=enough, progress=Silent())) == "b"
 
 
 def test_a_precision_that_is_in_no_list_comes_last(source: Source):
@@ -134,12 +138,12 @@ def test_a_broken_export_that_was_asked_for_is_named_and_not_answered_by_another
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"a": "fast"}', '{"a": NaN}', '{"a": {"b": 1}}', "[" * 100_000])
 def test_damaged_rates_are_no_rates(source: Source, rates: dict[str, float], text: str):
     (source.folder / "exports/runtimes.json").write_text(text)
-    assert name_of(choose(source, count=FEW, progress=Silent())) == "b"
+    assert name_of(choose(source, count=MANY, progress=Silent())) == "b"
 
 
 @pytest.mark.parametrize("look", [Look("ten"), Look(draws=2), Look(members=True)])
 def test_a_closer_look_takes_the_run_itself(source: Source, look: Look):
-    assert choose(source, look=look, count=FEW, progress=Silent()).is_run
+    assert choose(source, look=look, count=MANY, progress=Silent()).is_run
     with pytest.raises(UsageError, match=r'views, .* and device need the run itself on runtime="tensorflow"'):
         choose(source, runtime="litert", look=look, progress=Silent())
 
@@ -179,7 +183,7 @@ def test_what_there_was_no_time_to_measure_is_measured_the_next_time(source: Sou
         return {choices[0]: 100.0 if name_of(choices[0]) == "a" else 200.0}
 
     monkeypatch.setattr(model_choice, "time_choices", time_the_first)
-    assert [name_of(choose(source, count=FEW, progress=Silent())) for _ in range(3)] == ["a", "b", "b"]
+    assert [name_of(choose(source, count=MANY, progress=Silent())) for _ in range(3)] == ["a", "b", "b"]
     assert asked == [["a", "b"], ["b"]]
 
 
@@ -187,9 +191,9 @@ def test_tensorflow_is_measured_only_where_there_may_be_an_accelerator(
     source: Source, rates: dict[str, float], monkeypatch: pytest.MonkeyPatch
 ):
     rates["run"] = 1000.0
-    assert name_of(choose(source, count=FEW, progress=Silent())) == "b"
+    assert name_of(choose(source, count=MANY, progress=Silent())) == "b"
     monkeypatch.setattr(model_choice, "may_have_accelerator", lambda: True)
-    assert choose(source, count=FEW, progress=Silent()).is_run
+    assert choose(source, count=MANY, progress=Silent()).is_run
 
 
 def test_many_photos_are_answered_together_where_the_format_says_so(source: Source, monkeypatch: pytest.MonkeyPatch):
@@ -251,7 +255,9 @@ def test_a_folder_is_a_run_or_an_export_or_neither(source: Source, trained: Trai
 
 
 @pytest.mark.slow
-def test_the_measurement_is_made_in_processes_of_their_own(litert: Path, trained: TrainedRun, tmp_path: Path):
+def test_the_measurement_is_made_in_processes_of_their_own(
+    litert: Path, trained: TrainedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     run = tmp_path / "run"
     shutil.copytree(trained.folder, run, ignore=shutil.ignore_patterns("saved_model"))
     shutil.copytree(litert, run / "exports/litert-float32")
@@ -259,7 +265,8 @@ def test_the_measurement_is_made_in_processes_of_their_own(litert: Path, trained
     replace(read_export(run / "exports/again"), precision="float16").write()
     names = tmp_path / "names.csv"
     photos = sorted(map(str, trained.photos.rglob("*.png")))
-    names.write_text("\n".join(["path", *(photos * FEW)[:FEW], ""]))
+    names.write_text("\n".join(["path", *(photos * 100)[:100], ""]))
+    monkeypatch.setattr(model_choice, "WORTH_MEASURING", 1)
     answer = run_regraft("predict", run, names, "--out", tmp_path / "out.csv")
     assert answer.code == 0, answer.stderr
     assert answer.stderr.startswith("Images per second here, from memory: litert, float")
