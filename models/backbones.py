@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from regraft.models.errors import BackboneError, WeightsError, option
-from regraft.models.hub_table import HUB, HubModel
+from regraft.models.hub.networks import HUB, HubModel
 from regraft.models.packaged import Package, find_packaged
 from regraft.models.published import PUBLISHED
 
@@ -69,7 +69,7 @@ class Backbone:
     Attributes:
         make: a constructor of `keras.applications`, such as "ResNet50"; or "module:function" in `regraft.models`, a
             function from (height, width, 3) to a headless network; or "hub:name", a network of KerasHub by its name in
-            `regraft.models.hub_table`.
+            `regraft.models.hub.networks`.
         preprocessing: what the network wants to be done to RGB in [0, 255] first.
         image_size: pixels of the input's side that the pretrained weights were trained with.
         min_image_size: the smallest side the network can take.
@@ -111,7 +111,7 @@ class Backbone:
             return build(include_top=False, weights=weights, input_shape=input_shape, **options)
         module, _, function = self.make.partition(":")
         if module == "hub":
-            return import_module("regraft.models.hub").build_hub(function, input_shape)
+            return import_module("regraft.models.hub.loading").build_hub(function, input_shape)
         return getattr(import_module(f"regraft.models.{module}"), function)(input_shape, **options)
 
 

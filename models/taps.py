@@ -16,7 +16,7 @@ from typing import Any, Literal
 import keras
 
 from regraft.models.errors import BackboneError
-from regraft.models.hub_graph import BLOCK
+from regraft.models.hub.graph import BLOCK
 from regraft.models.side_by_side import BETWEEN, SIDE_BY_SIDE
 from regraft.models.surgery import ancestors, inputs_of, producer
 from regraft.models.token_maps import TokenMaps

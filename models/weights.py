@@ -37,7 +37,7 @@ def load_backbone(
         name: a key of `BACKBONES`, or several, see `parts_of`.
         weights: "imagenet" (Keras downloads them once, or an installed package has them), "shipped" (inside this
             package), "none" (fresh), or the path of a `.h5` or `.weights.h5` file of this network without its top;
-            for EfficientNet-Lite also that of a `.pth` file. Of a network of KerasHub, see `regraft.models.hub`;
+            for EfficientNet-Lite also that of a `.pth` file. Of a network of KerasHub, see `models.hub.loading`;
             of several backbones, `weights_of`.
         image_size: pixels a side.
         alpha: width multiplier, for the families that have one.
@@ -57,7 +57,7 @@ def load_backbone(
     (weights,) = weights_of(name, weights)
     path = find_weights(name, weights)
     if BACKBONES[name].hub and weights != "none":
-        from regraft.models.hub import load_hub
+        from regraft.models.hub.loading import load_hub
 
         return load_hub(name, str(path or weights), image_size=image_size, preprocessing=BACKBONES[name].preprocessing)
     if path is None and weights != "none":

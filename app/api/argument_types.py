@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from regraft.errors import UsageError, option
 from regraft.machine.addresses import is_address
-from regraft.models.hub_table import SCHEMES
+from regraft.models.hub.networks import SCHEMES
 
 
 class _Expected(NamedTuple):

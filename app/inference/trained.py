@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from regraft.augment.view_names import VIEWS
 from regraft.errors import RunError, UsageError, option
 from regraft.machine.devices import Device, open_device
-from regraft.models.hub_table import INSTALL
+from regraft.models.hub.networks import INSTALL
 from regraft.runs.digests import MODEL, check_digests
 from regraft.runs.run import Run, open_run
 

@@ -83,7 +83,7 @@ def test_taps_that_the_memory_cannot_hold_are_refused_or_left_out(monkeypatch: p
 
 
 def test_weights_whose_licence_is_not_accepted_are_refused_and_fresh_ones_are_not(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("regraft.models.hub_table.find_spec", lambda name: name)
+    monkeypatch.setattr("regraft.models.hub.networks.find_spec", lambda name: name)
     with pytest.raises(WeightsError, match=r"^The weights of dinov3_small come under the DINOv3 License, .*accept"):
         resolve(load_recipe("balanced", {"model.backbone": "dinov3_small"}))
     accepted = resolve(load_recipe("balanced", {"model.backbone": "dinov3_small", "model.accept_license": True}))
@@ -92,7 +92,7 @@ def test_weights_whose_licence_is_not_accepted_are_refused_and_fresh_ones_are_no
 
 
 def test_the_folder_of_a_preset_is_kept_by_its_absolute_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("regraft.models.hub_table.find_spec", lambda name: name)
+    monkeypatch.setattr("regraft.models.hub.networks.find_spec", lambda name: name)
     monkeypatch.chdir(tmp_path)
     Path("preset").mkdir()
     Path("preset/config.json").write_text('{"class_name": "ViTBackbone"}', "utf-8")

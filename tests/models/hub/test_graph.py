@@ -13,18 +13,18 @@ pytest.importorskip("keras_hub")
 from hub_cases import PLANS, build_network
 
 from regraft.models.errors import WeightsError
-from regraft.models.hub import _of_plan
-from regraft.models.hub_convolutions import _convolve
-from regraft.models.hub_graph import BLOCK, as_graph
-from regraft.models.hub_swin import swin_graph
-from regraft.models.hub_table import HUB
+from regraft.models.hub.convolutions import _convolve
+from regraft.models.hub.graph import BLOCK, as_graph
+from regraft.models.hub.loading import _of_plan
+from regraft.models.hub.networks import HUB
+from regraft.models.hub.swin import swin_graph
 
 
 def own_answer(name: str, network: object, x: np.ndarray) -> np.ndarray:
     """Tokens [N, T, C], maps [N, h, w, C] or what attention pooled [N, C], by KerasHub's own call."""
     given = {"dinov2_small": {"images": x}, "siglip2_base": {"images": x}, "dinov3_small": {"pixel_values": x}}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Swin's, see models/hub.py
+        warnings.simplefilter("ignore")  # Swin's, see models/hub/loading.py
         answer = network(given.get(name, x))
     return np.asarray(answer[network.stage_names[-1]] if isinstance(answer, dict) else answer)
 

@@ -13,8 +13,8 @@ import keras
 import numpy as np
 
 from regraft.models.errors import WeightsError, option
-from regraft.models.hub_graph import Scaling, as_graph
-from regraft.models.hub_table import HUB, SCHEMES, check_installed, check_kind
+from regraft.models.hub.graph import Scaling, as_graph
+from regraft.models.hub.networks import HUB, SCHEMES, check_installed, check_kind
 
 if TYPE_CHECKING:
     from regraft.models.preprocessing import Preprocessing

@@ -8,15 +8,15 @@ import pytest
 from refusals import message_of
 
 from regraft.errors import RegraftError, as_options
-from regraft.models import hub_table
 from regraft.models.backbones import BACKBONES, default_weights, find_weights, license_of
 from regraft.models.errors import WeightsError
-from regraft.models.hub_table import HUB, Consent
+from regraft.models.hub import networks
+from regraft.models.hub.networks import HUB, Consent
 
 
 @pytest.fixture
 def installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hub_table, "find_spec", lambda name: ModuleSpec(name, None))
+    monkeypatch.setattr(networks, "find_spec", lambda name: ModuleSpec(name, None))
 
 
 def preset_of(kind: str, folder: Path) -> Path:
@@ -33,7 +33,7 @@ def test_every_row_of_the_table_is_a_backbone_of_its_name():
 
 
 def test_without_kerashub_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(hub_table, "find_spec", lambda name: None)
+    monkeypatch.setattr(networks, "find_spec", lambda name: None)
     assert message_of(WeightsError, find_weights, "vit_base", default_weights("vit_base")) == (
         'vit_base is a network of KerasHub, which is not installed: pip install "regraft[hub]"'
     )

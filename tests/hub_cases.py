@@ -7,8 +7,8 @@ from typing import Any
 
 import keras
 
-from regraft.models.hub_graph import as_graph
-from regraft.models.hub_table import HUB
+from regraft.models.hub.graph import as_graph
+from regraft.models.hub.networks import HUB
 
 _TRANSFORMER = {"patch_size": 16, "num_layers": 2, "hidden_dim": 16, "num_heads": 2}
 _EFFICIENTNET = dict(HUB["efficientnet_v2_rw_s"].plan) | {
@@ -66,7 +66,7 @@ PLANS: dict[str, tuple[int, dict[str, Any]]] = {
 
 def build_network(name: str, seed: int = 1, **changes: Any) -> Any:
     """The small network of this kind, as KerasHub has it, its plan changed; of SigLIP, its vision encoder."""
-    from regraft.models.hub import _of_plan
+    from regraft.models.hub.loading import _of_plan
 
     keras.utils.set_random_seed(seed)
     size, plan = PLANS[name]

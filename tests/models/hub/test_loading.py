@@ -22,8 +22,8 @@ from regraft.models.classifier import (
 )
 from regraft.models.digest import network_digest
 from regraft.models.errors import BackboneError, WeightsError
-from regraft.models.hub import load_hub
-from regraft.models.hub_table import HUB
+from regraft.models.hub.loading import load_hub
+from regraft.models.hub.networks import HUB
 from regraft.models.published import PUBLISHED
 from regraft.models.regularizers import register_layers
 from regraft.models.taps import find_taps

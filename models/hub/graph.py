@@ -12,8 +12,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from regraft.models.hub_convolutions import hgnet_graph, mobilenet_graph
-from regraft.models.hub_swin import swin_graph
+from regraft.models.hub.convolutions import hgnet_graph, mobilenet_graph
+from regraft.models.hub.swin import swin_graph
 from regraft.models.surgery import producer, rebuild
 from regraft.models.token_maps import PatchTokens, RotaryPlaces, TokenMaps, resize_places
 
