@@ -3,7 +3,8 @@
 Each run is a process of its own with an empty cache, so that the time holds everything: start-up, scan, features,
 training, report, export and its proof. Configurations alternate within a seed. Finished runs are kept in --out (one
 JSON object per line) and not repeated, so the script can be stopped and started again. With --keep, the run
-directories stay, as PHOTOS-BACKBONE-RECIPE-SEED, for `regraft ensemble` to combine.
+directories stay, as PHOTOS-BACKBONE-WEIGHTS-RECIPE-EDITS-SEED, for `regraft ensemble` to combine; what is there of a
+run that was not finished is removed.
 
     python benchmarks/accuracy.py trashnet6/ --backbone mobilenet_v2 \
         --weights mobilenet_v2_notop.weights.h5 --weights none --recipe quick --recipe balanced --seeds 3 \
@@ -15,6 +16,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -64,9 +67,10 @@ def _parse() -> argparse.Namespace:
 
 def _measure(options: argparse.Namespace, weights: str, recipe: str, seed: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
-        run = f"{folder}/run"
+        run = Path(folder, "run")
         if options.keep:
-            run = options.keep / f"{Path(options.photos).name}-{options.backbone}-{Path(recipe).stem}-{seed}"
+            run = options.keep / _name(options, weights, recipe, seed)
+            shutil.rmtree(run, ignore_errors=True)
         command = [sys.executable, "-m", "regraft", "train", options.photos, "--backbone", options.backbone]
         command += ["--recipe", recipe, "--seed", str(seed), "--json", "--out", str(run)]
         command += ["--weights", weights] if weights else []
@@ -83,6 +87,18 @@ def _measure(options: argparse.Namespace, weights: str, recipe: str, seed: int) 
             summary = json.load(output)
     shown = {key: summary[key] for key in ("stage", "accuracy", "images", "stages", "seconds_by_phase")}
     return {**shown, "wall_seconds": round(seconds, 1), "peak_mib": usage.ru_maxrss // 1024}
+
+
+def _name(options: argparse.Namespace, weights: str, recipe: str, seed: int) -> str:
+    words = [
+        Path(options.photos).name,
+        options.backbone,
+        Path(weights).stem,
+        Path(recipe).stem,
+        *options.edits,
+        str(seed),
+    ]
+    return "-".join(re.sub(r"[^\w.=]+", "_", word) for word in words if word)
 
 
 def _read(path: Path) -> list[dict[str, Any]]:

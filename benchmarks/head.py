@@ -77,7 +77,7 @@ def _train(features: np.ndarray, labels: np.ndarray, images: int, classes: int, 
     )
     chosen = time.perf_counter()
     design, start = layers.design_of(known)
-    head = solve_head(design, truth, class_count=classes, l2=layers.strength_of(images), start=start)
+    head = solve_head(design, truth, class_count=classes, l2=layers.l2, start=start)
     solved = time.perf_counter()
     right = head.logits(features[images:, layers.columns]).argmax(axis=1) == labels[images:]
     print(

@@ -293,7 +293,8 @@ def _fastest(
             advice = f"regraft export {shlex.quote(str(source.folder))} {option('format', 'litert')}"
             progress.say(f"Mostly faster than TensorFlow: {advice}")
         return choices[0]
-    kept, is_little = _read_rates(source), count * max(export.bytes for export in near) < WORTH_MEASURING
+    kept, chosen = _read_rates(source), {choice.folder for choice in choices}
+    is_little = count * max(export.bytes for export in near if str(export.folder) in chosen) < WORTH_MEASURING
     if not kept and is_little:
         return min(choices, key=_rank)
     keys = {choice: _key(choice) for choice in choices}  # reads every network

@@ -135,7 +135,7 @@ class HeadChoices(Section):
 
     `taps` are earlier layers of the backbone that it reads beside the last: their names, how many of the last taps, or
     "auto", which cross-validation decides. `mirrored` has it learn from mirrored views too, whose features take as long
-    again. `l2` are strengths to choose from, by `folds`-fold cross-validation. The
+    again. `l2` are strengths to choose from, by `folds`-fold cross-validation, of a sample where photos are many. The
     second-order solvers ("lbfgs", "newton-cg") take the whole training set at once, for at most `max_iterations`; the
     others go through it `epochs` times in batches of `batch_size`, with the solver's own `learning_rate` where it is
     left out.

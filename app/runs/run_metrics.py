@@ -34,7 +34,8 @@ class StageFigures:
         report_accuracy: fraction of the reported photos.
         seconds: what it took; None where the file does not say.
         solver, l2, l2_losses, iterations, objective, solve_seconds: of a solved head; None or empty of others, and
-            where an older file does not say.
+            where an older file does not say. Where photos are many, `l2_losses` are those of a sample, and `l2` is the
+            best of them by the root of the sample's part of all.
         backbone_losses: cross-validated, of each backbone that was compared; of the head.
         fit_losses: cross-validated, of each way to fit photos into the square, where they were compared; of the head.
         taps_losses: cross-validated, by the number of taps that the head reads, where they were compared.

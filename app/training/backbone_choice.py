@@ -143,7 +143,8 @@ def _losses(
     progress: Progress,
 ) -> np.ndarray:
     """float64 [N]: the held-out loss of each photo by the last layer, or by all taps where those are clearly better."""
-    with progress.work("backbone", 2 * len(recipe.head.l2) * recipe.head.folds, "solutions") as ticker:
+    ways = 2 if recipe.head.taps == "auto" and len(widths) > 1 else 1
+    with progress.work("backbone", ways * len(recipe.head.l2) * recipe.head.folds, "solutions") as ticker:
         return choose_layers(
             recipe, features, widths, labels_of(records), group_duplicates(records),
             class_count=class_count, always=True, ticker=ticker,

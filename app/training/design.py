@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.linalg import cholesky, solve_triangular
@@ -55,10 +55,6 @@ class Design:
         gram[np.diag_indices_from(gram)] += _JITTER * (gram.trace() / len(gram) or 1.0)
         triangle = cholesky(gram, lower=True, overwrite_a=True, check_finite=False).astype(centred.dtype)
         return cls(triangle, mean, scale, (centred, triangle))
-
-    def only(self, images: slice | np.ndarray) -> Design:
-        """The design of some of its images, which is solved on in the same numbers."""
-        return replace(self, rows=self.rows[images])
 
     def unfold(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The kernel [C, classes] and bias [classes] for plain features of weights [r + 1, classes] for the rows."""

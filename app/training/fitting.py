@@ -90,7 +90,7 @@ def sample(records: Sequence[Record], count: int, *, seed: int) -> list[Record]:
     They keep their order.
     """
     labels = np.array([record.class_index for record in records], int)
-    return [records[place] for place in stratified(labels, count, seed=seed)]
+    return [records[place] for place in stratified(labels, count, least=2, seed=seed)]
 
 
 def _features(

@@ -120,7 +120,7 @@ def _choose(session: Session, lessons: _Lessons, ticker: Ticker) -> tuple[Sessio
 def _solved(session: Session, layers: LayerChoice, lessons: _Lessons, count: int, ticker: Ticker) -> Head:
     """The head on the first `count` photos, from where the comparison of some of them ended."""
     design, start = layers.design_of(lessons.features[:count])
-    return solve(session, design, lessons.labels[:count], layers.strength_of(lessons.fit), ticker, start)
+    return solve(session, design, lessons.labels[:count], layers.l2, ticker, start)
 
 
 def _settled(session: Session, taps: int, losses: Mapping[str, float]) -> Session:
@@ -140,7 +140,7 @@ def _solutions(session: Session) -> AbstractContextManager[Ticker]:
     compared = len(choices.l2) * choices.folds
     if _compares_layers(session):
         compared *= 2
-    elif len(choices.l2) == 1:
+    elif len(choices.l2) == 1 and not session.run.environment.get(TAPS_LOSSES):
         compared = 0
     return session.progress.work("head", compared + 1 + bool(session.spared), "solutions")
 

@@ -6,6 +6,7 @@ Evci et al. 2022, "Head2Toe: Utilizing intermediate representations for better t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -30,7 +31,8 @@ class LayerChoice:
         columns: of the features of all layers, those of what it reads.
         widths: the features of each layer that it reads.
         images: int, positions of the images that were compared.
-        design: of these.
+        part: of all images, duplicates counted once.
+        design: of those that were compared.
         strength: chosen on these.
         losses: cross-validated, in nats, by how many taps were read; empty where there was nothing to compare.
     """
@@ -39,13 +41,20 @@ class LayerChoice:
     columns: slice
     widths: Sequence[int]
     images: np.ndarray
+    part: float
     design: Design
     strength: Choice
     losses: dict[str, float] = field(default_factory=dict)
 
-    def strength_of(self, images: int) -> float:
-        """The strength that suits so many images, of which those that were compared are some."""
-        return self.strength.l2 * len(self.images) / images
+    @property
+    def l2(self) -> float:
+        """The strength for all images, of which those that were compared are `part`.
+
+        As what is penalized is the mean of the losses, a prior that stays as it is leaves the strength to fall as
+        images become more; where labels are noisy it falls less. The root of the part lies between, and far from
+        neither. A strength that was asked for stays as it is.
+        """
+        return self.strength.l2 * math.sqrt(self.part) if len(self.strength.losses) > 1 else self.strength.l2
 
     def design_of(self, features: np.ndarray) -> tuple[Design, np.ndarray | None]:
         """The design of features [M, C] of all layers, those that were compared first, and weights to start from."""
@@ -76,7 +85,8 @@ def choose_layers(
         widths: the features of each layer.
         labels, groups, class_count, always, ticker: as for `choose_l2`.
     """
-    images = compared_images(labels, class_count=class_count, folds=recipe.head.folds, seed=recipe.seed)
+    images = compared_images(labels, groups, class_count=class_count, folds=recipe.head.folds, seed=recipe.seed)
+    part = len(np.unique(groups[images])) / len(np.unique(groups))
     asked = features if len(images) == len(features) else features[images]
 
     def read(taps: int, *, always: bool) -> LayerChoice:
@@ -86,7 +96,7 @@ def choose_layers(
         strength = choose_l2_of(
             recipe, design, labels[images], groups[images], class_count=class_count, always=always, ticker=ticker
         )
-        return LayerChoice(taps, columns, read_widths, images, design, strength)
+        return LayerChoice(taps, columns, read_widths, images, part, design, strength)
 
     most = len(widths) - 1
     if recipe.head.taps != "auto" or not most:

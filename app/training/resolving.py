@@ -20,8 +20,8 @@ from regraft.runs.digests import check_weights
 if TYPE_CHECKING:
     import keras
 
-_BYTES_A_FEATURE = 20
-"""Of a photo, while a head is solved: as it was computed, centred, and squared for its scale or multiplied by all."""
+_BYTES_A_FEATURE = 26
+"""Of a photo, while heads are compared and solved: as it was computed, centred and squared, in float64 where few."""
 
 # The first layers find edges and colours, which photos share, and cost the most time to train.
 _UNFREEZE_PRETRAINED = 0.6

@@ -24,11 +24,14 @@ from regraft.training.logistic import LogisticProblem, by_lbfgs
 if TYPE_CHECKING:
     from regraft.recipes.recipe import Recipe
 
-_COMPARED = 1.25e8
-"""Up to so many images² x classes x folds all images are compared: a step takes hundredths of a second."""
+_FOLDED = 2.5e8
+"""Up to so many numbers x classes x folds all folds are compared, beyond one: its photos suffice."""
+
+_COMPARED, _READING = 1.2e9, 20
+"""Up to so many images² x (classes + what reading the features costs a step, in classes) all images are compared."""
 
 _OF_A_CLASS, _OF_ANY_CLASS, _OF_FEW = 20, 5, 5_000
-"""So many images of a class are compared all the same, the fewer where they would be more than so many in all."""
+"""So many images for each class are compared all the same, the fewer where they would be more than so many in all."""
 
 _RISES = 2
 """After so many strengths in a row whose loss is higher than the lowest, weaker ones are not tried."""
@@ -90,7 +93,7 @@ def choose_l2(
         return Choice(ordered[(len(ordered) - 1) // 2], {}, np.zeros(0), np.zeros(0, int))
     design = as_design(features)
     parts = split_folds(labels, groups, folds, seed)
-    if design.rows.size * class_count * folds > 2 * _COMPARED:
+    if design.rows.size * class_count * folds > _FOLDED:
         parts = parts[:1]
     solutions = _Folds(design.rows.astype(np.float32, copy=False), labels, class_count, parts)
     table: dict[float, float] = {}
@@ -138,18 +141,23 @@ def choose_l2_of(
     )
 
 
-def compared_images(labels: np.ndarray, *, class_count: int, folds: int, seed: int) -> np.ndarray:
-    """int: positions of the images whose strengths, and layers, are worth comparing; of few images all.
+def compared_images(labels: np.ndarray, groups: np.ndarray, *, class_count: int, folds: int, seed: int) -> np.ndarray:
+    """int: positions of the images whose strengths, and layers, are worth comparing, ascending; mostly all.
 
-    The strength that suits them suits N images by the part of N that they are: what is penalized is the mean of the
-    losses, of which more images leave less to the penalty, as of a Gaussian prior that stays as it is.
+    Where images are many it is a sample of groups, of each class its share, and as many as there are folds where a
+    class has them.
 
     Args:
-        labels: int [N].
+        labels, groups: int [N]; images of one group (duplicates) are taken together.
         class_count, folds, seed: as for `choose_l2`.
     """
-    count = max(math.isqrt(int(_COMPARED / (class_count * folds))), _OF_ANY_CLASS * class_count)
-    return stratified(labels, max(count, min(_OF_A_CLASS * class_count, _OF_FEW)), seed=seed)
+    count = max(math.isqrt(int(_COMPARED / (class_count + _READING))), _OF_ANY_CLASS * class_count)
+    count = max(count, min(_OF_A_CLASS * class_count, _OF_FEW))
+    if len(labels) <= count:
+        return np.arange(len(labels))
+    _, firsts, members = np.unique(groups, return_index=True, return_inverse=True)
+    drawn = stratified(labels[firsts], count * len(firsts) // len(labels), least=folds, seed=seed)
+    return np.flatnonzero(np.isin(members, drawn))
 
 
 def held_out_by_all(losses: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -161,16 +169,17 @@ def held_out_by_all(losses: Sequence[np.ndarray]) -> list[np.ndarray]:
     return [each[:fewest] for each in losses]
 
 
-def stratified(labels: np.ndarray, count: int, *, seed: int) -> np.ndarray:
+def stratified(labels: np.ndarray, count: int, *, least: int, seed: int) -> np.ndarray:
     """int: positions of at most `count` images, ascending, drawn by `seed`.
 
-    Of each class of labels int [N] it is its share, of the smallest two where there are two.
+    Of each class of labels int [N] it is its share, and `least` where it has as many.
     """
     random = np.random.default_rng(seed)
     turns = np.empty(len(labels))
     for label in np.unique(labels):
         (places,) = np.nonzero(labels == label)
-        turns[random.permutation(places)] = np.maximum(np.arange(len(places)) - 1, 0) / len(places)
+        order = np.arange(len(places))
+        turns[random.permutation(places)] = np.where(order < least, 0, order / len(places))
     return np.sort(np.argsort(turns, kind="stable")[:count])
 
 

@@ -55,14 +55,6 @@ def test_many_numbers_are_float32_and_mean_the_same(images, monkeypatch):
     np.testing.assert_allclose(design.unfold(weights)[0], exact.unfold(weights)[0], atol=1e-3)
 
 
-def test_a_part_of_the_images_is_solved_on_in_the_same_numbers():
-    design = Design.of(drawn(4, 9))
-    part = design.only(slice(3))
-    np.testing.assert_array_equal(part.rows, design.rows[:3])
-    weights = np.ones((5, 2))
-    np.testing.assert_array_equal(part.unfold(weights)[0], design.unfold(weights)[0])
-
-
 def test_images_that_are_the_same_are_no_obstacle():
     design = Design.of(np.repeat(drawn(3, 40), 4, axis=0))
     assert np.isfinite(design.rows).all()

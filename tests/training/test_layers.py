@@ -1,5 +1,6 @@
 """Which layers a head reads: the last alone, or all where they are clearly better on photos that are held out."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -21,10 +22,19 @@ def drawn(*, of_use: int, images: int = 100) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate(layers, axis=1).astype(np.float32), labels
 
 
-def chosen(features: np.ndarray, labels: np.ndarray, taps: object = "auto", widths=WIDTHS, **options) -> LayerChoice:
-    recipe = load_recipe("quick", {"head.taps": taps, "head.folds": 4, "head.l2": [0.1, 1.0]})
-    given = {"class_count": 2, "always": False, "ticker": Watcher()} | options
-    return choose_layers(recipe, features, widths, labels, np.arange(len(labels)), **given)
+def chosen(
+    features: np.ndarray,
+    labels: np.ndarray,
+    *,
+    taps: object = "auto",
+    widths: list[int] = WIDTHS,
+    l2: Sequence[float] = (0.1, 1.0),
+    groups: np.ndarray | None = None,
+    always: bool = False,
+) -> LayerChoice:
+    recipe = load_recipe("quick", {"head.taps": taps, "head.folds": 4, "head.l2": l2})
+    groups = np.arange(len(labels)) if groups is None else groups
+    return choose_layers(recipe, features, widths, labels, groups, class_count=2, always=always, ticker=Watcher())
 
 
 @pytest.mark.parametrize(("of_use", "taps", "columns"), [(0, 1, slice(0, None)), (1, 0, slice(260, None))])
@@ -53,9 +63,7 @@ def test_classes_that_cannot_be_divided_keep_the_last_layer():
 
 def test_layers_are_compared_on_one_fold_where_one_of_them_has_but_one(monkeypatch):
     """100 x 40 numbers of the last layer against 100 x 100 products of all features, by two classes and four folds."""
-    monkeypatch.setattr(strength, "_COMPARED", 100 * 60 * 2 * 4 / 2)
-    monkeypatch.setattr(strength, "_OF_FEW", 1000)
-    monkeypatch.setattr(strength, "_OF_A_CLASS", 50)
+    monkeypatch.setattr(strength, "_FOLDED", 100 * 60 * 2 * 4)
     features, labels = drawn(of_use=0)
     found = chosen(features, labels)
     assert (found.taps, len(found.images), len(found.strength.held_out)) == (1, 100, 25)
@@ -64,18 +72,40 @@ def test_layers_are_compared_on_one_fold_where_one_of_them_has_but_one(monkeypat
     assert found.losses["0"] == pytest.approx(plain.strength.held_out[:25].mean())
 
 
-def test_the_strength_falls_with_the_number_of_photos(monkeypatch):
-    monkeypatch.setattr(strength, "_COMPARED", 50**2 * 2 * 4)
+@pytest.fixture
+def half(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only 50 images are compared."""
+    monkeypatch.setattr(strength, "_COMPARED", 50**2 * (2 + 20))
+
+
+@pytest.mark.parametrize("taps", ["auto", 1])
+def test_the_strength_falls_as_photos_become_more(half, taps):
     features, labels = drawn(of_use=1)
-    found = chosen(features, labels)
-    assert len(found.images) == 50
-    assert found.strength_of(100) == found.strength.l2 / 2
-    assert found.strength_of(50) == found.strength.l2
+    found = chosen(features, labels, taps=taps)
+    assert (len(found.images), found.part) == (50, 0.5)
+    assert found.l2 == pytest.approx(found.strength.l2 / 2**0.5)
     np.testing.assert_array_equal(np.bincount(labels[found.images]), [25, 25])
+    again = chosen(features[found.images], labels[found.images], taps=taps)
+    assert again.l2 == again.strength.l2
 
 
-def test_the_solution_on_all_starts_where_the_comparison_of_some_ended(monkeypatch):
-    monkeypatch.setattr(strength, "_COMPARED", 50**2 * 2 * 4)
+@pytest.mark.parametrize("taps", ["auto", 1])
+def test_a_strength_that_was_asked_for_stays(half, taps):
+    """So members of an ensemble solve at the strength that it found."""
+    features, labels = drawn(of_use=1)
+    assert chosen(features, labels, taps=taps, l2=[0.07]).l2 == 0.07
+    assert chosen(features, labels, taps=taps, l2=[0.07], always=True).l2 == 0.07
+
+
+def test_copies_are_counted_once(half):
+    features, labels = drawn(of_use=1)
+    groups = np.concatenate([np.arange(75), np.arange(25) + 50])  # a quarter twice
+    found = chosen(features, labels, groups=groups)
+    assert found.part == pytest.approx(len(set(groups[found.images])) / 75)
+    assert found.part != pytest.approx(len(found.images) / 100)
+
+
+def test_the_solution_on_all_starts_where_the_comparison_of_some_ended(half):
     features, labels = drawn(of_use=0)
     found = chosen(features, labels)
     design, start = found.design_of(features)

@@ -68,13 +68,13 @@ def test_taps_that_the_memory_cannot_hold_are_refused_or_left_out(monkeypatch: p
         build_backbone("tiny", image_size=32), preprocessing="tf", class_count=2, taps=["stem_relu"]
     )
     images, listener = 1000, Listening()
-    needed = images * (32 + 160) * 20
+    needed = images * (32 + 160) * 26
     for taps in ("auto", 1, 0):
         recipe = load_recipe("quick", {"head.taps": taps})
         monkeypatch.setattr("regraft.training.resolving.available_bytes", lambda: needed)
         assert within_memory(recipe, model, images, listener) == recipe
     monkeypatch.setattr("regraft.training.resolving.available_bytes", lambda: needed - 1)
-    what = "192 features of each of 1,000 photos take 3.8 MB, and 3.8 MB are free"
+    what = "192 features of each of 1,000 photos take 5.0 MB, and 5.0 MB are free"
     assert within_memory(load_recipe("quick"), model, images, listener).head.taps == 0
     assert listener.said == [f"head.taps is 0: {what}."]
     with pytest.raises(UsageError, match=f"^head.taps: {what}; take fewer taps, or 0.$"):

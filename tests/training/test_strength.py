@@ -56,7 +56,7 @@ def test_the_loss_of_a_strength_is_that_of_images_the_head_has_not_seen():
 
 def test_of_many_images_and_classes_one_fold_is_held_out(monkeypatch):
     features, labels = uneven_problem()
-    monkeypatch.setattr(strength, "_COMPARED", (3 * features.size * CLASSES - 1) / 2)
+    monkeypatch.setattr(strength, "_FOLDED", 3 * features.size * CLASSES - 1)
     watcher = Watcher()
     choice = choose(features, labels, candidates=(0.1, 1.0), ticker=watcher)
     assert len(choice.images) == len(choice.held_out) == len(labels) / 3
@@ -166,27 +166,49 @@ def test_who_watches_hears_of_the_iterations_of_each_strength():
 
 @pytest.mark.parametrize(
     ("class_count", "expected"),
-    [(2, 3535), (6, 2041), (101, 2020), (400, 5000), (2000, 10_000)],
-    ids=["by their cost", "of six classes", "20 of a class", "no more of few", "5 of any class"],
+    [(2, 7385), (101, 3149), (240, 4800), (400, 5000), (2000, 10_000)],
+    ids=["by their cost", "of many classes", "20 of a class", "no more of few", "5 of any class"],
 )
 def test_of_many_images_a_sample_is_compared(class_count, expected):
-    """sqrt(1.25e8 / (5 * 2)) = 3,535.5, sqrt(1.25e8 / (5 * 6)) = 2,041.2."""
+    """sqrt(1.2e9 / (2 + 20)) = 7,385.5, sqrt(1.2e9 / (101 + 20)) = 3,149.2."""
     labels = np.arange(20_000) % class_count
-    found = compared_images(labels, class_count=class_count, folds=5, seed=0)
+    found = compared(labels, class_count=class_count)
     assert len(found) == expected
-    assert len(set(found)) == expected
-    few = compared_images(labels[: expected - 1], class_count=class_count, folds=5, seed=0)
-    np.testing.assert_array_equal(few, np.arange(expected - 1))
+    np.testing.assert_array_equal(found, np.unique(found))
+    few = compared(labels[:expected], class_count=class_count)
+    np.testing.assert_array_equal(few, np.arange(expected))
 
 
-def test_a_sample_has_of_each_class_its_share_and_two_at_least():
+def compared(labels: np.ndarray, groups: np.ndarray | None = None, class_count: int = CLASSES, seed: int = 0):
+    groups = np.arange(len(labels)) if groups is None else groups
+    return compared_images(labels, groups, class_count=class_count, folds=5, seed=seed)
+
+
+def test_a_rare_class_has_as_many_in_the_sample_as_there_are_folds(monkeypatch):
+    monkeypatch.setattr(strength, "_COMPARED", 200**2 * (CLASSES + 20))
+    labels = np.repeat([0, 1, 2], [600, 391, 9])
+    found = compared(labels, seed=1)
+    counts = np.bincount(labels[found])
+    assert (len(found), counts[2]) == (200, 5)
+    assert abs(counts[0] - 120) <= 3
+    np.testing.assert_array_equal(found, compared(labels, seed=1))
+    assert set(found) != set(compared(labels, seed=2))
+
+
+def test_duplicates_come_into_the_sample_together(monkeypatch):
+    monkeypatch.setattr(strength, "_COMPARED", 200**2 * (CLASSES + 20))
+    labels, groups = np.tile(np.arange(300) % CLASSES, 2), np.tile(np.arange(300), 2)
+    found = compared(labels, groups)
+    assert len(found) == 200
+    assert set(np.bincount(groups[found])) == {0, 2}
+    assert sorted(np.bincount(labels[found])) == [66, 66, 68]
+
+
+def test_a_class_has_its_share_and_the_least_that_is_asked_for():
     labels = np.repeat([0, 1, 2], [600, 397, 3])
-    found = stratified(labels, 100, seed=1)
+    found = stratified(labels, 100, least=2, seed=1)
     assert np.bincount(labels[found])[2] == 2
     assert abs(np.bincount(labels[found])[0] - 60) <= 1
-    np.testing.assert_array_equal(found, np.sort(found))
-    np.testing.assert_array_equal(found, stratified(labels, 100, seed=1))
-    assert set(found) != set(stratified(labels, 100, seed=2))
 
 
 def test_choices_are_compared_on_what_both_held_out():
