@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 from typing import Literal
 
 from regraft.models.backbones import BACKBONES
+from regraft.models.hub.networks import is_installed
 from regraft.models.published import PUBLISHED, keras_folder
 
 Availability = Literal["here", "to install", "to download", "fresh"]
@@ -35,9 +35,9 @@ def whereabouts(name: str) -> tuple[str, Availability]:
             is_here = False
         return f"pip {package.requirement}", "here" if is_here else "to install"
     if hub := BACKBONES[name].hub:
-        is_installed = find_spec("keras_hub") is not None
-        is_here = is_installed and hub.is_downloaded
-        return f"KerasHub, from {HUB_HOST}", "here" if is_here else "to download" if is_installed else "to install"
+        if not is_installed():
+            return f"KerasHub, from {HUB_HOST}", "to install"
+        return f"KerasHub, from {HUB_HOST}", "here" if hub.is_downloaded else "to download"
     known = PUBLISHED.get(name)
     is_here = known is not None and bool(known.file) and (keras_folder() / known.file).is_file()
     return f"Keras, from {KERAS_HOST}", "here" if is_here else "to download"

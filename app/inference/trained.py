@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from regraft.augment.view_names import VIEWS
 from regraft.errors import RunError, UsageError, option
 from regraft.machine.devices import Device, open_device
-from regraft.models.hub.networks import INSTALL
+from regraft.models.hub.networks import INSTALL, is_installed
 from regraft.runs.digests import MODEL, check_digests
 from regraft.runs.run import Run, open_run
 
@@ -106,7 +105,7 @@ def load_model(run: Run) -> keras.Model:
                 f"{run.model_file} has a Lambda layer, which is code of whoever made the file, and not run. Regraft "
                 "writes none; open the file with Keras if you trust it."
             ) from error
-        if "keras_hub" in str(error) and find_spec("keras_hub") is None:
+        if "keras_hub" in str(error) and not is_installed():
             raise RunError(f"{run.model_file} has layers of KerasHub, which is not installed: {INSTALL}") from error
         raise RunError(f"{run.model_file} is damaged; train again.") from error
     if model.output_shape != (None, len(run.class_names)):

@@ -96,9 +96,14 @@ class HubModel:
         check_kind(name, str(folder), kind)
 
 
+def is_installed() -> bool:
+    """Whether KerasHub is; it is not imported."""
+    return find_spec("keras_hub") is not None
+
+
 def check_installed(name: str) -> None:
     """Raises WeightsError where KerasHub is not installed."""
-    if find_spec("keras_hub") is None:
+    if not is_installed():
         raise WeightsError(f"{name} is a network of KerasHub, which is not installed: {INSTALL}")
 
 

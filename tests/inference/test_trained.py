@@ -62,7 +62,7 @@ def test_a_model_with_layers_of_kerashub_says_what_to_install(run: Run, monkeypa
 
     small_model().save(run.model_file)
     monkeypatch.setattr(keras.saving, "load_model", refuse)
-    monkeypatch.setattr("regraft.inference.trained.find_spec", lambda name: None)
+    monkeypatch.setattr("regraft.inference.trained.is_installed", lambda: False)
     assert refusal(run) == (
         f'{run.model_file} has layers of KerasHub, which is not installed: pip install "regraft[hub]"'
     )

@@ -46,7 +46,7 @@ def test_weights_of_a_package_are_here_where_its_version_is(
 def test_weights_of_kerashub_are_here_once_kaggle_has_them(
     installed: bool, downloaded: bool, weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(availability, "find_spec", lambda name: name if installed else None)
+    monkeypatch.setattr(availability, "is_installed", lambda: installed)
     monkeypatch.setenv("KAGGLEHUB_CACHE", str(tmp_path))
     folder = tmp_path / "models/keras/vit/keras/vit_base_patch16_224_imagenet21k/3"
     folder.mkdir(parents=True)
