@@ -12,7 +12,7 @@ from flatbuffers.table import Table
 from tensorflow.lite.python import schema_py_generated as schema
 
 from regraft.augment.fits import Fit
-from regraft.exports.export import Export
+from regraft.exports.export import Export, read_export
 from regraft.exports.litert_metadata import packed_metadata
 
 
@@ -104,7 +104,7 @@ def test_outputs_stand_in_the_order_that_the_metadata_gives(litert: Path):
     from ai_edge_litert.interpreter import Interpreter
 
     outputs = Interpreter(str(litert / "model.tflite")).get_output_details()
-    assert [output["shape"].tolist() for output in outputs] == [[1, 3], [1, 160]]
+    assert [output["shape"].tolist() for output in outputs] == [[1, 3], [1, read_export(litert).embedding]]
 
 
 def test_weights_begin_where_runtimes_read_them_without_copying(network: bytes):
