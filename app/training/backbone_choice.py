@@ -26,7 +26,7 @@ from regraft.progress import Progress
 from regraft.recipes.recipe import Recipe, edit_recipe
 from regraft.training.building import build_model
 from regraft.training.fitting import PHOTOS, PHOTOS_OF_A_CLASS, sample
-from regraft.training.layers import choose_layers
+from regraft.training.layers import choose_layers, count_solutions
 from regraft.training.resolving import resolve
 from regraft.training.strength import held_out_by_all
 
@@ -143,8 +143,7 @@ def _losses(
     progress: Progress,
 ) -> np.ndarray:
     """float64 [N]: the held-out loss of each photo by the last layer, or by all taps where those are clearly better."""
-    ways = 2 if recipe.head.taps == "auto" and len(widths) > 1 else 1
-    with progress.work("backbone", ways * len(recipe.head.l2) * recipe.head.folds, "solutions") as ticker:
+    with progress.work("backbone", count_solutions(recipe, widths, always=True), "solutions") as ticker:
         return choose_layers(
             recipe, features, widths, labels_of(records), group_duplicates(records),
             class_count=class_count, always=True, ticker=ticker,

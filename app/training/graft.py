@@ -21,7 +21,7 @@ from regraft.training.building import graft_onto
 from regraft.training.design import Design
 from regraft.training.head import Head, solve_head
 from regraft.training.judge import Candidate
-from regraft.training.layers import LayerChoice, choose_layers
+from regraft.training.layers import LayerChoice, choose_layers, count_solutions
 from regraft.training.photos_asked import BACKBONE_LOSSES, FEATURES_BY, FIT_LOSSES, TAPS_LOSSES
 from regraft.training.session import Session
 from regraft.training.solver import Solver
@@ -109,7 +109,7 @@ def _choose(session: Session, lessons: _Lessons, ticker: Ticker) -> tuple[Sessio
         lessons.labels[fit],
         lessons.groups,
         class_count=session.class_count,
-        always=bool(session.run.environment.get(TAPS_LOSSES)),
+        always=_was_compared(session),
         ticker=ticker,
     )
     if session.recipe.head.taps == "auto":
@@ -136,18 +136,13 @@ def _settled(session: Session, taps: int, losses: Mapping[str, float]) -> Sessio
 
 def _solutions(session: Session) -> AbstractContextManager[Ticker]:
     """Progress over every solution of the head: each strength in each fold, and those that are kept."""
-    choices = session.recipe.head
-    compared = len(choices.l2) * choices.folds
-    if _compares_layers(session):
-        compared *= 2
-    elif len(choices.l2) == 1 and not session.run.environment.get(TAPS_LOSSES):
-        compared = 0
+    compared = count_solutions(session.recipe, feature_widths(session.model), always=_was_compared(session))
     return session.progress.work("head", compared + 1 + bool(session.spared), "solutions")
 
 
-def _compares_layers(session: Session) -> bool:
-    """Whether it is left open which layers the head reads, and there is more than the last."""
-    return session.recipe.head.taps == "auto" and len(feature_widths(session.model)) > 1
+def _was_compared(session: Session) -> bool:
+    """Whether the run compared layers before it was resumed."""
+    return bool(session.run.environment.get(TAPS_LOSSES))
 
 
 def _weights_with(model: keras.Model, head: Head) -> list[np.ndarray]:

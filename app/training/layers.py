@@ -99,7 +99,7 @@ def choose_layers(
         return LayerChoice(taps, columns, read_widths, images, part, design, strength)
 
     most = len(widths) - 1
-    if recipe.head.taps != "auto" or not most:
+    if not _is_open(recipe, widths):
         return read(most, always=always)
     last = read(0, always=True)
     if not len(last.strength.held_out):
@@ -108,3 +108,16 @@ def choose_layers(
     plain, tapped = held_out_by_all([last.strength.held_out, every.strength.held_out])
     losses = {"0": float(plain.mean()), str(most): float(tapped.mean())}
     return replace(every if is_clearly_better(tapped, plain) else last, losses=losses)
+
+
+def count_solutions(recipe: Recipe, widths: Sequence[int], *, always: bool) -> int:
+    """How many units the ticker of `choose_layers` hears of, where classes can be divided."""
+    choices = recipe.head
+    if _is_open(recipe, widths):
+        return 2 * len(choices.l2) * choices.folds
+    return len(choices.l2) * choices.folds if always or len(choices.l2) > 1 else 0
+
+
+def _is_open(recipe: Recipe, widths: Sequence[int]) -> bool:
+    """Whether it is left open which layers the head reads, and there is more than the last."""
+    return recipe.head.taps == "auto" and len(widths) > 1

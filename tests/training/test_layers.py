@@ -9,7 +9,7 @@ from listening import Watcher
 
 from regraft.recipes.recipe import load_recipe
 from regraft.training import strength
-from regraft.training.layers import LayerChoice, choose_layers
+from regraft.training.layers import LayerChoice, choose_layers, count_solutions
 
 WIDTHS = [260, 40]
 
@@ -117,3 +117,13 @@ def test_the_solution_on_all_starts_where_the_comparison_of_some_ended(half):
     assert weights is found.strength.weights
     only = replace(found, strength=replace(found.strength, weights=None))
     assert only.design_of(features)[1] is None
+
+
+@pytest.mark.parametrize("always", [False, True])
+@pytest.mark.parametrize("l2", [[0.07], [0.1, 1.0]])
+@pytest.mark.parametrize(("taps", "widths"), [("auto", WIDTHS), ("auto", [300]), (1, WIDTHS)])
+def test_who_watches_hears_of_as_many_solutions_as_are_counted(taps, widths, l2, always):
+    features, labels = drawn(of_use=0)
+    recipe, watcher = load_recipe("quick", {"head.taps": taps, "head.folds": 4, "head.l2": l2}), Watcher()
+    choose_layers(recipe, features, widths, labels, np.arange(100), class_count=2, always=always, ticker=watcher)
+    assert watcher.done == count_solutions(recipe, widths, always=always)
