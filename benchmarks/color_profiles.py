@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageCms
 
-from regraft.data.duplicates import group_duplicates
+from regraft.data.duplicates import group_together
 from regraft.data.photos import read_upright_rgb
 from regraft.data.records import Record
 from regraft.data.scan import scan_folder
@@ -82,7 +82,7 @@ def main() -> None:
     train, val = folder.split("train"), folder.split("val")
     classes = len(folder.class_names)
     plain, labels = features(train, read_upright_rgb), labels_of(train)
-    groups = group_duplicates(train)
+    groups = group_together(train)
     options = {"class_count": classes, "candidates": STRENGTHS, "groups": groups, "folds": 5, "seed": 0}
     l2 = choose_l2(plain, labels, **options).l2
     head = solve_head(plain, labels, class_count=classes, l2=l2)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from regraft.data.duplicates import group_duplicates
+from regraft.data.duplicates import group_together
 from regraft.data.photos import read_upright_rgb
 from regraft.data.records import Record
 from regraft.data.scan import scan_folder
@@ -78,7 +78,7 @@ def _judge(
     views = map_ordered(lambda record: compiled(read_upright_rgb(record.path)).numpy(), [*train, *val])
     features = np.stack([row for row in infer_all(infer, views) if isinstance(row, np.ndarray)])
     fit, held = np.split(features, [len(train)])
-    groups = group_duplicates(train)
+    groups = group_together(train)
     choice = choose_l2(
         fit, labels_of(train), class_count=class_count, candidates=STRENGTHS, groups=groups, folds=5, seed=0
     )

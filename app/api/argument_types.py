@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from numbers import Real
 from typing import Any, NamedTuple
 
+from regraft.api.given_tables import is_frame, is_pairs
 from regraft.errors import UsageError, option
 from regraft.machine.addresses import is_address
 from regraft.models.hub.networks import SCHEMES
@@ -66,6 +67,10 @@ _EXPECTED: dict[str, _Expected] = {
     "float": _Expected("a number", lambda value: isinstance(value, Real) and not isinstance(value, bool)),
     "str": _Expected("a string", lambda value: isinstance(value, str)),
     "PathLike": _A_PATH,
+    "Photos": _Expected(
+        "a folder, a table, a data frame or a list of (path, label)",
+        lambda value: _is_path(value) or is_frame(value) or is_pairs(value),
+    ),
     "Run": _Expected("a Run", _is_a("Run")),
     "Model": _Expected("a Model", _is_a("Model")),
     "Recipe": _Expected("a Recipe", _is_a("Recipe")),
@@ -100,7 +105,8 @@ def check_types(signature: inspect.Signature, arguments: Mapping[str, Any]) -> N
             words = " or ".join(each.words for each in expected if each.words != "None")
             raise UsageError(f"{where} must be {words}; received {shown(value)}.")
         is_hub = name == "weights" and str(value).startswith(SCHEMES)  # what its backbone makes of that, it says itself
-        if _A_PATH in expected and isinstance(value, str | os.PathLike) and not is_hub:
+        may_be_path = _A_PATH in expected or _EXPECTED["Photos"] in expected
+        if may_be_path and isinstance(value, str | os.PathLike) and not is_hub:
             check_is_no_address(where, value)
 
 

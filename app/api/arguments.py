@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from regraft.api.argument_types import check_is_no_address, check_types, shown
+from regraft.api.given_tables import as_table_file, is_frame, is_pairs
 from regraft.errors import RunError, UsageError, checks_arguments, option, refused_by_system
 from regraft.progress import Progress, Shown, Silent
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from regraft.training.session import Request
 
 PathLike = str | os.PathLike[str]
+Photos = PathLike | Any
+"""A folder or a table by its path; a data frame of pandas or Polars; or a list of (path, label)."""
+
 Values = Mapping[str, Any]
 
 COMMAND: ContextVar[tuple[str, ...]] = ContextVar("command", default=())
@@ -106,8 +110,9 @@ def make_request(
 
     named = recipe if isinstance(recipe, Recipe) else os.fspath(recipe)
 
+    source, edits = as_source(photos, edits)
     return Request(
-        as_text(photos),
+        source,
         make_recipe(recipe, edits),
         out=as_maybe_path(out),
         resume=resume,
@@ -116,6 +121,18 @@ def make_request(
         command=COMMAND.get(),
         asked=asked_keys(named, edits, default=default),
     )
+
+
+def as_source(photos: Any, edits: Values) -> tuple[str, Values]:
+    """A folder or table as text, and the edits; a frame becomes a file, and its relative paths start here."""
+    if not is_given_table(photos):
+        return as_text(photos), edits
+    return str(as_table_file(photos)), {"data.root": os.getcwd(), **edits}  # noqa: PTH109 - text, as in a recipe
+
+
+def is_given_table(photos: Any) -> bool:
+    """Whether photos are named by what is in memory, and not by a path."""
+    return is_frame(photos) or is_pairs(photos)
 
 
 def are_runs(sources: Sequence[Any]) -> bool:

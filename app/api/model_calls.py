@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING
 from regraft.api.argument_types import check_range
 from regraft.api.arguments import (
     PathLike,
+    Photos,
+    Values,
     as_bytes,
     as_maybe_path,
     as_names,
     as_progress,
+    as_source,
     as_text,
     finished_run,
     folder_of,
@@ -185,8 +188,9 @@ def _asked_of(model: PathLike | Run | Model, asked: Asked) -> Asked:
 @public
 def evaluate(
     run: PathLike | Run | Model,
-    photos: PathLike | None = None,
+    photos: Photos | None = None,
     *,
+    set: Values | None = None,
     out: PathLike | None = None,
     views: str = "one",
     draws: int = 0,
@@ -197,7 +201,10 @@ def evaluate(
 
     Args:
         run: finished.
-        photos: another labelled folder; photos that the run was trained on are left out.
+        photos: another labelled folder, a table, a data frame or a list of (path, label); photos that the run was
+            trained on are left out.
+        set: keys of the recipe that say how labels are found, such as {"data.label_column": "species"}; by default as
+            in training.
         out: where the files go; by default a new folder in the run's `evaluations/`.
         views, draws: see `predict`.
         device: see `train`.
@@ -213,8 +220,11 @@ def evaluate(
         folder = start_tensorflow_for(run)
         from regraft.experiments.evaluate import evaluate as measure
 
-        others, target = as_maybe_path(photos), as_maybe_path(out)
-        return measure(folder, others, as_progress(progress), device=device, out=target, look=look)
+        others, told = (None, {}) if photos is None else as_source(photos, set or {})
+        return measure(
+            folder, as_maybe_path(others), as_progress(progress), device=device, out=as_maybe_path(out), look=look,
+            told=told,
+        )  # fmt: skip
 
 
 @public

@@ -6,7 +6,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from regraft.api.argument_types import check_range
-from regraft.api.arguments import PathLike, Values, as_bytes, as_progress, edits_of, make_recipe, public
+from regraft.api.arguments import (
+    PathLike,
+    Photos,
+    Values,
+    as_bytes,
+    as_maybe_path,
+    as_progress,
+    as_source,
+    edits_of,
+    make_recipe,
+    public,
+)
 from regraft.data.passed_over import PREVIEW
 from regraft.data.unreadable import MAX_PIXELS, MOST_PIXELS
 from regraft.machine.memory import decoding_within
@@ -21,16 +32,20 @@ if TYPE_CHECKING:
 
 @public
 def check(
-    photos: PathLike,
+    photos: Photos,
     *,
+    set: Values | None = None,
+    to: PathLike | None = None,
     max_pixels: int = MAX_PIXELS,
     max_memory: str | int | None = None,
     progress: bool | Progress = True,
 ) -> CheckReport:
-    """What is in a folder of photos and what is wrong with it; shows itself in a notebook. Changes nothing.
+    """What photos there are and what is wrong with them; shows itself in a notebook. Changes nothing that is there.
 
     Args:
-        photos: a folder with one sub-folder per class.
+        photos: see `train`.
+        to: a .csv file to write: the path and label of each photo, and split, group and weight where there are any.
+        set: recipe keys that say how labels and groups are found, such as {"data.label_column": "species"}.
         max_pixels: a larger photo cannot be read.
         max_memory: that photos are decoded in, in bytes or such as "4G"; by default half of what is free.
         progress: see the module.
@@ -40,16 +55,24 @@ def check(
     """
     from regraft.data.check import build_report
     from regraft.data.sources import scan_remembered
+    from regraft.data.tables.written import check_table_place, write_table
 
     check_range(1, MOST_PIXELS, max_pixels=max_pixels)
+    table = as_maybe_path(to)
+    if table:
+        check_table_place(table)
     with decoding_within(as_bytes("max_memory", max_memory)):
-        folder = scan_remembered(Path(photos), as_progress(progress), account=False, max_pixels=max_pixels)
+        source, edits = as_source(photos, edits_of(set, max_pixels=max_pixels))
+        choices = make_recipe("quick", edits).data.source
+        folder = scan_remembered(Path(source), as_progress(progress), account=False, choices=choices)
+        if table:
+            write_table(folder, table)
         return build_report(folder)
 
 
 @public
 def augment_preview(
-    photos: PathLike,
+    photos: Photos,
     *,
     recipe: PathLike | Recipe = "balanced",
     set: Values | None = None,
@@ -64,7 +87,7 @@ def augment_preview(
     """Draws a sheet of photos beside what training would make of them.
 
     Args:
-        photos: a folder with one sub-folder per class.
+        photos: see `train`.
         recipe, set, seed, image_size: see `train`.
         rows: photos shown, 1 to 100.
         draws: augmented draws of each photo, 1 to 20.
@@ -84,10 +107,11 @@ def augment_preview(
     with untouched("augment_preview"):
         from regraft.machine.devices import start_tensorflow
 
-        choices = make_recipe(recipe, edits_of(set, seed=seed, image_size=image_size))
+        source, edits = as_source(photos, edits_of(set, seed=seed, image_size=image_size))
+        choices = make_recipe(recipe, edits)
         start_tensorflow()
         from regraft.experiments.preview import write_preview
 
         return write_preview(
-            Path(photos), choices, photos=rows, draws=draws, out=target, force=force, progress=as_progress(progress)
+            Path(source), choices, photos=rows, draws=draws, out=target, force=force, progress=as_progress(progress)
         )

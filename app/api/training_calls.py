@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from regraft.api.arguments import (
     PathLike,
+    Photos,
     Values,
     are_runs,
     as_bytes,
@@ -17,6 +18,7 @@ from regraft.api.arguments import (
     as_progress,
     edits_of,
     folder_of,
+    is_given_table,
     make_request,
     public,
     start_tensorflow_for,
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
 
 @public
 def train(
-    photos: PathLike,
+    photos: Photos,
     *,
     recipe: PathLike | Recipe = "balanced",
     backbone: str | None = None,
@@ -60,11 +62,13 @@ def train(
     """Trains a classifier, keeps the better stage, judges and exports it, and returns the finished run.
 
     Args:
-        photos: a folder with one sub-folder per class, or `tfds:NAME[:VERSION]`.
+        photos: a folder with one sub-folder per class; a table of paths and labels; a data frame or a list of (path,
+            label), whose relative paths start here; or `tfds:NAME[:VERSION]`.
         recipe: "quick", "balanced", "thorough", the path of a TOML file, or a `Recipe`.
         backbone: see `regraft backbones`; by default the recipe's.
         weights: "imagenet", "none" or a file; by default the backbone's own.
-        set: recipe keys and their values, such as {"augment.mixup": 0.2}.
+        set: recipe keys and their values, such as {"augment.mixup": 0.2}, or {"data.label_column": "species",
+            "data.group": "patient"} of a table.
         seed: of everything random.
         val_fraction: part held out for the report where the folder has no splits.
         image_size: pixels per side.
@@ -95,7 +99,7 @@ def train(
 
 @public
 def pretrain(
-    photos: PathLike,
+    photos: Photos,
     *,
     recipe: PathLike | Recipe = "pretrain",
     set: Values | None = None,
@@ -133,7 +137,7 @@ def pretrain(
 
 @public
 def compare(
-    photos: PathLike,
+    photos: Photos,
     *,
     vary: Varied | None = None,
     arm: Named | None = None,
@@ -190,7 +194,7 @@ def compare(
 
 @public
 def ensemble(
-    sources: PathLike | Run | Sequence[PathLike | Run],
+    sources: Photos | Run | Sequence[PathLike | Run],
     *,
     kind: str = "independent",
     members: int = 0,
@@ -220,7 +224,7 @@ def ensemble(
     """Trains several models, or takes finished runs, and makes one run of them that every other call takes.
 
     Args:
-        sources: a folder of photos, or several runs (one run with snapshots, for kind "snapshot").
+        sources: photos as of `train`, or several runs (one run with snapshots, for kind "snapshot").
         kind: "independent", "snapshot", "heads", "ema", "swa" or "soup".
         members: how many; 0 is the kind's own number.
         combine: "mean", "logits", "weights" or "greedy": how answers become one.
@@ -241,18 +245,18 @@ def ensemble(
     """
     from regraft.recipes.arms import make_variants
 
-    names = as_list(sources)
+    given = [sources] if is_given_table(sources) else as_list(sources)
     variants = make_variants(member or {})
     with untouched("ensemble"):
-        of_runs = are_runs(names)
+        of_runs = not is_given_table(sources) and are_runs(given)
         if of_runs and budget:
             raise UsageError(f"{option('budget')} trains on a FOLDER of photos; runs that exist need none.")
         edits = edits_of(
             set, seed=seed, val_fraction=val_fraction, image_size=image_size, epochs=epochs, backbone=backbone,
             weights=weights,
         )  # fmt: skip
-        request = make_request(names[0], recipe, edits, out=out, resume=resume, device=device, data_dir=data_dir)
-        for run in names if of_runs else ():
+        request = make_request(given[0], recipe, edits, out=out, resume=resume, device=device, data_dir=data_dir)
+        for run in given if of_runs else ():
             start_tensorflow_for(run)
         from regraft.machine.devices import start_tensorflow
 
@@ -263,12 +267,12 @@ def ensemble(
             request, kind=kind, members=members, combine=combine, soup=soup, variants=variants, rival=rival,
             calibrate=calibrate, jobs=jobs, engine=engine,
         )  # fmt: skip
-        return _make_ensemble(plan, names if of_runs else (), budget, as_maybe_path(photos), as_progress(progress))
+        return _make_ensemble(plan, given if of_runs else (), budget, as_maybe_path(photos), as_progress(progress))
 
 
 @public
 def find_lr(
-    photos: PathLike,
+    photos: Photos,
     *,
     low: float = 1e-6,
     high: float = 1.0,

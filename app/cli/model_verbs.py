@@ -8,26 +8,41 @@ from pathlib import Path
 
 import click
 
-from regraft.cli.options import ANSWERS, DEVICE, EXPORT_FORMAT, JOB, LOOK, PATH, PHOTOS_MOVED, PROVE, READING
+from regraft.cli.options import (
+    ANSWERS,
+    DEVICE,
+    EXPORT_FORMAT,
+    JOB,
+    LABELS,
+    LOOK,
+    PATH,
+    PHOTOS_MOVED,
+    PROVE,
+    READING,
+    edits_of,
+)
 from regraft.errors import visible
 
 
 @click.command(epilog="Example: regraft evaluate saved_models/photos-20260101-120000 other_photos/")
 @click.argument("run", type=PATH)
-@click.argument("folder", type=PATH, required=False)
+@click.argument("photos", metavar="[FOLDER | TABLE]", type=PATH, required=False)
+@LABELS
 @click.option("--out", type=PATH, help="Where the files go.  [default: a new folder in RUN/evaluations/]")
 @LOOK
 @DEVICE
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def evaluate(
-    run: Path, folder: Path | None, out: Path | None, views: str, draws: int, device: str, as_json: bool
+    run: Path, photos: Path | None, out: Path | None, views: str, draws: int, device: str, as_json: bool
 ) -> None:
-    """Measure RUN on the images it reports on, or on another labelled FOLDER."""
+    """Measure RUN on the images it reports on, or on another labelled FOLDER or TABLE."""
     import regraft
     from regraft.cli.shown import CommandLineProgress, print_json, show_evaluation
 
     progress = CommandLineProgress()
-    evaluation = regraft.evaluate(run, folder, out=out, views=views, draws=draws, device=device, progress=progress)
+    evaluation = regraft.evaluate(
+        run, photos, set=edits_of(), out=out, views=views, draws=draws, device=device, progress=progress
+    )
     if as_json:
         print_json(evaluation.as_dict())
     else:

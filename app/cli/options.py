@@ -38,11 +38,25 @@ def all_of(*options: Callable[[Any], Any]) -> Callable[[Verb], Verb]:
     return decorate
 
 
-def edits_of(texts: Sequence[str]) -> dict[str, Any]:
-    """{"finetune.epochs": 3} from the values of --set."""
+def edits_of(texts: Sequence[str] = ()) -> dict[str, Any]:
+    """{"finetune.epochs": 3} from the values of --set, and of the options of `LABELS`, which count more."""
     from regraft.recipes.recipe import parse_edit
 
-    return dict(parse_edit(text) for text in texts)
+    return {**dict(parse_edit(text) for text in texts), **click.get_current_context().meta.get(_TOLD, {})}
+
+
+_TOLD = "labels"
+"""Where the context of the command line keeps what `LABELS` and `GROUPS` were told."""
+
+
+def _tell(context: click.Context, param: click.Parameter, value: Any) -> None:
+    if value is not None:
+        context.meta.setdefault(_TOLD, {})[f"data.{param.name}"] = str(value)
+
+
+def _label_option(name: str, **settings: Any) -> Callable[[Any], Any]:
+    """An option that is a key of the recipe's section `data`, which verbs get among their edits."""
+    return click.option(name, expose_value=False, callback=_tell, **settings)
 
 
 SET = click.option(
@@ -53,6 +67,17 @@ IMAGE_SIZE = click.option("--image-size", type=int, help="Pixels per side.  [def
 JSON = click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout at the end.")
 DEVICE = click.option("--device", default="auto", show_default=True, metavar=DEVICES)
 PHOTOS_MOVED = click.option("--photos", type=PATH, help="Where the photos lie now, if they moved.")
+
+LABELS = all_of(
+    _label_option("--root", type=PATH, help="Where relative paths of a table start.  [default: its folder]"),
+    _label_option("--path-column", metavar="NAME", help="Column of a table.  [default: by its usual names]"),
+    _label_option("--label-column", metavar="NAME", help="Column of a table.  [default: by its usual names]"),
+)
+
+GROUPS = all_of(
+    _label_option("--group", metavar="COLUMN", help="Keep photos together that have the same word here."),
+    _label_option("--group-pattern", metavar="REGEX", help="Keep photos together where it captures the same of paths."),
+)
 
 PROVE = click.option(
     "--prove",
@@ -116,6 +141,8 @@ def training_options(recipe: str) -> Callable[[Verb], Verb]:
         click.option(
             "--val-fraction", type=float, help="Part held out for the report where there is no split.  [default: 0.2]"
         ),
+        LABELS,
+        GROUPS,
         IMAGE_SIZE,
         click.option("--epochs", type=int, help="Epochs of training the network."),
         click.option("--out", type=PATH, help="Run directory.  [default: a new one in saved_models/]"),

@@ -8,8 +8,10 @@ from pathlib import Path
 import click
 
 from regraft.cli.options import (
+    GROUPS,
     IMAGE_SIZE,
     JSON,
+    LABELS,
     MAX_MEMORY,
     PATH,
     SEED,
@@ -26,20 +28,24 @@ NOT_TRAINABLE = 3
 
 
 @click.command(epilog="Example: regraft check photos/ --json")
-@click.argument("folder", type=PATH)
+@click.argument("photos", metavar="FOLDER | TABLE", type=PATH)
+@all_of(LABELS, GROUPS)
+@click.option("--to", type=PATH, help="A .csv file to write: path and label of each photo.")
 @max_pixels("A larger photo cannot be read.")
 @MAX_MEMORY
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
-def check(folder: Path, max_pixels: int, max_memory: str | None, as_json: bool) -> None:
-    """Say what is in FOLDER and what is wrong with it. Changes nothing.
+def check(photos: Path, to: Path | None, max_pixels: int, max_memory: str | None, as_json: bool) -> None:
+    """Say what is in a FOLDER, or a TABLE of paths and labels, and what is wrong with it. Changes nothing.
 
-    Exit code 3 where train would refuse FOLDER too, so that check guards it: regraft check photos/ && regraft train
+    Exit code 3 where train would refuse it too, so that check guards it: regraft check photos/ && regraft train
     photos/.
     """
     import regraft
     from regraft.cli.shown import CommandLineProgress, print_json, show_check
 
-    report = regraft.check(folder, max_pixels=max_pixels, max_memory=max_memory, progress=CommandLineProgress())
+    report = regraft.check(
+        photos, set=edits_of(), to=to, max_pixels=max_pixels, max_memory=max_memory, progress=CommandLineProgress()
+    )
     if as_json:
         print_json(report.as_dict())
     else:
@@ -49,8 +55,8 @@ def check(folder: Path, max_pixels: int, max_memory: str | None, as_json: bool) 
 
 
 @click.command("augment-preview", epilog="Example: regraft augment-preview photos/ --set augment.randaugment=5")
-@click.argument("folder", type=PATH)
-@all_of(recipe_option("balanced"), SET, SEED, IMAGE_SIZE)
+@click.argument("folder", metavar="FOLDER | TABLE", type=PATH)
+@all_of(recipe_option("balanced"), SET, LABELS, GROUPS, SEED, IMAGE_SIZE)
 @click.option("--photos", type=click.IntRange(1, 100), default=6, show_default=True, help="Rows of the sheet.")
 @click.option(
     "--draws", type=click.IntRange(1, 20), default=7, show_default=True, help="Augmented draws of each photo."

@@ -9,11 +9,11 @@ import click
 from regraft.cli.options import MAX_MEMORY, NETWORK, PATH, PROVE, edits_of, max_pixels, training_options
 from regraft.ensembles.kinds import COMBINATIONS, SOUPS, names
 
-_FOLDER = click.argument("source", metavar="FOLDER")
+_PHOTOS = click.argument("source", metavar="FOLDER | TABLE")
 
 
 @click.command(epilog="Example: regraft train photos/ --recipe balanced --backbone mobilenet_v2 --seed 1")
-@_FOLDER
+@_PHOTOS
 @training_options("balanced")
 @NETWORK
 @max_pixels("A larger photo cannot be read.", default=None)
@@ -38,7 +38,7 @@ def train(
     max_memory: str | None,
     prove: str,
 ) -> None:
-    """Train a classifier on FOLDER (or tfds:NAME[:VERSION]), judge it and export it.
+    """Train a classifier on FOLDER, a TABLE of paths and labels, or tfds:NAME[:VERSION]; judge it and export it.
 
     Recipes: quick solves a new head on the frozen backbone's features; balanced also fine-tunes the network;
     thorough does so for longer, with stronger augmentation.
@@ -59,7 +59,7 @@ def train(
 
 
 @click.command(epilog="Example: regraft pretrain many_photos/ --epochs 16 --out saved_models/ours")
-@_FOLDER
+@_PHOTOS
 @training_options("pretrain")
 def pretrain(
     source: str,
@@ -95,7 +95,7 @@ def pretrain(
 @click.command(
     epilog="Example: regraft compare photos/ --recipe quick --vary head.solver=lbfgs,newton-cg,adam,sgd --seeds 5"
 )
-@_FOLDER
+@_PHOTOS
 @training_options("balanced")
 @NETWORK
 @click.option("--vary", "varied", multiple=True, metavar="KEY=A,B,C", help="Recipe key and its values; repeatable.")
@@ -157,7 +157,7 @@ def compare(
 
 
 @click.command(epilog="Example: regraft ensemble photos/ --kind snapshot --members 4 --epochs 12")
-@click.argument("sources", metavar="FOLDER | RUN RUN ...", nargs=-1, required=True)
+@click.argument("sources", metavar="FOLDER | TABLE | RUN RUN ...", nargs=-1, required=True)
 @training_options("balanced")
 @NETWORK
 @click.option(
@@ -237,7 +237,7 @@ def ensemble(
 
 
 @click.command("find-lr", epilog="Example: regraft find-lr photos/ --set optimizer.name=momentum")
-@_FOLDER
+@_PHOTOS
 @training_options("balanced")
 @NETWORK
 @click.option("--low", type=float, default=1e-6, show_default=True, help="Lowest learning rate.")

@@ -131,7 +131,7 @@ def build_report(folder: ImageFolder) -> CheckReport:
     records, root, duplicates = folder.records, folder.root, readiness.duplicates
     upright = [(one.height, one.width) if one.orientation >= 5 else (one.width, one.height) for one in records]
     return CheckReport(
-        root=str(root),
+        root=str(folder.source),
         verdict=_verdict(problems),
         problems=problems,
         images=len(records),

@@ -68,8 +68,6 @@ def check_class_names(names: Sequence[str], root: object) -> None:
     """Raises FolderError for the first of `names` that cannot be a label: no text, or nothing to see."""
     for name in names:
         if _UNFIT_FOR_A_LABEL.intersection(map(category, name)):
-            raise FolderError(
-                f"Class folders must have UTF-8 names without control characters; received {name!r} in {root}."
-            )
+            raise FolderError(f"Classes must have UTF-8 names without control characters; received {name!r} in {root}.")
         if not key_of(name):
-            raise FolderError(f"Class folders must have names that can be seen; received {name!r} in {root}.")
+            raise FolderError(f"Classes must have names that can be seen; received {name!r} in {root}.")

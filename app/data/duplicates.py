@@ -1,4 +1,7 @@
-"""Which photos are copies of one another: in the same bytes, with the same pixels, or nearly alike."""
+"""Which photos are copies of one another: in the same bytes, with the same pixels, or nearly alike.
+
+And which belong together: copies, and those of one group, as of one patient.
+"""
 
 from __future__ import annotations
 
@@ -41,30 +44,44 @@ class Likeness:
         self._near = _near_pairs(records)
 
     def group(self, records: Sequence[Record]) -> np.ndarray:
-        """`group_duplicates` of these records, which must be among those that were looked at."""
+        """`group_together` of these records, which must be among those that were looked at."""
+        named = _equal_to_first([record.group or f"\0{place}" for place, record in enumerate(records)])
+        return _connected(len(records), [*self._copies(records), named])
+
+    def copies(self, records: Sequence[Record]) -> np.ndarray:
+        """As `group`, of duplicates alone, whatever groups their records name."""
+        return _connected(len(records), self._copies(records))
+
+    def _copies(self, records: Sequence[Record]) -> list[np.ndarray]:
+        """int64 [P, 2] each: places in `records` of pairs that are duplicates."""
         here = np.full(len(self._place), -1, np.int64)
         here[[self._place[id(record)] for record in records]] = np.arange(len(records))
         near = here[self._near]
-        pairs = [
+        return [
             near[(near >= 0).all(axis=1)],
             _equal_to_first([record.fingerprint for record in records]),
             _equal_to_first([record.pixels or record.fingerprint for record in records]),
         ]
-        links = np.concatenate(pairs)
-        from scipy.sparse import coo_array  # starts for a second, which predicting need not wait for
-        from scipy.sparse.csgraph import connected_components
-
-        matrix = coo_array((np.ones(len(links), np.int8), links.T), shape=(len(records), len(records)))
-        return connected_components(matrix, directed=False)[1].astype(np.int64)
 
 
-def group_duplicates(records: Sequence[Record]) -> np.ndarray:
-    """int64 [N]: the group of each record, numbered as they first appear; duplicates share one.
+def group_together(records: Sequence[Record]) -> np.ndarray:
+    """int64 [N]: what each record must not be torn from, numbered as they first appear.
 
-    Exact duplicates have equal fingerprints or `pixels`; near ones are within `NEAR_BITS` of each other and have
-    `DETAIL_BITS`. In huge sets of look-alikes each photo is compared with 1,024 others at most.
+    Duplicates share a number, and records of the same `group`. Exact duplicates have equal fingerprints or `pixels`;
+    near ones are within `NEAR_BITS` of each other and have `DETAIL_BITS`. In huge sets of look-alikes each photo is
+    compared with 1,024 others at most.
     """
     return Likeness(records).group(records)
+
+
+def _connected(count: int, pairs: Sequence[np.ndarray]) -> np.ndarray:
+    """int64 [count]: the connected component of each place, numbered as they first appear."""
+    from scipy.sparse import coo_array  # starts for a second, which predicting need not wait for
+    from scipy.sparse.csgraph import connected_components
+
+    links = np.concatenate(pairs)
+    matrix = coo_array((np.ones(len(links), np.int8), links.T), shape=(count, count))
+    return connected_components(matrix, directed=False)[1].astype(np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +101,7 @@ class Duplicates:
         """Those among `records`, of which `likeness` may know already."""
         return cls(
             _groups_of(records, [record.fingerprint for record in records]),
-            _groups_of(records, (likeness or Likeness(records)).group(records).tolist()),
+            _groups_of(records, (likeness or Likeness(records)).copies(records).tolist()),
         )
 
     def near(self) -> list[Group]:

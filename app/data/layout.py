@@ -33,6 +33,11 @@ def split_named(name: str) -> str:
     return _SPLIT_OF_NAME.get(key_of(name), "")
 
 
+def split_told(word: str) -> str:
+    """Which split a word in a table means, as `split_named` and such as "dev"; "" where it is none."""
+    return (_SPLIT_OF_NAME | _MORE_WORDS).get(key_of(word), "")
+
+
 def split_resembled(name: str) -> str:
     """The split that a name reminds of, as "Test Set", "seg_test" and "test1" do of test; else ""."""
     known = _SPLIT_OF_NAME | _MORE_WORDS
@@ -85,7 +90,9 @@ def _check_not_all_resemble_splits(root: Path, folders: Iterable[Path]) -> None:
 
 
 def layout_warnings(folder: ImageFolder) -> list[str]:
-    """What looks like a split, but is read as a class or as a part of one."""
+    """What looks like a split, but is read as a class or as a part of one; a table says itself what is what."""
+    if folder.table:
+        return []
     below = _folders_below_classes(folder)
     return [*_split_like_classes(folder, below), *_splits_below_classes(folder, below)]
 
@@ -93,7 +100,7 @@ def layout_warnings(folder: ImageFolder) -> list[str]:
 def wrapper_advice(folder: ImageFolder) -> str:
     """Where the only class folder holds what look like the classes or splits: the words that say so; else ""."""
     inner = sorted({name for names in _folders_below_classes(folder).values() for name in names})
-    if len(folder.class_names) != 1 or len(inner) < 2:
+    if folder.table or len(folder.class_names) != 1 or len(inner) < 2:
         return ""
     wrapper = show_path(folder.root / folder.class_names[0], Path())
     return f" It holds the folders {name_some(inner)}: name {wrapper} instead of {folder.root} if these are meant."

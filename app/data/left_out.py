@@ -61,7 +61,7 @@ def account_for(folder: ImageFolder) -> str:
     if not (kinds := what_is_left_out(folder)):
         return ""
     used = plural(len(folder.records), "photo")
-    return f"{used} in {folder.root}; left out: {', '.join(map(str, kinds))}. All by name: regraft check --json."
+    return f"{used} in {folder.source}; left out: {', '.join(map(str, kinds))}. All by name: regraft check --json."
 
 
 def _plain(paths: Sequence[Path]) -> list[SetAside]:

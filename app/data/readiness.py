@@ -77,15 +77,16 @@ def training_obstacles(folder: ImageFolder) -> list[str]:
     """Why nothing can be trained on `folder`, whatever the recipe; empty where something may."""
     if not folder.records and (asides := (*folder.unreadable, *folder.not_images)):
         found = count_reasons(aside.reason for aside in asides)
-        return [f"Expected photos; none of the {plural(len(asides), 'file')} in {folder.root} can be read: {found}."]
+        return [f"Expected photos; none of the {plural(len(asides), 'file')} in {folder.source} can be read: {found}."]
     obstacles = []
     if len(folder.class_names) < 2:
         only = "".join(f'"{name}" alone' for name in folder.class_names) or "none"
-        advice = wrapper_advice(folder) or " Add a folder of photos for each class."
+        advice = wrapper_advice(folder) or f" Add {'rows' if folder.table else 'a folder'} of photos for each class."
         obstacles.append(f"Expected two or more classes; found {only}.{advice}")
+    rows = "rows" if folder.table else "folder"
     for name, count in training_counts(folder).items():
         if count == 0:
-            obstacles.append(f'Class "{name}" has no readable training image. Add photos or remove its folder.')
+            obstacles.append(f'Class "{name}" has no readable training image. Add photos or remove its {rows}.')
     return obstacles
 
 
@@ -94,6 +95,7 @@ def training_warnings(folder: ImageFolder, duplicates: Duplicates) -> list[str]:
     counts = training_counts(folder)
     return [
         *_duplicate_warnings(folder, duplicates),
+        *folder.remarks,
         *layout_warnings(folder),
         *_name_warnings(folder),
         *_lone_image_warnings(counts),
@@ -137,8 +139,8 @@ def _name_warnings(folder: ImageFolder) -> list[str]:
     if folder.alike:
         pairs = [" = ".join(show_path(path, folder.root) for path in paths) for paths in folder.alike]
         warnings.append(
-            f"{plural(len(pairs), 'class')} in folders whose names differ only in case, blanks or Unicode form "
-            f"({name_some(pairs)}): read as one class; name them alike."
+            f"{plural(len(pairs), 'class')} {'' if folder.table else 'in folders '}whose names differ only in case, "
+            f"blanks or Unicode form ({name_some(pairs)}): read as one class; name them alike."
         )
     if groups := look_alikes(folder.class_names):
         pairs = [" = ".join(map(ascii, group)) for group in groups]
@@ -149,7 +151,7 @@ def _name_warnings(folder: ImageFolder) -> list[str]:
     if unseen := [f"{name!a} has {', '.join(unseen_in(name))}" for name in folder.class_names if unseen_in(name)]:
         warnings.append(
             f"{plural(len(unseen), 'class')} with letters in the name that nobody sees ({name_some(unseen)}): "
-            "rename the folder."
+            f"rename {'them' if folder.table else 'the folder'}."
         )
     return warnings
 

@@ -33,6 +33,8 @@ class Record:
         note: what is odd about the file, which is read all the same, such as a missing end mark; "" for most.
         pixels: digest of the upright pixels, hexadecimal, of a photo that looks as plain as another one of its size;
             "" for all others. Equal for the same picture in different bytes.
+        group: what it has in common with photos that it must not be parted from, such as a patient; "" for nothing.
+        weight: how much it counts in training, above 0, where a table says so.
     """
 
     path: Path
@@ -51,6 +53,8 @@ class Record:
     highest: float | None = None
     note: str = ""
     pixels: str = ""
+    group: str = ""
+    weight: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +69,10 @@ class SetAside:
 class ImageFolder:
     """What a scan found. Every file below `root` is a record, or is named (or lies below what is named) elsewhere.
 
+    Of a table, the files are those that it names.
+
     Attributes:
-        root: the folder that was scanned.
+        root: the folder that was scanned, or where the relative paths of a table start.
         class_names: one name per class, sorted, in the order of `Record.class_index`.
         records: every readable image, sorted by path.
         unreadable: images that cannot be decoded and folders that cannot be entered, with the reason.
@@ -76,7 +82,9 @@ class ImageFolder:
         loose: images outside the class folders, which belong to no class.
         ours: folders and files that Regraft has written, which are passed over, with what they are.
         links: links back to a folder that is read where it lies.
-        alike: class folders of one class whose names are different writings of one name.
+        alike: class folders of one class whose names are different writings of one name; of a table, the names.
+        table: the file that names the photos and their classes; None where folders do.
+        remarks: what else is to be known of how it was read, in sentences.
     """
 
     root: Path
@@ -90,10 +98,19 @@ class ImageFolder:
     ours: tuple[SetAside, ...] = ()
     links: tuple[Path, ...] = ()
     alike: tuple[tuple[Path, ...], ...] = ()
+    table: Path | None = None
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def source(self) -> Path:
+        """What was named: the table, or the folder."""
+        return self.table or self.root
 
     @property
     def name(self) -> str:
-        """The folder's own name, also where `root` is "." or ends in ".."."""
+        """The name of the table; else the folder's own, also where `root` is "." or ends in ".."."""
+        if self.table:
+            return self.table.name
         return self.root.name if self.root.name not in ("", "..") else self.root.resolve().name or str(self.root)
 
     def split(self, name: str) -> tuple[Record, ...]:

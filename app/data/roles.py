@@ -15,7 +15,7 @@ from regraft.errors import FolderError, UsageError
 
 @dataclass(frozen=True, slots=True)
 class Roles:
-    """Which images do what in one run; no image, and no duplicate of it, has two roles.
+    """Which images do what in one run; no image, no duplicate of it and no image of its group has two roles.
 
     Attributes:
         fit: the images that weights are trained on.
@@ -58,11 +58,12 @@ def plan_roles(
     given_fit, given_select, report = _given_or_held_out(folder, val_fraction, seed, likeness)
     select = _without_duplicates(given_select, report, likeness)
     fit = _without_duplicates(given_fit, select + report, likeness)
-    notes = _left_out_notes(len(given_fit) - len(fit), len(given_select) - len(select))
+    notes = _left_out_notes(len(given_fit) - len(fit), len(given_select) - len(select), _or_grouped(folder))
     if needs_selection and not select:
         fit, select = hold_out(fit, select_fraction, seed=seed, likeness=likeness)
     _check_classes(folder, fit, report)
     report_name = "test" if folder.split("test") else "val"
+    notes += _group_notes(fit, select, report)
     role_notes = _role_notes(folder, fit, select, report, needs_selection=needs_selection)
     return Roles(fit, select, report, report_name, (*role_notes, *notes, *_absence_notes(folder, report)))
 
@@ -72,9 +73,9 @@ def hold_out(
 ) -> tuple[tuple[Record, ...], tuple[Record, ...]]:
     """`records` in two parts (kept, held), each in path order; about `fraction` of every class is held.
 
-    Duplicates stay together, so a class is within half of its last group of the exact share. A class of two
-    or more groups has images on both sides (unless all of them are shared with other classes); a class of
-    one group is kept. The parts depend on what the files contain and on `seed`, not on their order or place.
+    Duplicates stay together, and images of one `group`, so a class is within half of its last group of the exact
+    share. A class of two or more groups has images on both sides (unless all of them are shared with other classes);
+    a class of one group is kept. The parts depend on what the files contain and on `seed`, not on their order or place.
 
     Raises:
         UsageError: `fraction` is not in (0, 1).
@@ -115,7 +116,27 @@ def _choose_groups(counts: np.ndarray, fraction: float, seed: int) -> np.ndarray
         if len(members) > 1:
             _choose_for_class(held, counts[:, class_index], members, undecided, fraction)
         decided[members] = True
+    _mend_one_sided(held, counts)
     return held
+
+
+def _mend_one_sided(held: np.ndarray, counts: np.ndarray) -> None:
+    """Moves groups so that each class has one that is kept and, where that takes none of these away, one that is held.
+
+    What is needed where groups hold several classes: the choice for one class may have taken the last of another.
+    """
+    has = counts > 0
+    for class_index in np.flatnonzero(has.any(axis=0)):
+        members = np.flatnonzero(has[:, class_index])
+        if held[members].all():
+            held[members[np.argmin(counts[members].sum(axis=1))]] = False
+    for class_index in np.flatnonzero(~has[held].any(axis=0)):
+        if has[held, class_index].any():  # by what was moved for another class
+            continue
+        members = np.flatnonzero(has[:, class_index])
+        spare = [group for group in members if has[np.flatnonzero(~held)].sum(axis=0)[has[group]].min() > 1]
+        if spare:
+            held[min(spare, key=lambda group: counts[group].sum())] = True
 
 
 def _choose_for_class(
@@ -164,7 +185,7 @@ def _check_classes(folder: ImageFolder, fit: Sequence[Record], report: Sequence[
     if absent := _absent_classes(folder, fit):
         raise FolderError(
             f"Each class needs a training image; {absent} has none that is not also, exactly or nearly, "
-            "among the images that are reported or chosen on. Add photos of it."
+            f"among the images that are reported or chosen on{_or_grouped(folder)}. Add photos of it."
         )
 
 
@@ -194,13 +215,23 @@ def _images(records: Sequence[Record], folder: ImageFolder) -> str:
     return f"{plural(len(records), 'image')} {whence}"
 
 
-def _left_out_notes(fit_count: int, select_count: int) -> list[str]:
+def _or_grouped(folder: ImageFolder) -> str:
+    return ", or in one group with these" if any(one.group for one in folder.records) else ""
+
+
+def _left_out_notes(fit_count: int, select_count: int, or_grouped: str) -> list[str]:
     counts = (("training", fit_count, "reported or chosen on"), ("val", select_count, "reported on"))
     return [
-        f"Left out of {name}: {plural(count, 'image')}, as exact or near-duplicates of images {use}."
+        f"Left out of {name}: {plural(count, 'image')}, as exact or near-duplicates of images {use}{or_grouped}."
         for name, count, use in counts
         if count
     ]
+
+
+def _group_notes(*parts: Sequence[Record]) -> list[str]:
+    """How many groups there are, whose photos have been kept together."""
+    groups = {record.group for part in parts for record in part if record.group}
+    return [f"No group of photos is on two sides: {plural(len(groups), 'group')} in all."] if groups else []
 
 
 def _absence_notes(folder: ImageFolder, report: Sequence[Record]) -> list[str]:

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
-from functools import partial
 from pathlib import Path
 
 from regraft.data.class_names import check_class_names, group_by_key, key_of
+from regraft.data.inspection import inspect_photos, record_of
 from regraft.data.layout import LAYOUT
-from regraft.data.photos import MAX_PIXELS, Photo, UnreadablePhoto, inspect_photo
-from regraft.data.records import ImageFolder, Record, SetAside
+from regraft.data.photos import MAX_PIXELS, Photo
+from regraft.data.records import ImageFolder, SetAside
 from regraft.data.rendering import Spread
 from regraft.data.same_pixels import mark_same_pixels
-from regraft.data.scan_cache import ScanCache
-from regraft.data.walk import ClassFolder, ImageFile, Walk
+from regraft.data.walk import ClassFolder, Walk
 from regraft.data.wording import count_reasons, name_some, plural, show_path
 from regraft.errors import FolderError
-from regraft.machine.threads import map_ordered
 from regraft.progress import Progress, Silent
 
 _NO_CLASS = -1  # of an empty folder in val or test that train does not have
@@ -54,7 +51,7 @@ def scan_folder(
     class_names = _name_classes(walk)
     _check_has_images(walk)
     limit = MAX_PIXELS if max_pixels is None else max_pixels
-    photos = _inspect([file.path for file in walk.images], limit, workers, progress or Silent(), ScanCache(cache))
+    photos = inspect_photos([file.path for file in walk.images], limit, workers, progress or Silent(), cache)
     return _image_folder(walk, class_names, photos, limit, workers)
 
 
@@ -118,7 +115,7 @@ def _image_folder(
         if isinstance(photo, str):
             unreadable.append(SetAside(file.path, photo))
         else:
-            records.append(_record(file, index_of_folder[file.folder], photo))
+            records.append(record_of(photo, file.path, index_of_folder[file.folder], file.folder.split))
     inhabited = {(record.split, record.class_index) for record in records}
     return ImageFolder(
         root=walk.root,
@@ -148,34 +145,3 @@ def _alike(index_of_folder: Mapping[ClassFolder, int]) -> tuple[tuple[Path, ...]
         if class_index != _NO_CLASS:
             writings[class_index].setdefault(folder.path.name, folder.path)
     return tuple(tuple(writings[index].values()) for index in sorted(writings) if len(writings[index]) > 1)
-
-
-def _record(file: ImageFile, class_index: int, photo: Photo) -> Record:
-    values = {field.name: getattr(photo, field.name) for field in fields(Photo)}
-    return Record(path=file.path, class_index=class_index, split=file.folder.split, **values)
-
-
-def _inspect(
-    paths: Sequence[Path],
-    max_pixels: int,
-    workers: int | None,
-    progress: Progress,
-    cache: ScanCache,
-) -> list[Photo | str]:
-    """One answer for each path, in order, from threads: Pillow decodes without the interpreter's lock."""
-    known = {path: photo for path, photo in cache.recall(paths).items() if photo.width * photo.height <= max_pixels}
-    unknown, inspect = [path for path in paths if path not in known], partial(_photo_or_reason, max_pixels=max_pixels)
-    answers: dict[Path, Photo | str] = dict(known)
-    with progress.work("scan", len(unknown), "images") as ticker:
-        for path, answer in zip(unknown, map_ordered(inspect, unknown, workers=workers), strict=True):
-            answers[path] = answer
-            ticker.advance()
-    cache.remember({path: answers[path] for path in unknown})
-    return [answers[path] for path in paths]
-
-
-def _photo_or_reason(path: Path, *, max_pixels: int) -> Photo | str:
-    try:
-        return inspect_photo(path, max_pixels=max_pixels)
-    except UnreadablePhoto as refusal:
-        return str(refusal)  # the exception itself would keep the file's bytes alive

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from regraft.augment.fits import Fit
 from regraft.augment.policy import AugmentPolicy, make_train_view
-from regraft.data.duplicates import group_duplicates
+from regraft.data.duplicates import group_together
 from regraft.data.photos import MAX_PIXELS, UnreadablePhoto
 from regraft.data.records import Record
 from regraft.data.rendering import Rendering
@@ -59,7 +59,7 @@ def bagged_heads(
         count: how many.
         l2: strength.
     """
-    labels, groups = labels_of(session.roles.fit), group_duplicates(session.roles.fit)
+    labels, groups = labels_of(session.roles.fit), group_together(session.roles.fit)
     for number in range(count):
         rows = bootstrap(labels, groups, seed=_seed_of(session.recipe.seed, number))
         views = [features[rows], augmented[number % len(augmented)][rows]] if augmented else [features[rows]]

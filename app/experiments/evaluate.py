@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,7 +19,8 @@ from regraft.inference.views import softmax
 from regraft.machine.files import write_json
 from regraft.machine.notebook import framed
 from regraft.progress import Progress
-from regraft.runs.photos_now import fingerprints_of, records_of, rows_of, scan_photos
+from regraft.recipes.recipe import edit_recipe
+from regraft.runs.photos_now import fingerprints_of, groups_of, records_of, rows_of, scan_photos
 from regraft.runs.run import Run, check_free, new_folder
 
 
@@ -62,6 +64,7 @@ def evaluate(
     device: str = "auto",
     out: Path | None = None,
     look: Look | None = None,
+    told: Mapping[str, Any] | None = None,
 ) -> Evaluation:
     """Measures a run and writes metrics.json, predictions.csv, the confusion matrix and report.html.
 
@@ -73,12 +76,14 @@ def evaluate(
         device: see `open_device`.
         out: where the files go, by default a new folder in the run's `evaluations/`.
         look: how closely each photo is looked at.
+        told: keys of the recipe that say how the labels of `photos` are found, where not as in training.
 
     Raises:
         RunError, FolderError: the run or the folder cannot be used.
     """
     trained = open_trained(folder, device=device, look=look)
-    scanned = scan_photos(trained.run, photos, progress, advice="name their folder after the run")
+    choices = edit_recipe(trained.run.recipe, told or {}).data.source
+    scanned = scan_photos(trained.run, photos, progress, advice="name their folder after the run", choices=choices)
     records, which = _choose(scanned, trained.run, of_the_run=photos is None)
     target = out or trained.run.folder / "evaluations" / f"{datetime.now():%Y%m%d-%H%M%S}"
     check_free(target)
@@ -113,13 +118,17 @@ def _choose(folder: ImageFolder, run: Run, *, of_the_run: bool) -> tuple[tuple[R
         absent = len(paths) - len(records)
         which = "the run reports on" + (f", without {absent} gone or changed since" if absent else "")
     else:
-        seen = fingerprints_of(run, "fit", "select")
+        seen, groups = fingerprints_of(run, "fit", "select"), groups_of(run, "fit", "select")
         split = next((name for name in ("test", "val") if folder.split(name)), None)
         offered = folder.split(split) if split else folder.records
-        records = tuple(record for record in offered if record.fingerprint not in seen)
+        records = tuple(record for record in offered if record.fingerprint not in seen and record.group not in groups)
         left_out = len(offered) - len(records)
         which = f"of {folder.name}" + (f"/{split}" if split else "")
-        which += f", without {left_out} that the run was trained on" if left_out else ""
+        which += (
+            f", without {left_out} that the run was trained on{', or others of their groups' if groups else ''}"
+            if left_out
+            else ""
+        )
     if not records:
         raise FolderError(f"{folder.root} has no image to judge the run on that it was not trained on.")
     return records, which

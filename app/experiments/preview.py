@@ -96,7 +96,7 @@ def write_preview(
         FolderError: the folder holds no photo, or one became unreadable.
         UsageError: something is in the way, as of `check_sheet`.
     """
-    folder = scan_remembered(root, progress, max_pixels=recipe.data.max_pixels)
+    folder = scan_remembered(root, progress, choices=recipe.data.source)
     chosen = choose_photos(folder, photos, recipe.seed)
     augment = recipe.augment.values
     recipe = with_range(_with_known_backbone(_with_known_fit(recipe, progress), progress), folder)

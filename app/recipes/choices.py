@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+import os
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, create_model, model_validator
 
@@ -15,6 +16,9 @@ from regraft.models.optimizer_table import OPTIMIZERS
 from regraft.models.regularizers import REGULARIZERS
 from regraft.models.schedule_table import SCHEDULES
 from regraft.recipes.ranges import fields_of
+
+if TYPE_CHECKING:
+    from regraft.data.sources import SourceChoices
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Rate = Annotated[float, Field(ge=0, lt=1)]
@@ -35,7 +39,10 @@ class DataChoices(Section):
     `Fit`, or "auto", where training finds out by the photos. `crop_fraction` of the short side, where `fit` is not
     "crop" of each side, is what a deterministic view keeps. `select_fraction` of the training images become selection
     photos where the folder has no split to spare for that. `split_seed` draws the roles; left out, the recipe's seed
-    does. `background` and `range` are those of `Rendering`. A photo of over `max_pixels` is not read.
+    does. `background` and `range` are those of `Rendering`. A photo of over `max_pixels` is not read. Of a table,
+    `root` is where relative paths start, by default its folder; `path_column`, `label_column` and `group` name columns,
+    which are otherwise found by their usual names. `group_pattern` finds groups in paths, see
+    `regraft.data.groups.with_groups`.
     """
 
     image_size: Annotated[int, Field(ge=8, le=2048)] | None = None
@@ -47,6 +54,20 @@ class DataChoices(Section):
     background: Annotated[str, AfterValidator(check_background)] = "white"
     range: Annotated[Range, BeforeValidator(check_range)] = "auto"
     max_pixels: Annotated[int, Field(ge=1, le=MOST_PIXELS)] = MAX_PIXELS
+    root: Annotated[str, AfterValidator(os.path.abspath)] | None = None
+    path_column: str | None = None
+    label_column: str | None = None
+    group: str | None = None
+    group_pattern: str | None = None
+
+    @property
+    def source(self) -> SourceChoices:
+        """How photos get their labels and groups."""
+        from regraft.data.sources import SourceChoices  # decoders, which a recipe need not wait for
+        from regraft.data.tables.columns import ColumnChoices
+
+        columns = ColumnChoices(self.root, self.path_column, self.label_column, self.group)
+        return SourceChoices(columns, self.group_pattern, max_pixels=self.max_pixels)
 
     @property
     def known_fit(self) -> Fit:

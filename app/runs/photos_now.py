@@ -8,7 +8,8 @@ from pathlib import Path
 
 from regraft.data.class_names import key_of
 from regraft.data.records import ImageFolder, Record
-from regraft.data.sources import scan_remembered
+from regraft.data.sources import SourceChoices, scan_remembered
+from regraft.data.tables.columns import ColumnChoices
 from regraft.errors import FolderError, RunError, did_you_mean, option
 from regraft.progress import Progress
 from regraft.runs.digests import ROSTER, check_digests
@@ -17,21 +18,27 @@ from regraft.runs.run import Run
 
 
 def scan_photos(
-    run: Run, photos: Path | None, progress: Progress, *, advice: str = f"name their folder with {option('photos')}"
+    run: Run,
+    photos: Path | None,
+    progress: Progress,
+    *,
+    advice: str = f"name their folder with {option('photos')}",
+    choices: SourceChoices | None = None,
 ) -> ImageFolder:
     """The photos of `run` as they lie now, classes numbered as in the run.
 
     Args:
         run: finished.
-        photos: their folder, if they moved since training.
+        photos: their folder or table, if they moved since training.
         progress: who is told.
         advice: what to do where they are gone.
+        choices: how labels are found; by default as in training.
 
     Raises:
         RunError: the folder that the run remembers is gone.
         FolderError: `photos` is no folder of photos, or has a class that the run does not know.
     """
-    return renumber(_scan(run, photos, progress, advice), run.class_names)
+    return renumber(_scan(run, photos, progress, advice, choices), run.class_names)
 
 
 def scan_role(run: Run, photos: Path | None, role: str, progress: Progress) -> list[Record]:
@@ -46,11 +53,21 @@ def scan_role(run: Run, photos: Path | None, role: str, progress: Progress) -> l
     ]
 
 
-def _scan(run: Run, photos: Path | None, progress: Progress, advice: str) -> ImageFolder:
-    root = photos or run.root
-    if photos is None and not root.is_dir():
-        raise RunError(f"The photos of {run.folder} are no longer in {root}; {advice}.")
-    return scan_remembered(root, progress, max_pixels=run.recipe.data.max_pixels)
+def _scan(
+    run: Run, photos: Path | None, progress: Progress, advice: str, choices: SourceChoices | None = None
+) -> ImageFolder:
+    source = photos or run.table or run.root
+    gone = next((place for place in (run.root, source) if not place.exists()), None)
+    if photos is None and gone:
+        raise RunError(f"The photos of {run.folder} are no longer in {gone}; {advice}.")
+    choices = choices or run.recipe.data.source
+    if run.table and photos and photos.is_dir() and run.table.is_file():  # the folder that they were moved to
+        source, choices = run.table, replace(choices, columns=replace(choices.columns, root=str(photos)))
+    elif source.is_dir():
+        choices = replace(choices, columns=ColumnChoices())
+    if photos:
+        choices = replace(choices, may_lack_groups=True)
+    return scan_remembered(source, progress, choices=choices)
 
 
 def renumber(folder: ImageFolder, class_names: Sequence[str]) -> ImageFolder:
@@ -83,6 +100,11 @@ def _number_of(name: str, class_names: Sequence[str], root: Path) -> int:
 def fingerprints_of(run: Run, *roles: str) -> set[str]:
     """What the images of these roles contain."""
     return {row.fingerprint for row in rows_of(run, *roles)}
+
+
+def groups_of(run: Run, *roles: str) -> set[str]:
+    """The groups of the images of these roles."""
+    return {row.group for row in rows_of(run, *roles) if row.group}
 
 
 def records_of(run: Run, folder: ImageFolder, role: str) -> list[Record]:

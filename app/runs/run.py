@@ -182,7 +182,7 @@ class Run:
     def environment(self) -> dict[str, Any]:
         """What `environment.json` says. Raises RunError where it is missing or damaged."""
         values = read_json(self.environment_file)
-        for key in ("verb", "source", "root", "command"):
+        for key in ("verb", "source", "root", "table", "command"):
             if not isinstance(values.get(key, ""), str):
                 raise RunError(f"{self.environment_file} is damaged: {key} is no text; train again.")
         return values
@@ -193,6 +193,12 @@ class Run:
         if not (root := self.environment.get("root")):
             raise RunError(f"{self.environment_file} does not say where the photos lay; train again.")
         return Path(root)
+
+    @property
+    def table(self) -> Path | None:
+        """The table that named its photos; None where their folders did."""
+        table = self.environment.get("table")
+        return Path(table) if table else None
 
     @cached_property
     def metrics(self) -> RunMetrics:

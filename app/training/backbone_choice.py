@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from regraft.data.duplicates import group_duplicates
+from regraft.data.duplicates import group_together
 from regraft.data.records import Record
 from regraft.data.sources import labels_of
 from regraft.errors import BackboneError, UsageError, WeightsError
@@ -145,6 +145,6 @@ def _losses(
     """float64 [N]: the held-out loss of each photo by the last layer, or by all taps where those are clearly better."""
     with progress.work("backbone", count_solutions(recipe, widths, always=True), "solutions") as ticker:
         return choose_layers(
-            recipe, features, widths, labels_of(records), group_duplicates(records),
+            recipe, features, widths, labels_of(records), group_together(records),
             class_count=class_count, always=True, ticker=ticker,
         ).strength.held_out  # fmt: skip

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from regraft.augment.fits import FITS, Fit
-from regraft.data.duplicates import group_duplicates
+from regraft.data.duplicates import group_together
 from regraft.data.records import Record
 from regraft.data.sources import labels_of
 from regraft.evidence.losses import is_clearly_better
@@ -111,6 +111,6 @@ def _losses(
     recipe: Recipe, features: np.ndarray, records: Sequence[Record], class_count: int, ticker: Ticker
 ) -> np.ndarray:
     """float64 [N]: the cross-validated loss of each photo at the strength that suits these features; [0] of none."""
-    labels, groups = labels_of(records), group_duplicates(records)
+    labels, groups = labels_of(records), group_together(records)
     choice = choose_l2_of(recipe, features, labels, groups, class_count=class_count, always=True, ticker=ticker)
     return choice.held_out

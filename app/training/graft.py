@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from regraft.data.duplicates import group_duplicates
+from regraft.data.duplicates import group_together
 from regraft.data.records import Record
 from regraft.data.sources import labels_of
 from regraft.exports.frozen_features import TENSORFLOW, FrozenFeatures
@@ -88,7 +88,7 @@ def _lessons(session: Session, features: np.ndarray) -> _Lessons:
     """Of the photos to fit and those that are spared; with `head.mirrored` of their mirrored views, too."""
     fit, spared = session.roles.fit, session.spared
     known, labels = len(fit) + len(spared), labels_of(fit + spared)
-    groups = group_duplicates(fit)
+    groups = group_together(fit)
     if not session.recipe.head.mirrored:
         return _Lessons(features[:known], labels, groups, len(fit))
     session.progress.say("head.mirrored: the features of mirrored views take as long again.")

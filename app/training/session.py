@@ -63,7 +63,7 @@ class Request:
     """What is asked for: a full run, unless it was made by `member`, `single` or `trial`.
 
     Attributes:
-        source: a folder, or `tfds:NAME[:VERSION]`.
+        source: a folder, a table, or `tfds:NAME[:VERSION]`.
         recipe: every choice; with `resume` that of the run takes its place.
         out: the run directory, by default a new one under `saved_models/`.
         resume: continue the unfinished run in `out`.
@@ -256,8 +256,7 @@ def plan_training(folder: ImageFolder, recipe: Recipe, progress: Progress, *, ne
 
 
 def _load_photos(request: Request, recipe: Recipe, progress: Progress) -> ImageFolder:
-    limit = recipe.data.max_pixels
-    return load_source(request.source, data_dir=request.data_dir, progress=progress, max_pixels=limit)
+    return load_source(request.source, data_dir=request.data_dir, progress=progress, choices=recipe.data.source)
 
 
 def look_at_photos(request: Request, recipe: Recipe, progress: Progress) -> None:
@@ -318,6 +317,7 @@ def _describe(request: Request, folder: ImageFolder, device: Device, fingerprint
         "command": " ".join(request.command),
         "source": request.source,
         "root": str(folder.root.absolute()),
+        "table": str(folder.table.absolute()) if folder.table else "",
         "seed": request.recipe.seed,
         "device": device.name,
         "precision": device.precision,

@@ -10,6 +10,8 @@ from PIL import Image
 import regraft
 from regraft.api import argument_types
 
+HOW_PHOTOS_ARE_NAMED = "a folder, a table, a data frame or a list of (path, label)"
+
 FUNCTIONS = [name for name in regraft.__all__ if inspect.isfunction(getattr(regraft, name))]
 PHOTOS = Path("missing")  # no call gets as far as looking
 
@@ -29,9 +31,9 @@ def test_an_annotation_is_taken_apart_at_its_own_bars():
 @pytest.mark.parametrize(
     ("name", "arguments", "message"),
     [
-        ("train", {"photos": None}, "photos must be a path; received None."),
-        ("train", {"photos": ""}, "photos must be a path; received ''."),
-        ("train", {"photos": ["a", "b"]}, "photos must be a path; received ['a', 'b']."),
+        ("train", {"photos": None}, f"photos must be {HOW_PHOTOS_ARE_NAMED}; received None."),
+        ("train", {"photos": ""}, f"photos must be {HOW_PHOTOS_ARE_NAMED}; received ''."),
+        ("train", {"photos": ["a", "b"]}, f"photos must be {HOW_PHOTOS_ARE_NAMED}; received ['a', 'b']."),
         ("train", {"photos": PHOTOS, "recipe": None}, "recipe must be a path or a Recipe; received None."),
         ("train", {"photos": PHOTOS, "out": 3}, "out must be a path; received 3."),
         ("train", {"photos": PHOTOS, "device": 0}, "device must be a string; received 0."),
@@ -56,10 +58,14 @@ def test_an_annotation_is_taken_apart_at_its_own_bars():
             "received {'a': 3}.",
         ),
         ("compare", {"photos": PHOTOS, "show": 3}, "show must be a function; received 3."),
-        ("ensemble", {"sources": None}, "sources must be a path or a Run or several in a list; received None."),
+        (
+            "ensemble",
+            {"sources": None},
+            f"sources must be {HOW_PHOTOS_ARE_NAMED} or a Run or several in a list; received None.",
+        ),
         ("predict", {"model": "run", "inputs": {}}, "inputs must be a path or several in a list; received {}."),
         ("predict", {"model": "run", "inputs": "a", "unknown_at": "b"}, "unknown_at must be a number; received 'b'."),
-        ("check", {"photos": np.zeros(3)}, "photos must be a path; received ndarray."),
+        ("check", {"photos": np.zeros(3)}, f"photos must be {HOW_PHOTOS_ARE_NAMED}; received ndarray."),
         (
             "check",
             {"photos": PHOTOS, "progress": "no"},

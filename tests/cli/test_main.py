@@ -183,7 +183,7 @@ def test_imagenet_weights_without_a_network_end_in_what_to_put_where(workplace: 
     [
         (["trian", "good"], 'There is no verb "trian". Did you mean "train"?'),
         (["zzz"], 'There is no verb "zzz". See regraft --help.'),
-        (["train"], "Missing argument 'FOLDER'. See regraft train --help."),
+        (["train"], "Missing argument 'FOLDER | TABLE'. See regraft train --help."),
         (["predict", "run"], "Missing argument 'INPUTS...'. See regraft predict --help."),
         (["--nonsense"], "No such option '--nonsense'. See regraft --help."),
         (["train", "good", "--resume"], "--resume needs --out with the directory of the unfinished run."),

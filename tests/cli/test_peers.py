@@ -19,7 +19,7 @@ from regraft.recipes.recipe import all_keys
         ("train x --optimizer sgd", "It is a recipe key: --set optimizer.name=NAME."),
         ("train x --model resnet50", "Here it is --backbone."),
         ("train x --output y", "Here it is --out."),
-        ("train --data x", "It is given without an option: regraft train FOLDER."),
+        ("train --data x", "It is given without an option: regraft train FOLDER | TABLE."),
         ("predict x y --batch-size 4", "See regraft predict --help."),
         ("train x --bakbone tiny", "Did you mean '--backbone'? See regraft train --help."),
         ("check x --zzz", "See regraft check --help."),

@@ -10,23 +10,23 @@ from drawn_records import detailed_appearance, flip_bits, record
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from regraft.data.duplicates import DETAIL_BITS, NEAR_BITS, Duplicates, Likeness, group_duplicates
+from regraft.data.duplicates import DETAIL_BITS, NEAR_BITS, Duplicates, Likeness, group_together
 from regraft.data.photos import inspect_photo
 from regraft.data.scan import scan_folder
 
 
 def test_every_different_photo_is_its_own_group():
     records = [record(str(seed), bits=detailed_appearance(seed)) for seed in range(50)]
-    np.testing.assert_array_equal(group_duplicates(records), np.arange(50))
+    np.testing.assert_array_equal(group_together(records), np.arange(50))
 
 
 def test_no_photos_make_no_groups():
-    assert group_duplicates([]).shape == (0,)
+    assert group_together([]).shape == (0,)
 
 
 def test_equal_bytes_are_one_group_even_where_the_picture_is_flat():
     records = [record("a", content="x"), record("b", content="y"), record("c", 1, content="x")]
-    np.testing.assert_array_equal(group_duplicates(records), [0, 1, 0])
+    np.testing.assert_array_equal(group_together(records), [0, 1, 0])
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -34,7 +34,7 @@ def test_near_means_up_to_the_threshold_and_no_further(seed):
     bits = detailed_appearance(seed)
     near, far = (flip_bits(bits, count, seed=seed) for count in (NEAR_BITS, NEAR_BITS + 1))
     records = [record("a", bits=bits), record("b", bits=near), record("c", bits=far)]
-    groups = group_duplicates([records[0], records[1]]), group_duplicates([records[0], records[2]])
+    groups = group_together([records[0], records[1]]), group_together([records[0], records[2]])
     np.testing.assert_array_equal(groups, [[0, 0], [0, 1]])
 
 
@@ -43,14 +43,14 @@ def test_near_duplicates_are_linked_in_chains():
     chain = [bits, flip_bits(bits, 12, seed=1), flip_bits(flip_bits(bits, 12, seed=1), 12, seed=2)]
     records = [record(str(number), bits=one) for number, one in enumerate(chain)]
     assert (chain[0] != chain[2]).sum() > NEAR_BITS
-    np.testing.assert_array_equal(group_duplicates(records), [0, 0, 0])
+    np.testing.assert_array_equal(group_together(records), [0, 0, 0])
 
 
 def test_pictures_without_detail_are_never_near():
     stripes = np.zeros((16, 16), np.uint8)
     stripes[:, ::2] = 1  # changes across, never down
     for bits in (np.zeros(256, np.uint8), np.ones(256, np.uint8), stripes.ravel(), stripes.T.ravel()):
-        np.testing.assert_array_equal(group_duplicates([record("a", bits=bits), record("b", bits=bits)]), [0, 1])
+        np.testing.assert_array_equal(group_together([record("a", bits=bits), record("b", bits=bits)]), [0, 1])
 
 
 def test_detail_is_counted_down_and_across():
@@ -60,7 +60,7 @@ def test_detail_is_counted_down_and_across():
         bits[:] = 0
         bits[tuple(np.transpose(isolated[:count]))] = 1
         pair = [record("a", bits=bits.ravel()), record("b", bits=bits.ravel())]
-        np.testing.assert_array_equal(group_duplicates(pair), groups)
+        np.testing.assert_array_equal(group_together(pair), groups)
 
 
 def test_a_recompressed_and_a_smaller_copy_are_near(tmp_path):
@@ -72,7 +72,7 @@ def test_a_recompressed_and_a_smaller_copy_are_near(tmp_path):
     photos = [inspect_photo(path) for path in sorted(tmp_path.iterdir())]
     bits = [np.unpackbits(np.frombuffer(photo.appearance, np.uint8)) for photo in photos]
     records = [record(str(n), bits=b) for n, b in enumerate(bits)]
-    np.testing.assert_array_equal(group_duplicates(records), [0, 0, 0, 1])
+    np.testing.assert_array_equal(group_together(records), [0, 0, 0, 1])
 
 
 @pytest.mark.parametrize(
@@ -86,13 +86,13 @@ def test_handwritten_digits_are_not_taken_for_each_other(tmp_path, filter):
         image.resize((64, 64), filter).save(path)
     records = scan_folder(tmp_path).records
     assert len(records) == 1797
-    assert np.bincount(group_duplicates(records)).max() == 1
+    assert np.bincount(group_together(records)).max() == 1
 
 
 def test_look_alikes_by_the_thousand_stay_quick_and_together():
     bits = detailed_appearance(0)
     records = [record(str(n), bits=flip_bits(bits, 2, seed=n)) for n in range(3000)]
-    assert set(group_duplicates(records)) == {0}
+    assert set(group_together(records)) == {0}
 
 
 def test_a_part_of_the_photos_is_grouped_as_it_is_alone():
@@ -110,7 +110,7 @@ def test_a_part_of_the_photos_is_grouped_as_it_is_alone():
     likeness = Likeness(records)
     for size in (0, 1, 2, 40, 150):
         part = draw.sample(records, size)
-        np.testing.assert_array_equal(likeness.group(part), group_duplicates(part))
+        np.testing.assert_array_equal(likeness.group(part), group_together(part))
 
 
 def test_copies_are_told_by_what_they_share_and_where_they_lie():
@@ -134,6 +134,6 @@ def test_copies_are_told_by_what_they_share_and_where_they_lie():
 @pytest.mark.shared
 def test_near_duplicates_in_real_photos_are_few_and_small_groups(shared):
     for name, groups in {"hymenoptera": 0, "trashnet6": 12, "flowers5_128": 11}.items():
-        counts = np.bincount(group_duplicates(scan_folder(shared / "data" / name).records))
+        counts = np.bincount(group_together(scan_folder(shared / "data" / name).records))
         assert (counts > 1).sum() <= groups
         assert counts.max() <= 2

@@ -2,11 +2,14 @@
 
 import random
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from drawn_records import detailed_appearance, flip_bits, record
 
+from regraft.data.duplicates import group_together
 from regraft.data.records import ImageFolder, Record
 from regraft.data.roles import hold_out, plan_roles
 from regraft.data.scan import scan_folder
@@ -220,3 +223,91 @@ def test_real_rubbish_is_parted_80_to_20_by_class(shared):
     roles = plan_roles(folder, val_fraction=0.2, select_fraction=0.1, needs_selection=False, seed=0)
     for class_index, count in sizes(folder.records).items():
         assert abs(sizes(roles.report)[class_index] - 0.2 * count) <= 2
+
+
+def test_groups_stay_on_one_side_and_every_class_on_both():
+    """Two patients have both kinds of photos; whichever is held, the other is kept."""
+    records = [replace(one, group=f"p{number % 2}") for number, one in enumerate(records_of(6, 6))]
+    kept, held = hold_out(records, 0.5, seed=0)
+    assert {one.group for one in kept} | {one.group for one in held} == {"p0", "p1"}
+    assert sizes(kept) == sizes(held) == {0: 3, 1: 3}
+
+
+def test_a_class_that_lies_in_one_group_is_trained_on_though_its_group_was_wanted_for_another():
+    """The dogs are all of one patient, who has most cats: held for the cats' sake it would leave no dog to learn."""
+    records = [replace(one, group="p") if one.class_index or number < 9 else one
+               for number, one in enumerate(records_of(10, 3))]  # fmt: skip
+    for seed in range(5):
+        roles = plan_roles(folder_of(records), val_fraction=0.9, select_fraction=0.1, needs_selection=False, seed=seed)
+        assert sizes(roles.fit)[1] == 3
+        assert any('No image of "dog" is reported on' in note for note in roles.notes)
+
+
+def test_photos_of_a_group_that_is_reported_on_are_left_out_of_training():
+    train = [replace(record(f"t{n}", n % 2, split="train"), group=f"p{n // 2}") for n in range(8)]
+    val = [replace(record(f"v{n}", n, split="val"), group="p0") for n in range(2)]
+    roles = plan_roles(folder_of(train + val), val_fraction=0.2, select_fraction=0.2, needs_selection=False, seed=0)
+    assert {one.group for one in roles.fit} == {"p1", "p2", "p3"}
+    assert (
+        "Left out of training: 2 images, as exact or near-duplicates of images reported or chosen on, "
+        "or in one group with these." in roles.notes
+    )
+    assert "No group of photos is on two sides: 4 groups in all." in roles.notes
+
+
+def _random_records(rng: np.random.Generator) -> list[Record]:
+    """A folder of 2 to 5 classes, some rare, in groups of any size that may hold several classes, with some copies."""
+    classes, photos = int(rng.integers(2, 6)), int(rng.integers(6, 40))
+    shares = rng.dirichlet(np.full(classes, 0.7))
+    group_count = int(rng.integers(1, photos + 1))
+    records = []
+    for number in range(photos):
+        content = f"{rng.integers(number)}" if number and rng.random() < 0.1 else f"{number}"
+        group = f"g{rng.integers(group_count)}" if rng.random() < 0.8 else ""
+        one = record(f"{number}.jpg", int(rng.choice(classes, p=shares)), content=content)
+        records.append(replace(one, group=group))
+    return records
+
+
+def test_of_a_thousand_random_tables_no_group_and_no_copy_is_on_two_sides_and_what_is_one_sided_is_said():
+    rng = np.random.default_rng(13)
+    trained = 0
+    for seed in range(1000):
+        records = _random_records(rng)
+        present = sorted({one.class_index for one in records})
+        records = [replace(one, class_index=present.index(one.class_index)) for one in records]
+        names = [f"class {index}" for index in range(len(present))]
+        try:
+            roles = plan_roles(
+                folder_of(records, *names),
+                val_fraction=0.3,
+                select_fraction=0.2,
+                needs_selection=seed % 2 == 0,
+                seed=seed,
+            )
+        except FolderError as error:
+            assert "image" in error.text
+            assert len(set(group_together(records))) == 1 or _has_no_split(records)
+            continue
+        trained += 1
+        together = dict(zip((id(one) for one in records), group_together(records), strict=True))
+        sides = [{together[id(one)] for one in part} for part in (roles.fit, roles.select, roles.report)]
+        assert not sides[0] & sides[1] and not sides[0] & sides[2] and not sides[1] & sides[2]
+        assert {one.class_index for one in roles.fit} == set(range(len(names)))
+        for index, name in enumerate(names):
+            if index not in {one.class_index for one in roles.report}:
+                assert any(f'"{name}"' in note and "reported on" in note for note in roles.notes)
+    assert trained > 800
+
+
+def _has_no_split(records: list[Record]) -> bool:
+    """Whether, of all ways to hold out some groups and keep the others, none keeps each class; by trying single ones.
+
+    To hold one group and keep the rest is the split that keeps most.
+    """
+    together = group_together(records)
+    classes = {one.class_index for one in records}
+    return not any(
+        {one.class_index for one, of in zip(records, together, strict=True) if of != group} == classes
+        for group in set(together)
+    )

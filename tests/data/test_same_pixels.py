@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 import regraft.data.opened
 import regraft.data.same_pixels
 from regraft.data.check import build_report
-from regraft.data.duplicates import are_detailed, group_duplicates
+from regraft.data.duplicates import are_detailed, group_together
 from regraft.data.readiness import assess
 from regraft.data.roles import plan_roles
 from regraft.data.scan import scan_folder
@@ -72,7 +72,7 @@ def test_two_plain_pictures_with_one_look_are_two_pictures(tmp_path):
         Image.new("RGB", (40, 30), color).save(tmp_path / name / "a.png")
     records = scan_folder(tmp_path).records
     assert records[0].appearance == records[1].appearance
-    np.testing.assert_array_equal(group_duplicates(records), [0, 1])
+    np.testing.assert_array_equal(group_together(records), [0, 1])
 
 
 def test_the_same_upright_picture_stored_lying_is_the_same(tmp_path):
@@ -84,7 +84,7 @@ def test_the_same_upright_picture_stored_lying_is_the_same(tmp_path):
         (tmp_path / name).mkdir()
     picture.save(tmp_path / "cat/a.png")
     picture.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "dog/a.png", exif=exif)
-    np.testing.assert_array_equal(group_duplicates(scan_folder(tmp_path).records), [0, 0])
+    np.testing.assert_array_equal(group_together(scan_folder(tmp_path).records), [0, 0])
 
 
 def test_a_photo_that_is_large_by_default_and_allowed_here_is_compared_too(tmp_path, monkeypatch):
@@ -92,7 +92,7 @@ def test_a_photo_that_is_large_by_default_and_allowed_here_is_compared_too(tmp_p
     for name, data in (("cat", part_on_paper(1)), ("dog", with_comment(part_on_paper(1)))):
         (tmp_path / name).mkdir()
         (tmp_path / name / "a.jpg").write_bytes(data)
-    np.testing.assert_array_equal(group_duplicates(scan_folder(tmp_path, max_pixels=20_000).records), [0, 0])
+    np.testing.assert_array_equal(group_together(scan_folder(tmp_path, max_pixels=20_000).records), [0, 0])
 
 
 def test_photos_that_differ_are_not_read_again(photo_folder, monkeypatch):

@@ -11,7 +11,7 @@ import pytest
 from drawn_photos import draw_photo
 from PIL import Image
 
-import regraft.data.scan
+import regraft.data.inspection
 from regraft.data import file_format, scan_cache
 from regraft.data.readiness import assess, training_counts
 from regraft.data.records import ImageFolder, SetAside
@@ -255,7 +255,7 @@ def test_a_class_that_a_split_lacks_because_it_is_locked_is_named_so(photo_folde
 
 def test_what_vanishes_during_the_scan_is_set_aside(photo_folder, monkeypatch):
     root = photo_folder({"cat": 2, "dog": 1, "dog/old": 1})
-    scandir, inspect = os.scandir, regraft.data.scan.inspect_photo
+    scandir, inspect = os.scandir, regraft.data.inspection.inspect_photo
 
     def list_what_goes(path):
         if path.name == "old":
@@ -268,7 +268,7 @@ def test_what_vanishes_during_the_scan_is_set_aside(photo_folder, monkeypatch):
         return inspect(path, **limits)
 
     monkeypatch.setattr(os, "scandir", list_what_goes)
-    monkeypatch.setattr(regraft.data.scan, "inspect_photo", inspect_what_went)
+    monkeypatch.setattr(regraft.data.inspection, "inspect_photo", inspect_what_went)
     folder = scan_folder(root)
     assert image_names(folder) == ["cat/000.jpg", "dog/000.jpg"]
     assert folder.unreadable == (
@@ -280,13 +280,13 @@ def test_what_vanishes_during_the_scan_is_set_aside(photo_folder, monkeypatch):
 def test_threads_do_not_change_the_order(photo_folder, monkeypatch):
     root = photo_folder({"cat": 6, "dog": 6})
     expected = scan_folder(root, workers=1)
-    inspect = regraft.data.scan.inspect_photo
+    inspect = regraft.data.inspection.inspect_photo
 
     def inspect_early_files_slowly(path, **limits):
         time.sleep(0.02 if path.name < "002" else 0)
         return inspect(path, **limits)
 
-    monkeypatch.setattr(regraft.data.scan, "inspect_photo", inspect_early_files_slowly)
+    monkeypatch.setattr(regraft.data.inspection, "inspect_photo", inspect_early_files_slowly)
     assert scan_folder(root, workers=8) == expected
 
 
@@ -317,7 +317,7 @@ def refuse_to_inspect(path):
 def test_a_second_scan_reads_no_photo_again(photo_folder, tmp_path, monkeypatch):
     root, cache = photo_folder({"cat": 2, "dog": 2}), tmp_path / "new" / "scan.sqlite"
     first = scan_folder(root, cache=cache)
-    monkeypatch.setattr(regraft.data.scan, "inspect_photo", refuse_to_inspect)
+    monkeypatch.setattr(regraft.data.inspection, "inspect_photo", refuse_to_inspect)
     assert scan_folder(root, cache=cache) == first
 
 

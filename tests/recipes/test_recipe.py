@@ -29,11 +29,12 @@ def test_the_toml_says_every_choice_that_is_made():
     assert {*all_keys()} - said - {"recipe", "seed"} == {
         "data.image_size",
         "data.split_seed",
+        *(f"data.{key}" for key in ("root", "path_column", "label_column", "group", "group_pattern")),
         "model.weights",
         "finetune.unfreeze",
         "head.learning_rate",
         *(f"optimizer.{key}" for key in ("learning_rate", "momentum", "nesterov", "beta_1", "beta_2", "weight_decay")),
-    }  # left to the backbone and its weights
+    }  # left to the backbone and its weights, and to the photos
 
 
 def test_edits_apply_to_the_recipe_of_that_name_and_leave_the_name_as_it_is():

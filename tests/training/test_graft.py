@@ -11,7 +11,7 @@ from drawn_photos import PhotoFolder
 import regraft.exports.frozen_features
 import regraft.training.layers
 import regraft.training.strength
-from regraft.data.duplicates import group_duplicates
+from regraft.data.duplicates import group_together
 from regraft.data.sources import labels_of
 from regraft.inference.outputs import logits_of
 from regraft.inference.views import MirroredReader, make_infer
@@ -122,7 +122,7 @@ def test_mirrored_views_are_learned_from_beside_the_plain_ones(photos, tmp_path)
         assert np.abs(twins - plain).max() > 1e-3
         labels = labels_of(fit)
         assert lessons.labels.tolist() == [*labels, *labels, *labels_of(spared), *labels_of(spared)]
-        assert lessons.groups.tolist() == [*group_duplicates(fit), *group_duplicates(fit)]
+        assert lessons.groups.tolist() == [*group_together(fit), *group_together(fit)]
         (view,) = session.reader.read_all([fit[0].path])
         (mirrored,) = MirroredReader(session.reader).read_all([fit[0].path])
         np.testing.assert_array_equal(mirrored, view[:, ::-1])

@@ -6,11 +6,11 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from regraft.data.tables.text import first_line, is_unmarked_utf16, lines_of, lines_on
 from regraft.data.walk import is_image_name
 from regraft.errors import UsageError
 from regraft.prediction.sources.item import Item
 from regraft.prediction.sources.kind import InputKind, Reading
-from regraft.prediction.sources.text import first_line, is_unmarked_utf16, lines_of, lines_on
 
 MOST_LETTERS = 1 << 16
 """Of a path; systems allow 4,096 bytes."""

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any
 
+from regraft.data.tables.text import MOST_LETTERS, lines_of
 from regraft.errors import UsageError, did_you_mean, option, visible
 from regraft.machine.memory import decoding_budget
 from regraft.machine.sizes import show_size
@@ -15,7 +16,6 @@ from regraft.prediction.sources.archives import no_archive
 from regraft.prediction.sources.item import Item
 from regraft.prediction.sources.kind import InputKind, Reading, is_file_named
 from regraft.prediction.sources.lists import listed
-from regraft.prediction.sources.text import MOST_LETTERS, lines_of
 
 _DELIMITERS = ",;\t|"
 _NAMES_SHOWN, _LETTERS_SHOWN = 20, 100

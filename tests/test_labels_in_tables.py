@@ -1,0 +1,98 @@
+"""A table in the place of a folder: the same weights, the same verbs, and groups that no number has seen twice."""
+
+from __future__ import annotations
+
+import csv
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import regraft
+from regraft.data.scan import scan_folder
+from regraft.inference.trained import load_model
+from regraft.runs.photos_now import rows_of
+
+QUICK = {"recipe": "quick", "backbone": "tiny", "image_size": 16, "progress": False}
+pytestmark = pytest.mark.usefixtures("without_export")
+
+
+def write_table(file: Path, root: Path, **more) -> Path:
+    """A table of the photos below `root`, their paths relative to it, with columns of what `more` says of a path."""
+    folder = scan_folder(root)
+    with file.open("w", encoding="utf-8-sig", newline="") as stream:
+        writer = csv.writer(stream, delimiter=";")
+        writer.writerow(["File Name", "Species", *(["split"] if folder.splits else []), *more])
+        for one in reversed(folder.records):
+            path = one.path.relative_to(root)
+            row = [path, folder.class_names[one.class_index], *([one.split] if folder.splits else [])]
+            writer.writerow([*row, *(say(path) for say in more.values())])
+    return file
+
+
+def weights_of(run: regraft.Run) -> list[np.ndarray]:
+    return load_model(run).get_weights()
+
+
+@pytest.mark.parametrize("counts", [{"cat": 8, "dog": 8}, {"train/cat": 5, "train/dog": 5, "val/cat": 3, "val/dog": 3}])
+def test_a_table_gives_bit_for_bit_the_weights_of_the_same_photos_in_folders(counts, photo_folder, tmp_path: Path):
+    root = photo_folder(counts)
+    file = write_table(tmp_path / "labels.csv", root)
+    of_folder = regraft.train(root, out=tmp_path / "folder", **QUICK)
+    of_table = regraft.train(file, set={"data.root": str(root)}, out=tmp_path / "table", **QUICK)
+    assert of_table.class_names == of_folder.class_names == ("cat", "dog")
+    for ours, theirs in zip(weights_of(of_table), weights_of(of_folder), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert of_table.metrics.log_loss == of_folder.metrics.log_loss
+    assert of_table.table == file.absolute()
+
+
+def test_a_run_of_a_table_is_judged_again_also_where_its_photos_moved(photo_folder, tmp_path: Path):
+    root = photo_folder({"cat": 8, "dog": 8})
+    file = write_table(tmp_path / "labels.csv", root)
+    run = regraft.train(file, set={"data.root": str(root)}, out=tmp_path / "run", **QUICK)
+    again = regraft.evaluate(run, progress=False, out=tmp_path / "again")
+    assert again.metrics.accuracy == run.metrics.accuracy
+    assert again.metrics.images == run.metrics.images
+    others = photo_folder({"Dog": 2, "cat": 2}, name="others", seed=1)
+    renamed = tmp_path / "renamed.tsv"
+    renamed.write_text("where\twhat\nDog/000.jpg\tdog\ncat/000.jpg\tcat\ncat/001.jpg\tcat\n", "utf-8")
+    told = {"data.root": str(others), "data.path_column": "where", "data.label_column": "what"}
+    judged = regraft.evaluate(run, renamed, set=told, progress=False, out=tmp_path / "judged")
+    assert judged.metrics.images == 3
+    moved = shutil.move(root, tmp_path / "moved")
+    with pytest.raises(regraft.RegraftError, match=re.escape(f"are no longer in {root}; name their folder")):
+        regraft.evaluate(run, progress=False)
+    assert regraft.evaluate(run, moved, progress=False, out=tmp_path / "there").metrics.images > 0
+
+
+def test_no_group_of_a_run_is_trained_on_and_judged(photo_folder, tmp_path: Path):
+    root = photo_folder({"cat": 12, "dog": 12})
+    file = write_table(tmp_path / "labels.csv", root, animal=lambda path: f"{path.parent}{int(path.stem) // 3}")
+    with_column = {"data.root": str(root), "data.group": "animal", "finetune.epochs": 1}
+    recipe = {**QUICK, "recipe": "balanced"}
+    run = regraft.train(file, set=with_column, out=tmp_path / "run", **recipe)
+    rows = rows_of(run, "fit", "select", "report")
+    sides = {role: {row.group for row in rows if row.role == role} for role in ("fit", "select", "report")}
+    assert all(sides.values())
+    assert len(set.union(*sides.values())) == sum(map(len, sides.values())) == 8
+    assert any("No group of photos is on two sides: 8 groups" in note for note in run.metrics.notes)
+    known = tmp_path / "known.csv"
+    names = [row.path.relative_to(root) for row in rows if row.role == "report"]
+    lines = [f"{one},{one.parent},{one.parent}{int(one.stem) // 3}" for one in names]
+    learned = next(row.group for row in rows if row.role == "fit")
+    known.write_text("\n".join(["path,label,animal", *lines[1:], f"{names[0]},{names[0].parent},{learned}"]), "utf-8")
+    told = {"data.path_column": "path", "data.label_column": "label"}
+    judged = regraft.evaluate(run, known, set=told, progress=False, out=tmp_path / "judged")
+    assert judged.metrics.images == len(names) - 1
+    assert judged.which_images.endswith("without 1 that the run was trained on, or others of their groups")
+
+
+def test_a_pattern_on_paths_makes_groups_of_a_folder(photo_folder, tmp_path: Path):
+    root = photo_folder({"cat": 12, "dog": 12})
+    run = regraft.train(root, set={"data.group_pattern": r"/(\d\d)\d\.jpg$"}, out=tmp_path / "run", **QUICK)
+    groups = {role: {row.group for row in rows_of(run, role)} for role in ("fit", "report")}
+    assert groups["fit"].isdisjoint(groups["report"])
+    assert groups["fit"] | groups["report"] == {"00", "01"}
