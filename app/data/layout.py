@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from regraft.data.class_names import key_of
 from regraft.data.records import ImageFolder
@@ -13,6 +15,8 @@ from regraft.data.wording import name_some, show_path
 from regraft.errors import FolderError
 
 LAYOUT = "FOLDER/<class>/*.jpg or FOLDER/{train,val,test}/<class>/*.jpg"
+
+_TABLE_INSTEAD = " Or name a table of paths, labels and splits instead of the folder."
 
 _SPLIT_OF_NAME = {
     "train": "train",
@@ -46,27 +50,107 @@ def split_resembled(name: str) -> str:
     return next((known[word] for word in beginnings if word in known), "")
 
 
-def find_splits(root: Path, holds_folders: Mapping[Path, bool]) -> dict[Path, str]:
-    """The folders that are splits, with the plain names of these; empty where they are classes.
+@dataclass(frozen=True, slots=True)
+class ClassPlace:
+    """A folder with photos of one class, or, where `class_name` is "", one whose folders are classes.
+
+    `split` is "train", "val", "test", or "" where there are none.
+    """
+
+    path: Path
+    split: str
+    class_name: str = ""
+
+
+class Looks(Protocol):
+    """What the layout is read from."""
+
+    def folders_in(self, folder: Path) -> Sequence[Path]:
+        """The folders in `folder`, by name, but for what is passed over."""
+
+    def holds_files(self, folder: Path) -> bool:
+        """Whether files lie in it, but for what is passed over."""
+
+
+def find_layout(root: Path, folders: Sequence[Path], looks: Looks) -> tuple[dict[Path, list[ClassPlace]], str]:
+    """Where the classes are, by the folder of `root` that they lie in, and a sentence where that is not plain.
+
+    Nothing is found where `folders` are the classes themselves. Splits may be called by other names (`Training Set`,
+    `seg_train`), lie in a folder of the same name (`seg_train/seg_train`), or in the folders of the classes
+    (`cat/train`).
 
     Args:
         root: of the photos.
-        holds_folders: the folders in it, with whether they hold folders.
+        folders: those that lie in it.
+        looks: what is in folders.
 
     Raises:
         FolderError: two folders are one split, or the folders are splits and not as they should be.
     """
-    named = {path: split for path in holds_folders if (split := split_named(path.name))}
-    with_classes = {split for path, split in named.items() if holds_folders[path]}
+    named = {path: split for path in folders if (split := split_named(path.name))}
+    with_classes = {split for path, split in named.items() if looks.folders_in(path)}
     if "train" in with_classes:
         _check_one_each(root, named)
-        return named
-    if named and len(named) == len(holds_folders):
+        return _as_places(root, named | _resembled_splits(folders, looks, named), looks)
+    if named and len(named) == len(folders):
         names = ", ".join(f"{path.name}/" for path in named)
         lack = "a train/ folder" if with_classes and "train" not in named.values() else "class folders in train/"
-        raise FolderError(f"Expected {LAYOUT}; {root} has {names} but not {lack}.")
-    _check_not_all_resemble_splits(root, holds_folders)
-    return {}
+        raise FolderError(f"Expected {LAYOUT}; {root} has {names} but not {lack}.{_TABLE_INSTEAD}")
+    if resembled := _resembled_splits(folders, looks, named):
+        return _as_places(root, resembled, looks)
+    _check_not_all_resemble_splits(root, folders)
+    return _splits_in_classes(root, folders, looks)
+
+
+def _as_places(root: Path, splits: Mapping[Path, str], looks: Looks) -> tuple[dict[Path, list[ClassPlace]], str]:
+    """The splits, each at the folder whose folders are classes, and a sentence where one is not called train or so."""
+    places = {path: _innermost(path, split, looks) for path, split in splits.items()}
+    odd = {show_path(place, root): splits[path] for path, place in places.items() if key_of(place.name) != splits[path]}
+    is_plain = all(split_named(path.name) and path == place for path, place in places.items())
+    said = ", ".join(f"{name}/ as {split}" for name, split in odd.items())
+    found = {path: [ClassPlace(place, splits[path])] for path, place in places.items()}
+    return found, "" if is_plain or not said else f"Folders are read as splits: {said}."
+
+
+def _innermost(path: Path, split: str, looks: Looks) -> Path:
+    """The folder of the classes: `path`, or the only folder in it that is called like the split, as it unpacks."""
+    inner = looks.folders_in(path)
+    wraps = len(inner) == 1 and not looks.holds_files(path) and split_resembled(inner[0].name) == split
+    return inner[0] if wraps and looks.folders_in(inner[0]) else path
+
+
+def _resembled_splits(folders: Sequence[Path], looks: Looks, named: Mapping[Path, str]) -> dict[Path, str]:
+    """Folders that are splits by other names, beside those that are `named`: train, and others with classes of it."""
+    alike = {**named, **{path: split for path in folders if (split := split_resembled(path.name))}}
+    classes = {
+        path: {key_of(one.name) for one in looks.folders_in(_innermost(path, split, looks))}
+        for path, split in alike.items()
+    }
+    of_train = [path for path, split in alike.items() if split == "train"]
+    others = [path for path in alike if path not in named and path not in of_train]
+    shared = {path: alike[path] for path in others if len(of_train) == 1 and classes[path] & classes[of_train[0]]}
+    if not shared or len({alike[path] for path in (*named, *shared)}) < len({*named, *shared}):
+        return {}
+    return {of_train[0]: "train", **shared}
+
+
+def _splits_in_classes(root: Path, folders: Sequence[Path], looks: Looks) -> tuple[dict[Path, list[ClassPlace]], str]:
+    """The splits that lie in the folders of the classes, where there is nothing else in any; else nothing."""
+    inner = {path: looks.folders_in(path) for path in folders}
+    if len(folders) < 2 or any(looks.holds_files(path) for path in folders):
+        return {}, ""
+    splits = {path: [split_named(one.name) for one in places] for path, places in inner.items()}
+    if not all(
+        found and all(found) and len(set(found)) == len(found) and "train" in found for found in splits.values()
+    ):
+        return {}, ""
+    found = {
+        path: [ClassPlace(place, split, path.name) for place, split in zip(inner[path], splits[path], strict=True)]
+        for path in folders
+    }
+    first = next(iter(found.values()))
+    said = ", ".join(f"{show_path(one.path, root)}/ as {one.split} of {one.class_name}" for one in first)
+    return found, f"Splits lie in the folders of the classes: {said}, and so on."
 
 
 def _check_one_each(root: Path, named: Mapping[Path, str]) -> None:
@@ -85,7 +169,7 @@ def _check_not_all_resemble_splits(root: Path, folders: Iterable[Path]) -> None:
         wanted = [f"{split}/<class>/" for split in ("train", "val", "test") if split in alike.values()]
         raise FolderError(
             f"Expected {LAYOUT}; the folders of {root} look like splits and not like classes: "
-            f"{name_some(sorted(alike))}. Lay the photos out as {' and '.join(wanted)}."
+            f"{name_some(sorted(alike))}. Lay the photos out as {' and '.join(wanted)}.{_TABLE_INSTEAD}"
         )
 
 

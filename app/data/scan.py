@@ -71,18 +71,16 @@ def _check_is_folder(root: Path) -> None:
 def _name_classes(walk: Walk) -> dict[str, str]:
     """The names of the classes, each as it is written among the training photos, by their keys."""
     naming = [folder for folder in walk.class_folders if folder.split in ("", "train") or folder in walk.filled]
-    names = group_by_key(folder.path.name for folder in naming)
+    names = group_by_key(folder.name for folder in naming)
     check_class_names([name for group in names.values() for name in group], walk.root)
     keys: defaultdict[str, set[str]] = defaultdict(set)
     for folder in walk.class_folders:
-        keys[folder.split].add(key_of(folder.path.name))
+        keys[folder.split].add(key_of(folder.name))
     lacking = {split: [names[key][0] for key in names if key not in present] for split, present in keys.items()}
     if any(lacking.values()):
         said = "; ".join(f"{split} lacks {name_some(missing)}" for split, missing in lacking.items() if missing)
         raise FolderError(f"Expected the same class folders in every split of {walk.root}; {said}.{_barred(walk)}")
-    return {
-        key: group[0] for key, group in group_by_key(f.path.name for f in naming if f.split in ("", "train")).items()
-    }
+    return {key: group[0] for key, group in group_by_key(f.name for f in naming if f.split in ("", "train")).items()}
 
 
 def _barred(walk: Walk) -> str:
@@ -110,7 +108,7 @@ def _image_folder(
     records, unreadable = [], list(walk.unreadable)
     names = sorted(class_names.values())
     index_of = {key: names.index(name) for key, name in class_names.items()}
-    index_of_folder = {folder: index_of.get(key_of(folder.path.name), _NO_CLASS) for folder in walk.class_folders}
+    index_of_folder = {folder: index_of.get(key_of(folder.name), _NO_CLASS) for folder in walk.class_folders}
     for file, photo in zip(walk.images, photos, strict=True):
         if isinstance(photo, str):
             unreadable.append(SetAside(file.path, photo))
@@ -131,6 +129,7 @@ def _image_folder(
         ours=_by_path(walk.ours),
         links=tuple(sorted(walk.links)),
         alike=_alike(index_of_folder),
+        remarks=(walk.remark,) if walk.remark else (),
     )
 
 
@@ -143,5 +142,5 @@ def _alike(index_of_folder: Mapping[ClassFolder, int]) -> tuple[tuple[Path, ...]
     writings: defaultdict[int, dict[str, Path]] = defaultdict(dict)
     for folder, class_index in index_of_folder.items():
         if class_index != _NO_CLASS:
-            writings[class_index].setdefault(folder.path.name, folder.path)
+            writings[class_index].setdefault(folder.name, folder.path)
     return tuple(tuple(writings[index].values()) for index in sorted(writings) if len(writings[index]) > 1)

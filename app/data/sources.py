@@ -15,6 +15,7 @@ from regraft.data.photos import DECODING, UnreadablePhoto, tensorflow_reads, tra
 from regraft.data.records import ImageFolder, Record
 from regraft.data.rendering import Rendering
 from regraft.data.scan import scan_folder
+from regraft.data.tables.beside import find_metadata, scan_metadata
 from regraft.data.tables.columns import ColumnChoices
 from regraft.data.tables.labelled import scan_table
 from regraft.data.tables.table import is_table
@@ -60,7 +61,9 @@ def load_source(
 def scan_remembered(
     source: Path, progress: Progress, *, account: bool = True, choices: SourceChoices | None = None
 ) -> ImageFolder:
-    """`scan_folder` or `scan_table`, with the cache's memory of photos that earlier scans have decoded.
+    """What `source` holds, with the cache's memory of photos that earlier scans have decoded.
+
+    That is what `scan_folder`, `scan_table` or, of a folder with tables beside its photos, `scan_metadata` gives.
 
     Args:
         source: the folder, or a table.
@@ -78,6 +81,8 @@ def scan_remembered(
     cache, limit = cache_folder() / "scans.sqlite", choices.max_pixels
     if is_table(source) and not source.is_dir():
         folder = scan_table(source, choices.columns, progress=progress, cache=cache, max_pixels=limit)
+    elif tables := find_metadata(source, choices.columns):
+        folder = scan_metadata(source, tables, choices.columns, progress=progress, cache=cache, max_pixels=limit)
     else:
         _check_is_told_no_columns(source, choices.columns)
         folder = scan_folder(source, progress=progress, cache=cache, max_pixels=limit)

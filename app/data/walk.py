@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from regraft.data.file_format import identify_file
-from regraft.data.layout import find_splits
+from regraft.data.layout import ClassPlace, find_layout
 from regraft.data.passed_over import is_left_by_system, what_file_of_ours, what_of_ours
 from regraft.data.photos import IMAGE_SUFFIXES
 from regraft.data.records import SetAside
@@ -17,10 +17,11 @@ from regraft.errors import FolderError
 
 @dataclass(frozen=True, slots=True)
 class ClassFolder:
-    """A folder that names a class, in a split or ""."""
+    """A folder with photos of the class `name`, in a split or ""."""
 
     path: Path
     split: str
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,7 @@ class Walk:
         hidden: what is hidden or left by a system.
         ours: folders and files that Regraft has written.
         links: links to a folder that they lie in, or that is read anyway.
+        remark: a sentence where splits are not called by their names; else "".
     """
 
     def __init__(self, root: Path) -> None:
@@ -66,6 +68,7 @@ class Walk:
         self.hidden: list[Path] = []
         self.ours: list[SetAside] = []
         self.links: list[Path] = []
+        self.remark = ""
         self._above = identities_above(root)
 
     def find_classes(self) -> None:
@@ -78,14 +81,12 @@ class Walk:
             top = self._without_links_back(self._entries(self.root))
         except OSError as error:
             raise FolderError(f"{self.root} cannot be entered: {_reason(error)}.") from None
-        splits = find_splits(
-            self.root, {entry.path: self._holds_folders(entry.path) for entry in top if entry.kind == "folder"}
-        )
+        folders = [entry.path for entry in top if entry.kind == "folder"]
+        places, self.remark = find_layout(self.root, folders, self)
         for entry in top:
-            if entry.path in splits:
-                inside = self._without_links_back(self._entered(entry.path) or [], entry.path)
-                self._take_children(inside, splits[entry.path])
-            elif splits:
+            if entry.path in places:
+                self._take_places(entry.path, places[entry.path])
+            elif places:
                 self._take_loose(entry)
             else:
                 self._take_children([entry], "")
@@ -101,10 +102,27 @@ class Walk:
                 kept.append(entry)
         return kept
 
+    def _take_places(self, top: Path, places: Sequence[ClassPlace]) -> None:
+        """The classes of a folder of the root, in the places that the layout says; other files of it are loose."""
+        of_path = {place.path: place for place in places}
+        if top in of_path:
+            inside = self._without_links_back(self._entered(top) or [], top)
+            self._take_children(inside, of_path[top].split)
+            return
+        for entry in self._without_links_back(self._entered(top) or [], top):
+            place = of_path.get(entry.path)
+            if place is None:
+                self._take_loose(entry)
+            elif place.class_name:
+                self._take_class(ClassFolder(place.path, place.split, place.class_name))
+            else:
+                inside = self._without_links_back(self._entered(place.path) or [], top, place.path)
+                self._take_children(inside, place.split)
+
     def _take_children(self, entries: Iterable[_Entry], split: str) -> None:
         for entry in entries:
             if entry.kind == "folder":
-                self._take_class(ClassFolder(entry.path, split))
+                self._take_class(ClassFolder(entry.path, split, entry.path.name))
             else:
                 self._take_loose(entry)
 
@@ -176,12 +194,21 @@ class Walk:
         kept = [entry for entry in entries if entry.name not in ours and not is_left_by_system(entry.name)]
         return [_Entry(folder / entry.name, _kind(entry)) for entry in kept]
 
-    def _holds_folders(self, folder: Path) -> bool:
-        try:
-            with os.scandir(folder) as found:
-                return any(_kind(entry) == "folder" and not is_left_by_system(entry.name) for entry in found)
-        except OSError:
-            return False
+    def folders_in(self, folder: Path) -> list[Path]:
+        """See `regraft.data.layout.Looks`; none where it cannot be entered."""
+        return [folder / name for name in _names_in(folder, "folder")]
+
+    def holds_files(self, folder: Path) -> bool:
+        """See `regraft.data.layout.Looks`."""
+        return bool(_names_in(folder, "file"))
+
+
+def _names_in(folder: Path, kind: str) -> list[str]:
+    try:
+        with os.scandir(folder) as found:
+            return sorted(one.name for one in found if _kind(one) == kind and not is_left_by_system(one.name))
+    except OSError:
+        return []
 
 
 def is_image_name(path: Path) -> bool:

@@ -1,0 +1,47 @@
+"""`metadata.csv` beside the photos says their labels, in the root or in the folders of splits."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from drawn_photos import draw_photo
+
+from regraft.data.sources import SourceChoices, scan_remembered
+from regraft.data.tables.columns import ColumnChoices
+from regraft.errors import FolderError
+from regraft.progress import Silent
+
+
+def write_flat(folder: Path, names: list[str], *, start: int = 0, header: str = "file_name,label") -> None:
+    """Photos 0.jpg, 1.jpg, ... and a metadata.csv that gives them these labels."""
+    folder.mkdir(parents=True)
+    lines = [header]
+    for number, name in enumerate(names, start):
+        draw_photo(number % 3, seed=number).save(folder / f"{number}.jpg")
+        lines.append(f"{number}.jpg,{name}")
+    (folder / "metadata.csv").write_text("\n".join(lines), "utf-8")
+
+
+def test_metadata_in_the_root_is_the_table(tmp_path: Path):
+    write_flat(tmp_path / "photos", ["cat", "dog", "cat"])
+    folder = scan_remembered(tmp_path / "photos", Silent())
+    assert folder.table == tmp_path / "photos" / "metadata.csv"
+    assert [folder.class_names[one.class_index] for one in folder.records] == ["cat", "dog", "cat"]
+    assert folder.remarks == ("Labels are those of metadata.csv.",)
+
+
+def test_metadata_in_splits_gives_their_photos_these_roles(tmp_path: Path):
+    write_flat(tmp_path / "photos/train", ["cat", "dog", "cat"])
+    write_flat(tmp_path / "photos/test", ["dog", "cat"], start=3)
+    folder = scan_remembered(tmp_path / "photos", Silent())
+    found = Counter((one.split, folder.class_names[one.class_index]) for one in folder.records)
+    assert found == {("train", "cat"): 2, ("train", "dog"): 1, ("test", "dog"): 1, ("test", "cat"): 1}
+    assert folder.remarks == ("Labels are those of test/metadata.csv, train/metadata.csv.",)
+
+
+def test_metadata_without_labels_is_none_unless_a_column_is_told(tmp_path: Path):
+    write_flat(tmp_path / "photos", ["cat,a", "dog,b"], header="file_name,animal,caption")
+    with pytest.raises(FolderError, match="outside class folders"):
+        scan_remembered(tmp_path / "photos", Silent())
+    told = SourceChoices(ColumnChoices(label="animal"))
+    assert scan_remembered(tmp_path / "photos", Silent(), choices=told).class_names == ("cat", "dog")
