@@ -10,6 +10,7 @@ from regraft.api.argument_types import check_range
 from regraft.api.arguments import (
     PathLike,
     as_bytes,
+    as_list,
     as_maybe_path,
     as_names,
     as_progress,
@@ -187,6 +188,7 @@ def evaluate(
     run: PathLike | Run | Model,
     photos: PathLike | None = None,
     *,
+    require: str | Sequence[str] = (),
     out: PathLike | None = None,
     views: str = "one",
     draws: int = 0,
@@ -198,6 +200,8 @@ def evaluate(
     Args:
         run: finished.
         photos: another labelled folder; photos that the run was trained on are left out.
+        require: bounds such as "accuracy>=0.95", "recall.melanoma>=0.9" or "accuracy_low>0.9", on any figure of
+            metrics.json. Nothing is raised where one is not met: see `required` and `unmet` of the result.
         out: where the files go; by default a new folder in the run's `evaluations/`.
         views, draws: see `predict`.
         device: see `train`.
@@ -205,16 +209,23 @@ def evaluate(
 
     Raises:
         RunError, FolderError: the run or the folder cannot be used.
+        UsageError: a figure or class that is required does not exist; nothing is computed.
     """
+    from regraft.evidence.requirements import parse_requirements
     from regraft.inference.trained import Look
+    from regraft.runs.run import Run
 
     look = Look(views, draws)
     with untouched("evaluate"):
-        folder = start_tensorflow_for(run)
+        folder = finished_run(run)
+        requirements = parse_requirements(as_list(require), Run(folder).class_names)
+        start_tensorflow_for(folder)
         from regraft.experiments.evaluate import evaluate as measure
 
-        others, target = as_maybe_path(photos), as_maybe_path(out)
-        return measure(folder, others, as_progress(progress), device=device, out=target, look=look)
+        return measure(
+            folder, as_maybe_path(photos), as_progress(progress), device=device, out=as_maybe_path(out), look=look,
+            requirements=requirements,
+        )  # fmt: skip
 
 
 @public

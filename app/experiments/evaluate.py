@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ from regraft.data.sources import labels_of
 from regraft.errors import FolderError
 from regraft.evidence.metrics import Metrics, measure
 from regraft.evidence.report import ReportData, write_judgement
+from regraft.evidence.requirements import Outcome, Requirement
 from regraft.inference.outputs import logits_of
 from regraft.inference.trained import Look, open_trained
 from regraft.inference.views import softmax
@@ -32,6 +34,7 @@ class Evaluation:
         folder: where the report and its tables are.
         which_images: the words for what it was judged on, such as "the run reports on".
         metrics: see `Metrics`.
+        required: what each requirement came to, in the order in which they were asked.
     """
 
     run: Path
@@ -39,6 +42,12 @@ class Evaluation:
     folder: Path
     which_images: str
     metrics: Metrics
+    required: tuple[Outcome, ...] = ()
+
+    @property
+    def unmet(self) -> tuple[Outcome, ...]:
+        """The requirements that are not met."""
+        return tuple(outcome for outcome in self.required if not outcome.met)
 
     def _repr_html_(self) -> str:
         return framed(self.folder / "report.html", repr(self))
@@ -51,6 +60,7 @@ class Evaluation:
             "evaluation": str(self.folder),
             "which_images": self.which_images,
             **self.metrics.as_dict(),
+            "required": [outcome.as_dict() for outcome in self.required],
         }
 
 
@@ -62,6 +72,7 @@ def evaluate(
     device: str = "auto",
     out: Path | None = None,
     look: Look | None = None,
+    requirements: Sequence[Requirement] = (),
 ) -> Evaluation:
     """Measures a run and writes metrics.json, predictions.csv, the confusion matrix and report.html.
 
@@ -73,6 +84,7 @@ def evaluate(
         device: see `open_device`.
         out: where the files go, by default a new folder in the run's `evaluations/`.
         look: how closely each photo is looked at.
+        requirements: bounds on its figures, for classes of the run.
 
     Raises:
         RunError, FolderError: the run or the folder cannot be used.
@@ -98,7 +110,8 @@ def evaluate(
         set_aside=scanned.unreadable,
         environment=trained.run.environment,
     )
-    evaluation = Evaluation(trained.run.folder, scanned.root, target, which, metrics)
+    required = tuple(requirement.judge(metrics) for requirement in requirements)
+    evaluation = Evaluation(trained.run.folder, scanned.root, target, which, metrics, required)
     with new_folder(target) as draft:
         write_judgement(draft, data)
         write_json(draft / "metrics.json", evaluation.as_dict())
