@@ -1,4 +1,4 @@
-"""What a trained model is used for: load, predict, evaluate and export."""
+"""What trained models are used for: load, predict, evaluate, compare_runs and export."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ from regraft.progress import Progress
 
 if TYPE_CHECKING:
     from regraft.experiments.evaluate import Evaluation
+    from regraft.experiments.run_comparison import RunComparison
     from regraft.exports.export import Export
     from regraft.prediction.model import Model
     from regraft.prediction.model_choice import Asked
@@ -226,6 +227,38 @@ def evaluate(
             folder, as_maybe_path(photos), as_progress(progress), device=device, out=as_maybe_path(out), look=look,
             requirements=requirements,
         )  # fmt: skip
+
+
+@public
+def compare_runs(
+    first: PathLike | Run | Model,
+    second: PathLike | Run | Model,
+    photos: PathLike | None = None,
+    *,
+    out: PathLike | None = None,
+    device: str = "auto",
+    progress: bool | Progress = True,
+) -> RunComparison:
+    """Has two runs answer the same photos, and says which is better, if there is evidence, and where they differ.
+
+    Args:
+        first, second: finished, with classes of the same names in any order.
+        photos: a labelled folder; photos that one of the runs was trained on are left out. By default those that both
+            report on.
+        out: a new folder for differences.csv and summary.json; nothing is written without it.
+        device: see `train`.
+        progress: a bar (True), silence (False), or an object with the methods of `regraft.Progress`.
+
+    Raises:
+        UsageError: the runs tell different classes apart, or report on no photo in common.
+        RunError, FolderError: a run or the folder cannot be used.
+    """
+    with untouched("compare_runs"):
+        folders = finished_run(first), finished_run(second)
+        start_tensorflow_for(first)
+        from regraft.experiments.run_comparison import compare_runs as measure
+
+        return measure(*folders, as_maybe_path(photos), as_progress(progress), device=device, out=as_maybe_path(out))
 
 
 @public

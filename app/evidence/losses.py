@@ -12,6 +12,15 @@ def losses_of(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return -log_probabilities[np.arange(len(labels)), labels]
 
 
+_LEAST_PROBABILITY = 1e-7
+
+
+def losses_of_probabilities(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The same of probabilities [N, classes], clipped to at least 1e-7 as Keras does."""
+    own = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    return -np.log(own.clip(_LEAST_PROBABILITY, 1.0))
+
+
 def gain_of(losses: np.ndarray, other_losses: np.ndarray) -> tuple[float, float]:
     """How much lower `losses` are than `other_losses`, both [N] of the same images: the mean, and its standard error.
 

@@ -84,19 +84,21 @@ class Outcome:
 
     @property
     def words(self) -> str:
-        """Such as "accuracy is 0.912, below the 0.95 asked for (95 % interval 0.890 to 0.930)"; of what is not met."""
+        """Such as "accuracy is 0.912, below the 0.95 asked for (95 % interval 0.890 to 0.930)"."""
         asked = self.requirement
         bound = f"the {asked.bound:.12g} asked for"
         if self.value is None:
             return f"{asked.name} is undefined on these images, so it does not meet {bound}"
         interval = f" (95 % interval {self.low:.3f} to {self.high:.3f})" if self.low is not None else ""
-        return f"{asked.name} is {self._shown(self.value)}, {_MISSED_BY[asked.operator]} {bound}{interval}"
+        relation = "which meets" if self.met else _MISSED_BY[asked.operator]
+        return f"{asked.name} is {self._shown(self.value)}, {relation} {bound}{interval}"
 
     def _shown(self, value: float) -> str:
-        """Three digits behind the point, or as many as show that the bound is missed; counts as they are."""
+        """Three digits behind the point, or as many as show that the bound is missed or met; counts as they are."""
+        if isinstance(value, int):
+            return f"{value:,}"
         texts = [f"{value:.{digits}f}" for digits in _DIGITS]
-        told = next((text for text in texts if not self.requirement.admits(float(text))), texts[-1])
-        return f"{value:,}" if isinstance(value, int) else told
+        return next((text for text in texts if self.requirement.admits(float(text)) == self.met), texts[-1])
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, as in the list `required` of an evaluation's metrics.json."""

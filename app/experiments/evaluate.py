@@ -8,20 +8,18 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from regraft.data.records import ImageFolder, Record
 from regraft.data.sources import labels_of
-from regraft.errors import FolderError
 from regraft.evidence.metrics import Metrics, measure
 from regraft.evidence.report import ReportData, write_judgement
 from regraft.evidence.requirements import Outcome, Requirement
+from regraft.experiments.photos_to_judge import photos_to_judge
 from regraft.inference.outputs import logits_of
 from regraft.inference.trained import Look, open_trained
 from regraft.inference.views import softmax
 from regraft.machine.files import write_json
 from regraft.machine.notebook import framed
 from regraft.progress import Progress
-from regraft.runs.photos_now import fingerprints_of, records_of, rows_of, scan_photos
-from regraft.runs.run import Run, check_free, new_folder
+from regraft.runs.run import check_free, new_folder
 
 
 @dataclass(frozen=True)
@@ -90,8 +88,7 @@ def evaluate(
         RunError, FolderError: the run or the folder cannot be used.
     """
     trained = open_trained(folder, device=device, look=look)
-    scanned = scan_photos(trained.run, photos, progress, advice="name their folder after the run")
-    records, which = _choose(scanned, trained.run, of_the_run=photos is None)
+    scanned, records, which = photos_to_judge([trained.run], photos, progress)
     target = out or trained.run.folder / "evaluations" / f"{datetime.now():%Y%m%d-%H%M%S}"
     check_free(target)
     names = trained.run.class_names
@@ -116,23 +113,3 @@ def evaluate(
         write_judgement(draft, data)
         write_json(draft / "metrics.json", evaluation.as_dict())
     return evaluation
-
-
-def _choose(folder: ImageFolder, run: Run, *, of_the_run: bool) -> tuple[tuple[Record, ...], str]:
-    """The images to judge on, and the words for them."""
-    if of_the_run:
-        paths = {row.path for row in rows_of(run, "report")}
-        records = tuple(record for record in records_of(run, folder, "report") if record.path.absolute() in paths)
-        absent = len(paths) - len(records)
-        which = "the run reports on" + (f", without {absent} gone or changed since" if absent else "")
-    else:
-        seen = fingerprints_of(run, "fit", "select")
-        split = next((name for name in ("test", "val") if folder.split(name)), None)
-        offered = folder.split(split) if split else folder.records
-        records = tuple(record for record in offered if record.fingerprint not in seen)
-        left_out = len(offered) - len(records)
-        which = f"of {folder.name}" + (f"/{split}" if split else "")
-        which += f", without {left_out} that the run was trained on" if left_out else ""
-    if not records:
-        raise FolderError(f"{folder.root} has no image to judge the run on that it was not trained on.")
-    return records, which

@@ -81,6 +81,10 @@ def test_what_is_not_met_is_said_with_its_value(text: str, words: str):
     assert (found.met, found.words) == (False, words)
 
 
+def test_what_is_met_says_so():
+    assert outcome("precision.bee>0.5").words == "precision.bee is 0.833, which meets the 0.5 asked for"
+
+
 def test_a_value_just_short_of_its_bound_is_shown_with_the_digits_that_tell():
     nearly = metrics_of(*[(0, 0)] * 9_499, *[(0, 1)] * 501)
     assert outcome("accuracy>=0.95", nearly).words.startswith("accuracy is 0.949900, below the 0.95 asked for")
