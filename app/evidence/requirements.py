@@ -122,13 +122,13 @@ def parse_requirements(texts: Iterable[str], class_names: Sequence[str]) -> list
     `REPORTED_METRICS`; those of one class are the attributes of `ClassMetrics`, with a dot and its name.
 
     Raises:
-        UsageError: a text is malformed, or names a figure or class that does not exist.
+        UsageError: a text is malformed, names what does not exist, or asks of a fraction what none can be.
     """
-    return [_parse(text, class_names) for text in texts]
+    return [_parse(str(text), class_names) for text in texts]  # nobody has checked what is in the list
 
 
 def _parse(text: str, class_names: Sequence[str]) -> Requirement:
-    form = _FORM.fullmatch(str(text))  # of a list that nobody has checked
+    form = _FORM.fullmatch(text)
     bound = _finite(form[3]) if form else None
     if form is None or bound is None:
         raise UsageError(

@@ -39,9 +39,10 @@ def photos_to_judge(
 
 
 def _reported(folder: ImageFolder, runs: Sequence[Run]) -> Chosen:
-    common = set.intersection(*(fingerprints_of(run, "report") for run in runs))
-    paths = {row.path for row in rows_of(runs[0], "report") if row.fingerprint in common}
-    if not paths:
+    reported = [rows_of(run, "report") for run in runs]
+    common = set.intersection(*({row.fingerprint for row in rows} for rows in reported))
+    paths = {row.path for row in reported[0] if row.fingerprint in common}
+    if not paths and len(runs) > 1:
         raise UsageError(
             f"{' and '.join(str(run.folder) for run in runs)} report on no photo in common; name a folder of other "
             "photos after them, or train both with one data.split_seed."

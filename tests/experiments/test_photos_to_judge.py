@@ -1,5 +1,6 @@
 """Photos that no run has learned from: those that all report on, or those of another folder that none has seen."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,13 @@ def test_what_is_gone_of_them_is_counted(runs: list[Run], photos: Path):
     (photos / "cat/000.jpg").unlink()
     _, records, which = photos_to_judge(runs, None, Silent())
     assert (names(records), which) == (["dog/000"], "both runs report on, without 1 gone or changed since")
+
+
+def test_copies_of_them_elsewhere_in_the_folder_do_not_count(runs: list[Run], photos: Path):
+    shutil.copy(photos / "cat/000.jpg", photos / "cat/copy.jpg")
+    shutil.copy(photos / "dog/000.jpg", photos / "cat/misplaced.jpg")
+    _, records, _ = photos_to_judge(runs, None, Silent())
+    assert names(records) == ["cat/000", "dog/000"]
 
 
 def test_of_a_folder_they_are_those_that_neither_was_trained_on_or_chosen_by(runs: list[Run], photos: Path):

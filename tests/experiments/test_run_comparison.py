@@ -102,7 +102,10 @@ def test_nothing_is_written_without_a_place_for_it(runs: tuple[Path, Path], tmp_
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_a_folder_that_exists_is_not_written_over(runs: tuple[Path, Path], tmp_path: Path):
+def test_a_folder_that_exists_is_refused_before_anything_is_computed(
+    runs: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(module, "photos_to_judge", None)
     told = message_of(RunError, compare_runs, *runs, None, Silent(), out=runs[0])
     assert told == f"{runs[0]} exists already; choose another out."
 
