@@ -89,6 +89,7 @@ _AN_ARGUMENT_FOR_EACH_OPTION = (
     "regraft.cli.model_verbs.predict",
     "regraft.cli.photo_verbs.augment_preview",
     "regraft.cli.training_verbs.compare",
+    "regraft.api.model_calls.evaluate",
     "regraft.cli.training_verbs.ensemble",
     "regraft.cli.training_verbs.find_lr",
     "regraft.cli.training_verbs.pretrain",

@@ -1,4 +1,4 @@
-"""What a trained model is used for: load, predict, evaluate and export."""
+"""What trained models are used for: load, predict, evaluate, compare_runs and export."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from regraft.api.arguments import (
     Photos,
     Values,
     as_bytes,
+    as_list,
     as_maybe_path,
     as_names,
     as_progress,
@@ -29,6 +30,7 @@ from regraft.progress import Progress
 
 if TYPE_CHECKING:
     from regraft.experiments.evaluate import Evaluation
+    from regraft.experiments.run_comparison import RunComparison
     from regraft.exports.export import Export
     from regraft.prediction.model import Model
     from regraft.prediction.model_choice import Asked
@@ -191,6 +193,7 @@ def evaluate(
     photos: Photos | None = None,
     *,
     set: Values | None = None,
+    require: str | Sequence[str] = (),
     out: PathLike | None = None,
     views: str = "one",
     draws: int = 0,
@@ -205,6 +208,8 @@ def evaluate(
             trained on are left out.
         set: keys of the recipe that say how labels are found, such as {"data.label_column": "species"}; by default as
             in training.
+        require: bounds such as "accuracy>=0.95", "recall.melanoma>=0.9" or "accuracy_low>0.9", on any figure of
+            metrics.json. Nothing is raised where one is not met: see `required` and `unmet` of the result.
         out: where the files go; by default a new folder in the run's `evaluations/`.
         views, draws: see `predict`.
         device: see `train`.
@@ -212,19 +217,67 @@ def evaluate(
 
     Raises:
         RunError, FolderError: the run or the folder cannot be used.
+        UsageError: a figure or class that is required does not exist; nothing is computed.
     """
+    from regraft.evidence.requirements import parse_requirements
     from regraft.inference.trained import Look
+    from regraft.runs.run import Run
 
     look = Look(views, draws)
     with untouched("evaluate"):
-        folder = start_tensorflow_for(run)
+        folder = finished_run(run)
+        requirements = parse_requirements(as_list(require), Run(folder).class_names)
+        start_tensorflow_for(folder)
         from regraft.experiments.evaluate import evaluate as measure
 
-        others, told = (None, {}) if photos is None else as_source(photos, set or {})
+        others, told = _given(photos, set)
         return measure(
-            folder, as_maybe_path(others), as_progress(progress), device=device, out=as_maybe_path(out), look=look,
-            told=told,
+            folder, others, as_progress(progress), device=device, out=as_maybe_path(out), look=look, told=told,
+            requirements=requirements,
         )  # fmt: skip
+
+
+def _given(photos: Photos | None, edits: Values | None) -> tuple[Path | None, Values]:
+    """Other photos to judge on, and how their labels are found."""
+    if photos is None:
+        return None, edits or {}
+    source, told = as_source(photos, edits or {})
+    return Path(source), told
+
+
+@public
+def compare_runs(
+    first: PathLike | Run | Model,
+    second: PathLike | Run | Model,
+    photos: Photos | None = None,
+    *,
+    set: Values | None = None,
+    out: PathLike | None = None,
+    device: str = "auto",
+    progress: bool | Progress = True,
+) -> RunComparison:
+    """Has two runs answer the same photos, and says which is better, if there is evidence, and where they differ.
+
+    Args:
+        first, second: finished, with classes of the same names in any order.
+        photos: see `evaluate`; photos that one of the runs was trained on are left out. By default those that both
+            report on.
+        set: see `evaluate`.
+        out: a new folder for differences.csv and summary.json; nothing is written without it.
+        device: see `train`.
+        progress: a bar (True), silence (False), or an object with the methods of `regraft.Progress`.
+
+    Raises:
+        UsageError: the runs tell different classes apart, or report on no photo in common.
+        RunError, FolderError: a run or the folder cannot be used.
+    """
+    with untouched("compare_runs"):
+        folders = finished_run(first), finished_run(second)
+        start_tensorflow_for(first)
+        from regraft.experiments.run_comparison import compare_runs as measure
+
+        others, told = _given(photos, set)
+        return measure(*folders, others, as_progress(progress), device=device, out=as_maybe_path(out), told=told)
 
 
 @public

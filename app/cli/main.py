@@ -83,6 +83,8 @@ for _verb in (
 def main() -> None:
     """Runs the command line: exit code 0, 1 for an internal failure, 2 for a mistake in one line on stderr.
 
+    1 is also what `evaluate --require` ends with where a bound is not met, and an export that fails its proof.
+
     141 is that of a command whose reader has gone, as in `regraft backbones | head -1`. A signal ends it in one line
     that says how to go on, with 128 and its number: 130 for Ctrl-C, 143 for SIGTERM.
     """

@@ -24,29 +24,58 @@ from regraft.cli.options import (
 from regraft.errors import visible
 
 
-@click.command(epilog="Example: regraft evaluate saved_models/photos-20260101-120000 other_photos/")
+@click.command(
+    epilog='Example: regraft evaluate saved_models/photos-20260101-120000 other_photos/ --require "accuracy>=0.95"'
+)
 @click.argument("run", type=PATH)
 @click.argument("photos", metavar="[FOLDER | TABLE]", type=PATH, required=False)
 @LABELS
+@click.option(
+    "--require",
+    multiple=True,
+    metavar='"NAME>=NUMBER"',
+    help="A figure's bound (>=, >, <=, <): accuracy, accuracy_low, recall.CLASS, log_loss, ...; repeatable.",
+)
 @click.option("--out", type=PATH, help="Where the files go.  [default: a new folder in RUN/evaluations/]")
 @LOOK
 @DEVICE
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def evaluate(
-    run: Path, photos: Path | None, out: Path | None, views: str, draws: int, device: str, as_json: bool
+    run: Path,
+    photos: Path | None,
+    require: tuple[str, ...],
+    out: Path | None,
+    views: str,
+    draws: int,
+    device: str,
+    as_json: bool,
 ) -> None:
-    """Measure RUN on the images it reports on, or on another labelled FOLDER or TABLE."""
+    """Measure RUN on the images it reports on, or on another labelled FOLDER or TABLE.
+
+    With --require the exit code is 1 if a bound is not met, after one line on stderr for each.
+    """
     import regraft
     from regraft.cli.shown import CommandLineProgress, print_json, show_evaluation
 
-    progress = CommandLineProgress()
     evaluation = regraft.evaluate(
-        run, photos, set=edits_of(), out=out, views=views, draws=draws, device=device, progress=progress
+        run,
+        photos,
+        set=edits_of(),
+        require=require,
+        out=out,
+        views=views,
+        draws=draws,
+        device=device,
+        progress=CommandLineProgress(),
     )
     if as_json:
         print_json(evaluation.as_dict())
     else:
         show_evaluation(evaluation)
+    if evaluation.unmet:
+        for outcome in evaluation.unmet:
+            click.echo(visible(f"{outcome.words}."), err=True)
+        sys.exit(1)
 
 
 @click.command(epilog="Example: regraft export saved_models/photos-20260101-120000 --format litert")

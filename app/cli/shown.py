@@ -134,7 +134,10 @@ def show_evaluation(evaluation: Evaluation) -> None:
 
     metrics = evaluation.metrics
     accuracy = f"{accuracy_words(metrics)} on {metrics.images:,} images {evaluation.which_images}"
-    show(_table([("accuracy", accuracy), *_uneven_rows(metrics), *printed_rows(metrics.as_dict())]))
+    rows = [("accuracy", accuracy), *_uneven_rows(metrics), *printed_rows(metrics.as_dict())]
+    if asked := len(evaluation.required):
+        rows.append(("required", f"{asked - len(evaluation.unmet):,} of {asked:,} met"))
+    show(_table(rows))
     _say("", f"Look at   {evaluation.folder}/report.html")
 
 

@@ -8,6 +8,7 @@ import click
 
 from regraft.cli.options import MAX_MEMORY, NETWORK, PATH, PROVE, edits_of, max_pixels, training_options
 from regraft.ensembles.kinds import COMBINATIONS, SOUPS, names
+from regraft.errors import UsageError
 
 _PHOTOS = click.argument("source", metavar="FOLDER | TABLE")
 
@@ -95,7 +96,7 @@ def pretrain(
 @click.command(
     epilog="Example: regraft compare photos/ --recipe quick --vary head.solver=lbfgs,newton-cg,adam,sgd --seeds 5"
 )
-@_PHOTOS
+@click.argument("sources", metavar="FOLDER | TABLE | RUN RUN [FOLDER | TABLE]", nargs=-1, required=True)
 @training_options("balanced")
 @NETWORK
 @click.option("--vary", "varied", multiple=True, metavar="KEY=A,B,C", help="Recipe key and its values; repeatable.")
@@ -115,7 +116,7 @@ def pretrain(
     help="Judge the last stage of each run, or what the run would keep.",
 )
 def compare(
-    source: str,
+    sources: tuple[str, ...],
     recipe: str,
     edits: tuple[str, ...],
     seed: int | None,
@@ -138,15 +139,25 @@ def compare(
 
     The first arm, or the first value of each --vary, is what the others are measured against. Several --vary give
     every combination.
+
+    Two RUNs are compared as they are, on the photos that both report on or those of FOLDER that neither was trained
+    on: accuracies, their difference with the exact McNemar test, and the photos that they answer differently, which
+    --out writes. Of the options, --out, --device and --json go with them.
     """
     import regraft
+    from regraft.cli.run_duel import compare_two_runs, is_run
     from regraft.cli.shown import CommandLineProgress, live_comparison, print_json, show_comparison
     from regraft.recipes.arms import parse_named, parse_varied
 
+    if is_run(sources[0]):
+        compare_two_runs(sources, out=out, device=device, as_json=as_json)
+        return
+    if len(sources) > 1:
+        raise UsageError(f"compare takes one FOLDER of photos, or RUN RUN [FOLDER]; {sources[0]} is no run directory.")
     vary, arm = [parse_varied(text) for text in varied], [parse_named(text) for text in named]
     with live_comparison() as show:
         comparison = regraft.compare(
-            source, vary=vary, arm=arm, seeds=seeds, stage=stage, recipe=recipe, backbone=backbone, weights=weights,
+            sources[0], vary=vary, arm=arm, seeds=seeds, stage=stage, recipe=recipe, backbone=backbone, weights=weights,
             set=edits_of(edits), seed=seed, val_fraction=val_fraction, image_size=image_size, epochs=epochs, out=out,
             resume=resume, device=device, data_dir=data_dir, show=show, progress=CommandLineProgress(),
         )  # fmt: skip

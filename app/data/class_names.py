@@ -32,6 +32,14 @@ def key_of(name: str) -> str:
     return " ".join(normalize("NFC", normalize("NFC", seen).lower()).split())
 
 
+def place_of(name: str, names: Sequence[str]) -> int | None:
+    """Where `name` stands in `names`: as it is written, else in another writing of it; None where it does not."""
+    if name in names:
+        return names.index(name)
+    keys = [key_of(known) for known in names]
+    return keys.index(key_of(name)) if key_of(name) in keys else None
+
+
 def _is_unseen(letter: str) -> bool:
     return letter in _SELECTORS or category(letter) in _UNSEEN
 

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import log_softmax
 
 
 def losses_of(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """float64 [N]: cross-entropy in nats of each label under logits [N, classes]."""
+    from scipy.special import log_softmax  # starts for a while, which a report need not wait for
+
     log_probabilities = log_softmax(np.asarray(logits, np.float64), axis=1)
     return -log_probabilities[np.arange(len(labels)), labels]
+
+
+_LEAST_PROBABILITY = 1e-7
+
+
+def losses_of_probabilities(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The same of probabilities [N, classes], clipped to at least 1e-7 as Keras does."""
+    own = probabilities[np.arange(len(labels)), labels].astype(np.float64)
+    return -np.log(own.clip(_LEAST_PROBABILITY, 1.0))
 
 
 def gain_of(losses: np.ndarray, other_losses: np.ndarray) -> tuple[float, float]:

@@ -10,8 +10,7 @@ import numpy as np
 
 from regraft.evidence.calibration import expected_calibration_error
 from regraft.evidence.judged import JudgedAnswers
-
-_LEAST_PROBABILITY = 1e-7
+from regraft.evidence.losses import losses_of_probabilities
 
 
 @dataclass(frozen=True)
@@ -53,8 +52,7 @@ def _top_k_accuracy(judged: JudgedAnswers) -> float | None:
 
 
 def _log_loss(judged: JudgedAnswers) -> float:
-    own = judged.probabilities[np.arange(len(judged.truth)), judged.truth]
-    return float(-np.log(own.clip(_LEAST_PROBABILITY, 1.0)).mean())
+    return float(losses_of_probabilities(judged.probabilities, judged.truth).mean())
 
 
 def _mean_of_defined(values: Sequence[float | None]) -> float:

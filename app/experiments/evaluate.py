@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from regraft.data.records import ImageFolder, Record
 from regraft.data.sources import labels_of
-from regraft.errors import FolderError
 from regraft.evidence.metrics import Metrics, measure
 from regraft.evidence.report import ReportData, write_judgement
+from regraft.evidence.requirements import Outcome, Requirement
+from regraft.experiments.photos_to_judge import photos_to_judge
 from regraft.inference.outputs import logits_of
 from regraft.inference.trained import Look, open_trained
 from regraft.inference.views import softmax
 from regraft.machine.files import write_json
 from regraft.machine.notebook import framed
 from regraft.progress import Progress
-from regraft.recipes.recipe import edit_recipe
-from regraft.runs.photos_now import fingerprints_of, groups_of, records_of, rows_of, scan_photos
-from regraft.runs.run import Run, check_free, new_folder
+from regraft.runs.run import check_free, new_folder
 
 
 @dataclass(frozen=True)
@@ -34,6 +32,7 @@ class Evaluation:
         folder: where the report and its tables are.
         which_images: the words for what it was judged on, such as "the run reports on".
         metrics: see `Metrics`.
+        required: what each requirement came to, in the order in which they were asked.
     """
 
     run: Path
@@ -41,6 +40,12 @@ class Evaluation:
     folder: Path
     which_images: str
     metrics: Metrics
+    required: tuple[Outcome, ...] = ()
+
+    @property
+    def unmet(self) -> tuple[Outcome, ...]:
+        """The requirements that are not met."""
+        return tuple(outcome for outcome in self.required if not outcome.met)
 
     def _repr_html_(self) -> str:
         return framed(self.folder / "report.html", repr(self))
@@ -53,6 +58,7 @@ class Evaluation:
             "evaluation": str(self.folder),
             "which_images": self.which_images,
             **self.metrics.as_dict(),
+            "required": [outcome.as_dict() for outcome in self.required],
         }
 
 
@@ -65,6 +71,7 @@ def evaluate(
     out: Path | None = None,
     look: Look | None = None,
     told: Mapping[str, Any] | None = None,
+    requirements: Sequence[Requirement] = (),
 ) -> Evaluation:
     """Measures a run and writes metrics.json, predictions.csv, the confusion matrix and report.html.
 
@@ -77,14 +84,13 @@ def evaluate(
         out: where the files go, by default a new folder in the run's `evaluations/`.
         look: how closely each photo is looked at.
         told: keys of the recipe that say how the labels of `photos` are found, where not as in training.
+        requirements: bounds on its figures, for classes of the run.
 
     Raises:
         RunError, FolderError: the run or the folder cannot be used.
     """
     trained = open_trained(folder, device=device, look=look)
-    choices = edit_recipe(trained.run.recipe, told or {}).data.source
-    scanned = scan_photos(trained.run, photos, progress, advice="name their folder after the run", choices=choices)
-    records, which = _choose(scanned, trained.run, of_the_run=photos is None)
+    scanned, records, which = photos_to_judge([trained.run], photos, progress, told)
     target = out or trained.run.folder / "evaluations" / f"{datetime.now():%Y%m%d-%H%M%S}"
     check_free(target)
     names = trained.run.class_names
@@ -103,32 +109,9 @@ def evaluate(
         set_aside=scanned.unreadable,
         environment=trained.run.environment,
     )
-    evaluation = Evaluation(trained.run.folder, scanned.root, target, which, metrics)
+    required = tuple(requirement.judge(metrics) for requirement in requirements)
+    evaluation = Evaluation(trained.run.folder, scanned.root, target, which, metrics, required)
     with new_folder(target) as draft:
         write_judgement(draft, data)
         write_json(draft / "metrics.json", evaluation.as_dict())
     return evaluation
-
-
-def _choose(folder: ImageFolder, run: Run, *, of_the_run: bool) -> tuple[tuple[Record, ...], str]:
-    """The images to judge on, and the words for them."""
-    if of_the_run:
-        paths = {row.path for row in rows_of(run, "report")}
-        records = tuple(record for record in records_of(run, folder, "report") if record.path.absolute() in paths)
-        absent = len(paths) - len(records)
-        which = "the run reports on" + (f", without {absent} gone or changed since" if absent else "")
-    else:
-        seen, groups = fingerprints_of(run, "fit", "select"), groups_of(run, "fit", "select")
-        split = next((name for name in ("test", "val") if folder.split(name)), None)
-        offered = folder.split(split) if split else folder.records
-        records = tuple(record for record in offered if record.fingerprint not in seen and record.group not in groups)
-        left_out = len(offered) - len(records)
-        which = f"of {folder.name}" + (f"/{split}" if split else "")
-        which += (
-            f", without {left_out} that the run was trained on{', or others of their groups' if groups else ''}"
-            if left_out
-            else ""
-        )
-    if not records:
-        raise FolderError(f"{folder.root} has no image to judge the run on that it was not trained on.")
-    return records, which

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from regraft.data.class_names import key_of
+from regraft.data.class_names import place_of
 from regraft.data.records import ImageFolder, Record
 from regraft.data.sources import SourceChoices, scan_remembered
 from regraft.data.tables.columns import ColumnChoices
@@ -89,12 +89,10 @@ def rows_of(run: Run, *roles: str) -> list[RosterRow]:
 
 def _number_of(name: str, class_names: Sequence[str], root: Path) -> int:
     """The place of a class, also where the run has it in another writing, as after a move to another system."""
-    if name in class_names:
-        return class_names.index(name)
-    keys = [key_of(known) for known in class_names]
-    if key_of(name) not in keys:
+    place = place_of(name, class_names)
+    if place is None:
         raise FolderError(f'{root} has a class "{name}" that the run does not know.{did_you_mean(name, class_names)}')
-    return keys.index(key_of(name))
+    return place
 
 
 def fingerprints_of(run: Run, *roles: str) -> set[str]:

@@ -2,6 +2,7 @@
 
 import io
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -24,6 +25,7 @@ from regraft.data.check import build_report
 from regraft.data.records import ImageFolder
 from regraft.errors import option, visible
 from regraft.evidence.metrics import measure
+from regraft.evidence.requirements import parse_requirements
 from regraft.experiments.evaluate import Evaluation
 from regraft.prediction.predict import PredictionSummary
 from regraft.runs.run_metrics import RunMetrics
@@ -146,6 +148,13 @@ def test_the_table_of_an_evaluation_says_how_good_on_what_and_where(capsys):
         "accuracy 50.0 % (9.5 to 90.5) on 2 images of zoo/test log loss 0.837 nats macro F1 0.333 "
         "calibration error 25.0 % Look at pets/evaluations/now/report.html"
     )
+
+
+def test_bounds_that_were_required_are_counted(capsys):
+    found = evaluation("of zoo")
+    required = [each.judge(found.metrics) for each in parse_requirements(["accuracy>=0.5", "images>2"], ["cat", "dog"])]
+    show_evaluation(replace(found, required=tuple(required)))
+    assert "calibration error 25.0 % required 1 of 2 met Look at" in words(capsys.readouterr().out)
 
 
 class Terminal(io.StringIO):

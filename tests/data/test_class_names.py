@@ -2,7 +2,7 @@
 
 import pytest
 
-from regraft.data.class_names import check_class_names, group_by_key, key_of, look_alikes, unseen_in
+from regraft.data.class_names import check_class_names, group_by_key, key_of, look_alikes, place_of, unseen_in
 from regraft.errors import FolderError
 
 
@@ -37,6 +37,11 @@ def test_writings_of_one_name_have_one_key(name, other):
 )
 def test_different_names_have_different_keys(name, other):
     assert key_of(name) != key_of(other)
+
+
+def test_a_name_is_found_as_it_is_written_and_else_in_another_writing():
+    names = ("dog", "caf\u00e9", "Dog")
+    assert [place_of(name, names) for name in ("Dog", "dog ", "CAFE\u0301", "cow")] == [2, 0, 1, None]
 
 
 def test_the_plainest_writing_comes_first():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from regraft.evidence.losses import gain_of, is_clearly_better, losses_of
+from regraft.evidence.losses import gain_of, is_clearly_better, losses_of, losses_of_probabilities
 
 
 def test_losses_are_minus_the_log_of_the_softmax():
@@ -36,3 +36,10 @@ def test_a_loss_is_clearly_lower_beyond_one_standard_error(losses, others, gain,
     losses, others = np.array(losses), np.array(others)
     assert gain_of(losses, others) == pytest.approx((gain, error))
     assert is_clearly_better(losses, others) is clearly
+
+
+def test_losses_of_probabilities_are_clipped_as_keras_does():
+    probabilities = np.array([[0.75, 0.25], [1.0, 0.0]], np.float32)
+    found = losses_of_probabilities(probabilities, np.array([1, 1]))
+    np.testing.assert_allclose(found, [np.log(4), 7 * np.log(10)])
+    assert found.dtype == np.float64

@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from command_line import run_regraft
@@ -128,6 +129,31 @@ def test_photos_that_moved_have_to_be_named(trained: TrainedRun, tmp_path: Path)
     (run / "environment.json").write_text(json.dumps(environment))
     expected = f"The photos of {run} are no longer in /nowhere/photos; name their folder after the run."
     assert refusal(run, None, tmp_path / "out") == expected
+
+
+def test_bounds_that_are_not_met_are_a_line_each_and_exit_code_1(trained: TrainedRun, tmp_path: Path):
+    """The run has an accuracy over 0.5 on its 12 reported photos."""
+    asked = ("--require", "accuracy>=0.5", "--require", "images.dog > 4", "--require", "images<=3")
+    answer = run_regraft("evaluate", trained.folder, *asked, "--out", tmp_path / "out", "--json")
+    assert answer.code == 1
+    assert answer.stderr.splitlines()[-2:] == [
+        "images.dog is 4, not above the 4 asked for.",
+        "images is 12, above the 3 asked for.",
+    ]
+    assert [row["met"] for row in answer.values["required"]] == [True, False, False]
+    assert answer.values == json.loads((tmp_path / "out/metrics.json").read_text("utf-8"))
+    assert (tmp_path / "out/report.html").is_file()
+
+
+def test_a_bound_on_what_does_not_exist_is_refused_before_anything_is_computed(trained: TrainedRun, tmp_path: Path):
+    with patch("regraft.machine.devices.start_tensorflow", side_effect=AssertionError):
+        asked = ("--require", "images>=1", "--require", "recall.dgo>=0.9")
+        answer = run_regraft("evaluate", trained.folder, *asked, "--out", tmp_path / "out")
+    assert (answer.code, answer.stdout, answer.stderr.count("\n")) == (2, "", 1)
+    assert answer.stderr.startswith(
+        'regraft: --require names no figure of the run: "recall.dgo". Did you mean "recall.dog"? There are images, '
+    )
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_table_for_a_person_names_the_page(trained: TrainedRun, tmp_path: Path):
