@@ -97,6 +97,7 @@ _AN_ARGUMENT_FOR_EACH_OPTION = (
 LARGE_FOR_A_REASON = {
     **dict.fromkeys(_AN_ARGUMENT_FOR_EACH_OPTION, "an argument for each option, each explained where it is public"),
     "regraft.training.strength.choose_l2": "the problem, what is compared, how folds are drawn, and who is told",
+    "regraft.training.layers.choose_layers": "the same of each number of layers",
     "regraft.models.optimizers.make_optimizer": "a keyword for each key of the recipe's [optimizer]",
 }
 """What is beyond the measure of `house.too_large`, and why."""

@@ -14,6 +14,7 @@ from regraft.models.backbones import JOIN, parts_of
 from regraft.models.optimizer_table import OPTIMIZERS
 from regraft.models.regularizers import REGULARIZERS
 from regraft.models.schedule_table import SCHEDULES
+from regraft.recipes.class_tables import ClassWeights
 from regraft.recipes.ranges import fields_of
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
@@ -138,7 +139,7 @@ class HeadChoices(Section):
     again. `l2` are strengths to choose from, by `folds`-fold cross-validation, of a sample where photos are many. The
     second-order solvers ("lbfgs", "newton-cg") take the whole training set at once, for at most `max_iterations`; the
     others go through it `epochs` times in batches of `batch_size`, with the solver's own `learning_rate` where it is
-    left out.
+    left out. `class_weights` are those of fine-tuning where they are left out.
     """
 
     solver: Literal[*SECOND_ORDER, *OPTIMIZERS] = "lbfgs"  # type: ignore[valid-type]
@@ -152,6 +153,7 @@ class HeadChoices(Section):
     learning_rate: Annotated[float, Field(gt=0, le=1000)] | None = None
     epochs: Annotated[int, Field(ge=1, le=10_000)] = 100
     batch_size: Annotated[int, Field(ge=1, le=65_536)] = 64
+    class_weights: ClassWeights | None = None
 
 
 def _first_order(name: Any) -> Any:
@@ -226,7 +228,9 @@ class FineTuneChoices(Section):
     adaptive for fresh ones, whose statistics mean nothing yet. `l2_sp` pulls the backbone towards the weights it began
     with. `patience` epochs without a lower loss on the selection photos end the training, and the weights of the best
     epoch are kept; 0 trains to the end. `snapshots` keeps the weights at the end of each of the
-    last so many cycles, where the schedule is cyclic, or epochs.
+    last so many cycles, where the schedule is cyclic, or epochs. `class_weights` is what a photo counts in the loss:
+    "none" the same, "balanced" as much as makes classes of any size equal, or a table of classes with their weights,
+    in which those that are left out weigh 1.
     """
 
     epochs: Annotated[int, Field(ge=0, le=10_000)] = 8
@@ -237,3 +241,4 @@ class FineTuneChoices(Section):
     l2_sp: Annotated[float, Field(ge=0)] = 0.0
     patience: Annotated[int, Field(ge=0)] = 0
     snapshots: Annotated[int, Field(ge=0)] = 0
+    class_weights: ClassWeights = "none"

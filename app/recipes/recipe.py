@@ -23,6 +23,7 @@ from regraft.recipes.choices import (
     ScheduleChoices,
     Section,
 )
+from regraft.recipes.class_tables import CLASS_TABLES, split_key
 from regraft.recipes.toml_text import brief, read_toml, value_of
 
 
@@ -85,8 +86,11 @@ class Recipe(Section):
         return list(self.cycle_ends)[len(self.cycle_ends) - self.finetune.snapshots :]
 
     def at(self, key: str) -> Any:
-        """The value of a dotted key, such as "finetune.epochs"."""
-        section, _, name = key.rpartition(".")
+        """The value of a dotted key, such as "finetune.epochs", or of one class in a table; None where it has none."""
+        section, name = split_key(key)
+        if section in CLASS_TABLES:
+            table = self.at(section)
+            return table.get(name) if isinstance(table, Mapping) else None
         return getattr(getattr(self, section) if section else self, name)
 
     def to_toml(self) -> str:
@@ -184,7 +188,14 @@ def read_values(name_or_path: str) -> dict[str, Any]:
 
 
 def _set(values: dict[str, Any], key: str, value: Any) -> None:
-    section, _, name = key.rpartition(".")
+    section, name = split_key(key)
+    if section in CLASS_TABLES:
+        inside, _, table = section.rpartition(".")
+        holder = values.setdefault(inside, {}) if inside else values
+        if isinstance(holder, dict):
+            kept = holder.get(table)
+            holder[table] = {**kept, name: value} if isinstance(kept, dict) else {name: value}
+        return
     if key not in all_keys():
         raise UsageError(_unknown_key(key))
     target = values.setdefault(section, {}) if section else values

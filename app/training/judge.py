@@ -41,5 +41,5 @@ def judge_network(session: Session, name: str) -> Candidate:
     with session.watch.phase("judge"):
         logits = logits_of(roles.select + roles.report, infer, reader, session.progress, "judge")
     select, report = np.split(logits, [len(roles.select)])
-    stage = judge_stage(name, select, labels_of(roles.select))
+    stage = judge_stage(name, select, labels_of(roles.select), weights=session.finetune_weights)
     return Candidate(stage, session.model.get_weights(), report, session.watch.seconds["fine-tune"], {})

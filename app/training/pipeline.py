@@ -23,6 +23,7 @@ class TrainingImages:
         labels: int [N].
         heights, widths: int [N], pixels of the upright images.
         plain_jpeg: bool [N], JPEGs of EXIF orientation 1, which can be cropped while decoding.
+        class_weights: float [C], what a photo of each class counts in the loss; None where all count the same.
     """
 
     paths: Sequence[str]
@@ -30,6 +31,7 @@ class TrainingImages:
     heights: np.ndarray
     widths: np.ndarray
     plain_jpeg: np.ndarray
+    class_weights: np.ndarray | None = None
 
 
 def training_batches(
@@ -44,6 +46,8 @@ def training_batches(
     epochs: int,
 ) -> tf.data.Dataset:
     """Batches (float32 [B, S, S, 3] in [0, 255], float32 [B, classes]) of epochs first_epoch .. epochs - 1.
+
+    Where classes have weights, a batch also holds float32 [B], what each image counts: a mixed one as its labels say.
 
     Each epoch sees every image once, in its own order; the last batch is filled up from the epoch's beginning, so
     every batch is full. Labels are one-hot, unless the policy mixes images. Every draw follows from (seed, epoch,
@@ -69,8 +73,11 @@ def training_batches(
         seed = tf.random.fold_in(epoch_seed, position)
         return view(tf.io.read_file(path), height, width, plain_jpeg, seed), tf.one_hot(label, class_count), seed
 
-    def finish(images: tf.Tensor, labels: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return mix(images, labels, seeds[0]) if mix else (images, labels)
+    weights = None if images.class_weights is None else tf.constant(images.class_weights, tf.float32)
+
+    def finish(images: tf.Tensor, labels: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        images, labels = mix(images, labels, seeds[0]) if mix else (images, labels)
+        return (images, labels) if weights is None else (images, labels, tf.linalg.matvec(labels, weights))
 
     options = tf.data.Options()
     options.autotune.enabled = False

@@ -32,8 +32,9 @@ def test_the_toml_says_every_choice_that_is_made():
         "model.weights",
         "finetune.unfreeze",
         "head.learning_rate",
+        "head.class_weights",
         *(f"optimizer.{key}" for key in ("learning_rate", "momentum", "nesterov", "beta_1", "beta_2", "weight_decay")),
-    }  # left to the backbone and its weights
+    }  # left to the backbone, its weights and other keys
 
 
 def test_edits_apply_to_the_recipe_of_that_name_and_leave_the_name_as_it_is():

@@ -1,5 +1,6 @@
 """What training sees: each image once an epoch, the same pixels for the same seed, whatever the parallelism."""
 
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
@@ -38,9 +39,7 @@ def batches_of(
     images: TrainingImages, *, first_epoch: int = 0, epochs: int = 2, batch_size: int = 4, seed: int = 5, **policy
 ):
     """Batches whose labels are the positions of the images."""
-    numbered = TrainingImages(
-        images.paths, np.arange(len(images.paths)), images.heights, images.widths, images.plain_jpeg
-    )
+    numbered = replace(images, labels=np.arange(len(images.paths)))
     return training_batches(
         numbered,
         class_count=len(images.paths),
@@ -124,3 +123,15 @@ def test_mixed_labels_keep_their_sum_and_differ_from_batch_to_batch(images):
     np.testing.assert_allclose(np.stack(mixed).sum(axis=-1), 1.0, atol=1e-6)
     assert all((labels.max(axis=1) < 1).any() for labels in mixed)
     assert len({labels.tobytes() for labels in mixed}) == len(mixed)
+
+
+@pytest.mark.parametrize("policy", [{}, {"mixup": 0.4}])
+def test_images_count_as_the_classes_in_their_labels_weigh(images, policy):
+    weights = np.linspace(0.5, 1.5, COUNT)
+    plain = list(batches_of(images, **policy))
+    weighted = list(batches_of(replace(images, class_weights=weights), **policy))
+    for (pixels, labels), (same, same_labels, counts) in zip(plain, weighted, strict=True):
+        np.testing.assert_array_equal(pixels, same)
+        np.testing.assert_array_equal(labels, same_labels)
+        np.testing.assert_allclose(counts, labels.numpy() @ weights, rtol=1e-6)
+        assert counts.dtype == tf.float32
