@@ -230,7 +230,9 @@ class FineTuneChoices(Section):
     epoch are kept; 0 trains to the end. `snapshots` keeps the weights at the end of each of the
     last so many cycles, where the schedule is cyclic, or epochs. `class_weights` is what a photo counts in the loss:
     "none" the same, "balanced" as much as makes classes of any size equal, or a table of classes with their weights,
-    in which those that are left out weigh 1.
+    in which those that are left out weigh 1. `sampling` "balanced" shows photos of each class equally often instead,
+    those of small classes again and again. `loss` "focal" is cross-entropy times (1 - p) ** `focal_gamma`, so that
+    photos that are answered well already count less.
     """
 
     epochs: Annotated[int, Field(ge=0, le=10_000)] = 8
@@ -242,3 +244,17 @@ class FineTuneChoices(Section):
     patience: Annotated[int, Field(ge=0)] = 0
     snapshots: Annotated[int, Field(ge=0)] = 0
     class_weights: ClassWeights = "none"
+    sampling: Literal["shuffled", "balanced"] = "shuffled"
+    loss: Literal["cross_entropy", "focal"] = "cross_entropy"
+    focal_gamma: Annotated[float, Field(ge=0, le=10)] = 2.0
+
+    @model_validator(mode="after")
+    def _balances_once(self) -> FineTuneChoices:
+        if self.sampling == "balanced" and self.class_weights != "none":
+            raise ValueError("sampling = balanced and class_weights both make up for uneven classes; leave one out")
+        return self
+
+    @property
+    def balance(self) -> ClassWeights:
+        """What photos of each class count in effect, by weights or by being shown more often."""
+        return "balanced" if self.sampling == "balanced" else self.class_weights

@@ -84,8 +84,11 @@ def training_images(session: Session) -> TrainingImages:
     sizes = np.array([upright_size(record) for record in records])
     plain = [is_plain_jpeg(record) for record in records]
     paths = [str(path) for path in map_ordered(session.reader.tensorflow_path, records)]
-    labels, weights = labels_of(records), session.finetune_weights
-    return TrainingImages(paths, labels, sizes[:, 0], sizes[:, 1], np.array(plain), weights)
+    is_balanced = session.recipe.finetune.sampling == "balanced"
+    weights = None if is_balanced else session.finetune_weights
+    return TrainingImages(
+        paths, labels_of(records), sizes[:, 0], sizes[:, 1], np.array(plain), weights, is_balanced=is_balanced
+    )
 
 
 def make_step(session: Session, steps: int) -> Callable[[float], float]:

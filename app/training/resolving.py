@@ -78,7 +78,7 @@ def _resolve_head(recipe: Recipe, *, is_fresh: bool) -> HeadChoices:
     """Fresh weights have no features worth a comparison; classes weigh as in fine-tuning."""
     head = recipe.head
     taps = 0 if is_fresh and head.taps == "auto" else head.taps
-    weights = recipe.finetune.class_weights if head.class_weights is None else head.class_weights
+    weights = recipe.finetune.balance if head.class_weights is None else head.class_weights
     return head.model_copy(update={"taps": taps, "class_weights": weights})
 
 

@@ -28,7 +28,7 @@ from regraft.recipes.recipe import Recipe, edit_recipe
 from regraft.recipes.toml_text import brief
 from regraft.runs.run import Run, command_to_resume, new_run, resumable_run
 from regraft.training.building import graft_onto, load_pretrained
-from regraft.training.class_weights import check_classes, weights_of_classes
+from regraft.training.class_weights import Asked, check_classes, weights_of_classes
 from regraft.training.photos_asked import ask_for_backbone, ask_for_fit
 from regraft.training.purpose import FULL, MEMBER, SINGLE, TRIAL, Purpose
 from regraft.training.resolving import resolve, with_range, within_memory
@@ -150,15 +150,15 @@ class Session:
     @property
     def head_weights(self) -> np.ndarray | None:
         """float64 [C]: what a photo of each class counts where a head is solved; None where all count the same."""
-        return self._weights("head.class_weights")
+        return self._weights(self.recipe.head.class_weights)
 
     @property
     def finetune_weights(self) -> np.ndarray | None:
-        """The same where the network is trained, and where stages are judged."""
-        return self._weights("finetune.class_weights")
+        """The same where the network is trained, as it is shown or weighted, and where stages are judged."""
+        return self._weights(self.recipe.finetune.balance)
 
-    def _weights(self, key: str) -> np.ndarray | None:
-        return weights_of_classes(self.recipe.at(key), labels_of(self.roles.fit), self.folder.class_names)
+    def _weights(self, asked: Asked) -> np.ndarray | None:
+        return weights_of_classes(asked, labels_of(self.roles.fit), self.folder.class_names)
 
 
 @contextmanager

@@ -50,6 +50,13 @@ def test_weights_that_are_none_are_refused(value, message):
     assert message_of(load_recipe, "quick", {"head.class_weights": value}) == f"head.class_weights: {message}"
 
 
+def test_classes_are_balanced_once():
+    edits = {"finetune.sampling": "balanced", "finetune.class_weights": {"ant": 2.0}}
+    assert message_of(load_recipe, "quick", edits) == (
+        "finetune: sampling = balanced and class_weights both make up for uneven classes; leave one out."
+    )
+
+
 def test_a_class_that_is_not_there_names_the_nearest():
     check_weighted_classes("head.class_weights", {"bee": 2.0}, NAMES)
     check_weighted_classes("head.class_weights", "balanced", NAMES)

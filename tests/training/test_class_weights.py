@@ -9,6 +9,7 @@ from drawn_photos import PhotoFolder
 
 from regraft.recipes.recipe import load_recipe
 from regraft.training.class_weights import weights_of_classes
+from regraft.training.resolving import resolve
 from regraft.training.session import Request, open_session
 
 LABELS = np.array([0] * 6 + [1] * 2)
@@ -41,6 +42,8 @@ def test_the_head_weighs_as_fine_tuning_does_unless_it_is_told_otherwise(photo_f
         with open_session(request) as session:
             found.append((session.head_weights, session.finetune_weights))
             assert session.run.recipe.head.class_weights == (head.get("head.class_weights") or "balanced")
+    sampled = {"finetune.sampling": "balanced", "finetune.class_weights": "none"}
+    assert resolve(load_recipe("quick", edits | sampled)).head.class_weights == "balanced"
     np.testing.assert_allclose(found[0], [[2 / 3, 2.0]] * 2)
     np.testing.assert_allclose(found[1], [[3 / 2.5, 1 / 2.5], [2 / 3, 2.0]])
 

@@ -24,7 +24,7 @@ from regraft.progress import Silent
 from regraft.recipes.recipe import Recipe, load_recipe
 from regraft.runs.history import HISTORY_COLUMNS, read_history
 from regraft.runs.run import Run
-from regraft.training.finetune import batches_of, fine_tune, make_optimizer, make_trainer, schedule_of
+from regraft.training.finetune import batches_of, fine_tune, make_loss, make_optimizer, make_trainer, schedule_of
 from regraft.training.pipeline import TrainingImages
 
 EDITS = {"seed": 5, "finetune.epochs": 3, "finetune.batch_size": 4, "optimizer.learning_rate": 0.01}
@@ -257,6 +257,15 @@ def test_labels_are_smoothed_as_the_recipe_says(smoothing: float):
     expected = -(target * (logits[0] - np.log(np.exp(logits[0]).sum()))).sum()
     found = trainer.compute_loss(y=np.eye(CLASSES, dtype=np.float32)[:1], y_pred=logits)
     assert float(found) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 2.0])
+def test_the_focal_loss_is_cross_entropy_times_a_power_of_what_is_missing(gamma: float):
+    """By hand: of p = 0.7 for the truth, -(1 - 0.7) ** gamma * log 0.7; a photo's weight multiplies it."""
+    recipe = recipe_with(finetune__loss="focal", finetune__focal_gamma=gamma, finetune__label_smoothing=0.0)
+    logits = np.log(np.array([[0.7, 0.2, 0.1]], np.float32)) + 3
+    found = make_loss(recipe)(np.eye(3, dtype=np.float32)[:1], logits, sample_weight=np.float32([2.0]))
+    assert float(found) == pytest.approx(2 * 0.3**gamma * -np.log(0.7), rel=1e-5)
 
 
 @pytest.mark.slow
