@@ -78,6 +78,7 @@ them, or the beginning of the name of one test in it."""
 _AN_ARGUMENT_FOR_EACH_OPTION = (
     "regraft.api.model_calls.export",
     "regraft.api.model_calls.predict",
+    "regraft.api.model_calls.threshold",
     "regraft.api.photo_calls.augment_preview",
     "regraft.api.training_calls.compare",
     "regraft.api.training_calls.ensemble",
@@ -86,6 +87,7 @@ _AN_ARGUMENT_FOR_EACH_OPTION = (
     "regraft.api.training_calls.train",
     "regraft.cli.model_verbs.export",
     "regraft.cli.model_verbs.predict",
+    "regraft.cli.model_verbs.threshold",
     "regraft.cli.photo_verbs.augment_preview",
     "regraft.cli.training_verbs.compare",
     "regraft.cli.training_verbs.ensemble",

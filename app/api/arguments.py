@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 PathLike = str | os.PathLike[str]
 Values = Mapping[str, Any]
+OfClass = Mapping[str, float]
+"""A class and a number."""
 
 COMMAND: ContextVar[tuple[str, ...]] = ContextVar("command", default=())
 """What a run records as the words that made it: those of the command line, or the call in Python."""

@@ -10,6 +10,7 @@ from typing import Any
 from regraft.data.records import ImageFolder, Record
 from regraft.data.sources import labels_of
 from regraft.errors import FolderError
+from regraft.evidence.decision import decision_of
 from regraft.evidence.metrics import Metrics, measure
 from regraft.evidence.report import ReportData, write_judgement
 from regraft.inference.outputs import logits_of
@@ -32,6 +33,7 @@ class Evaluation:
         folder: where the report and its tables are.
         which_images: the words for what it was judged on, such as "the run reports on".
         metrics: see `Metrics`.
+        decision: the words for how labels are made of probabilities; "" where they are the most probable class.
     """
 
     run: Path
@@ -39,6 +41,7 @@ class Evaluation:
     folder: Path
     which_images: str
     metrics: Metrics
+    decision: str = ""
 
     def _repr_html_(self) -> str:
         return framed(self.folder / "report.html", repr(self))
@@ -50,6 +53,7 @@ class Evaluation:
             "photos": str(self.photos),
             "evaluation": str(self.folder),
             "which_images": self.which_images,
+            **({"decision": self.decision} if self.decision else {}),
             **self.metrics.as_dict(),
         }
 
@@ -85,7 +89,8 @@ def evaluate(
     names = trained.run.class_names
     logits = logits_of(records, trained.infer, trained.reader, progress, "evaluate", batch_size=trained.batch_size)
     probabilities = softmax(logits)
-    metrics = measure(labels_of(records), probabilities, names)
+    decision = decision_of(trained.run)
+    metrics = measure(labels_of(records), probabilities, names, decision)
     data = ReportData(
         title=f"{trained.run.folder.name} on {scanned.name}",
         metrics=metrics,
@@ -97,8 +102,10 @@ def evaluate(
         root=scanned.root,
         set_aside=scanned.unreadable,
         environment=trained.run.environment,
+        decision=decision,
     )
-    evaluation = Evaluation(trained.run.folder, scanned.root, target, which, metrics)
+    words = decision.words(names) if decision else ""
+    evaluation = Evaluation(trained.run.folder, scanned.root, target, which, metrics, words)
     with new_folder(target) as draft:
         write_judgement(draft, data)
         write_json(draft / "metrics.json", evaluation.as_dict())

@@ -23,12 +23,16 @@ from regraft.recipes.choices import (
     ScheduleChoices,
     Section,
 )
-from regraft.recipes.class_tables import CLASS_TABLES, split_key
+from regraft.recipes.class_tables import CLASS_TABLES, Costs, split_key
 from regraft.recipes.toml_text import brief, read_toml, value_of
 
 
 class Recipe(Section):
-    """Every choice of a run. Two runs of one recipe on the same images and machine give the same weights."""
+    """Every choice of a run. Two runs of one recipe on the same images and machine give the same weights.
+
+    `cost` is what mistakes cost, by "TRUE->ANSWER"; those that it leaves out cost 1. With it, the answer is the class
+    of the least expected cost.
+    """
 
     recipe: str = "balanced"
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
@@ -40,6 +44,7 @@ class Recipe(Section):
     optimizer: OptimizerChoices = OptimizerChoices()
     schedule: ScheduleChoices = ScheduleChoices()
     finetune: FineTuneChoices = FineTuneChoices()
+    cost: Costs = Field(default_factory=dict)
 
     def __init__(self, **values: Any) -> None:
         try:
@@ -157,7 +162,7 @@ def parse_edit(text: str) -> tuple[str, Any]:
 
 def all_keys() -> list[str]:
     """Every key of a recipe, dotted, in order."""
-    return list(dotted(Recipe().model_dump()))
+    return [*dotted(Recipe().model_dump()), "cost"]
 
 
 def dotted(values: Mapping[str, Any]) -> dict[str, Any]:

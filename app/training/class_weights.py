@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from regraft.recipes.class_tables import check_weighted_classes
+from regraft.recipes.class_tables import check_weighted_classes, find_mistake
 from regraft.recipes.recipe import Recipe
 
 Asked = str | Mapping[str, float] | None
@@ -17,6 +17,8 @@ def check_classes(recipe: Recipe, class_names: Sequence[str]) -> None:
     """Raises UsageError where the recipe says something of a class that there is not."""
     for key in ("finetune.class_weights", "head.class_weights"):
         check_weighted_classes(key, recipe.at(key), class_names)
+    for mistake in recipe.cost:
+        find_mistake(mistake, class_names)
 
 
 def weights_of_classes(asked: Asked, labels: np.ndarray, class_names: Sequence[str]) -> np.ndarray | None:

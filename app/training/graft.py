@@ -69,7 +69,7 @@ def graft(session: Session) -> tuple[Session, Candidate]:
         "solve_seconds": kept.seconds,
     }
     seconds = session.watch.seconds["features"] + session.watch.seconds["head"]
-    return session, Candidate(stage, arrays, kept.logits(report), seconds, facts)
+    return session, Candidate(stage, arrays, kept.logits(report), seconds, facts, session.head_weights)
 
 
 @dataclass(frozen=True)

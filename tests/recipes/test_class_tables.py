@@ -66,12 +66,36 @@ def test_a_class_that_is_not_there_names_the_nearest():
     )
 
 
+def test_costs_come_back_from_toml_and_are_edited_one_by_one(tmp_path: Path):
+    recipe = load_recipe("quick", dict([parse_edit("cost.sick->well=10"), parse_edit("cost.st. bernard->ant = 0.5")]))
+    assert recipe.cost == {"sick->well": 10.0, "st. bernard->ant": 0.5}
+    (tmp_path / "recipe.toml").write_text(recipe.to_toml(), "utf-8")
+    assert load_recipe(str(tmp_path / "recipe.toml")) == recipe
+    assert load_recipe("quick", {"cost": {"sick->well": 10}}).at("cost.sick->well") == 10
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (3, 'must be a table such as {"sick->well" = 10}: the true class, the answer, the cost; received "3".'),
+        ({"sick": 3}, '"sick" must name the true class and the answer, such as "sick->well".'),
+        ({"->well": 3}, '"->well" must name the true class and the answer, such as "sick->well".'),
+        ({"sick->well": -3}, 'the cost of "sick->well" must be a number of at least 0; received "-3".'),
+        ({"sick->well": "x"}, 'the cost of "sick->well" must be a number of at least 0; received "x".'),
+        ({"sick->well": float("inf")}, 'the cost of "sick->well" must be a number of at least 0; received "inf".'),
+    ],
+)
+def test_costs_that_are_none_are_refused(value, message):
+    assert message_of(load_recipe, "quick", {"cost": value}) == f"cost: {message}"
+
+
 @pytest.mark.parametrize(
     ("key", "parts"),
     [
         ("seed", ("", "seed")),
         ("finetune.epochs", ("finetune", "epochs")),
         ("finetune.class_weights", ("finetune", "class_weights")),
+        ("cost.a.b->c", ("cost", "a.b->c")),
         ("head.class_weights.a.b", ("head.class_weights", "a.b")),
     ],
 )

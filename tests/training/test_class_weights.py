@@ -7,6 +7,10 @@ import pytest
 from command_line import run_regraft
 from drawn_photos import PhotoFolder
 
+from regraft import train
+from regraft.evidence.decision import LeastCost, decision_of
+from regraft.inference.trained import open_trained
+from regraft.models.classifier import HEAD
 from regraft.recipes.recipe import load_recipe
 from regraft.training.class_weights import weights_of_classes
 from regraft.training.resolving import resolve
@@ -56,3 +60,27 @@ def test_a_class_that_is_not_there_ends_training_before_it_begins(photo_folder: 
     (line,) = answer.stderr.splitlines()[-1:]
     assert 'weighs the class "bees", which is not there (there are ant, bee). Did you mean "bee"?' in line
     assert not out.exists()
+
+
+@pytest.mark.usefixtures("without_export")
+def test_by_costs_a_head_takes_its_class_weights_back_so_that_they_count_once(photo_folder, tmp_path: Path):
+    """Of 12 and 4 training photos, balanced weights are 2/3 and 2; two runs, without and with costs."""
+    photos = photo_folder({"train/ant": 12, "train/bee": 4, "val/ant": 4, "val/bee": 4})
+    found = []
+    for number, costs in enumerate(({}, {"cost.bee->ant": 50.0})):
+        edits = {"head.l2": [0.1], "head.taps": 0, "head.class_weights": "balanced", "data.select_fraction": 0.01}
+        out = tmp_path / str(number)
+        train(photos, recipe="quick", backbone="tiny", set=edits | costs, out=out, device="cpu", progress=False)
+        found.append(open_trained(out, device="cpu"))
+    plain, by_costs = (trained.model.get_layer(HEAD).get_weights() for trained in found)
+    np.testing.assert_allclose(by_costs[0], plain[0], atol=1e-6)
+    np.testing.assert_allclose(by_costs[1], plain[1] - np.log([2 / 3, 2.0]), atol=1e-5)
+    first, second = (trained.run for trained in found)
+    assert decision_of(first) is None
+    assert decision_of(second) == LeastCost(((0.0, 1.0), (50.0, 0.0)))
+    assert (first.metrics.decision, first.metrics.mean_cost) == ("", None)
+    assert second.metrics.decision == "the least expected cost (bee->ant 50, other mistakes 1)"
+    assert second.metrics.mean_cost <= second.metrics.mean_cost_most_probable
+    rows = (second.folder / "predictions.csv").read_text("utf-8").splitlines()[1:]
+    labels = [row.split(",")[2] for row in rows]
+    assert [labels.count(name) for name in ("ant", "bee")] == second.metrics.confusion.sum(axis=0).tolist()
