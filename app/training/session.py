@@ -277,14 +277,18 @@ def _load_photos(request: Request, recipe: Recipe, progress: Progress) -> ImageF
     return load_source(request.source, data_dir=request.data_dir, progress=progress, max_pixels=limit)
 
 
-def look_at_photos(request: Request, recipe: Recipe, progress: Progress) -> None:
+def look_at_photos(request: Request, recipes: Sequence[Recipe], progress: Progress) -> None:
     """Tells `progress` what a training on the folder of `request` would, for trainings that are silent themselves.
 
     Raises:
+        UsageError: one of the recipes names a class that it has not.
         FolderError: nothing can be trained on it.
     """
     if not request.source.startswith(TFDS_PREFIX):  # what we have written out ourselves is as it should be
+        recipe = recipes[0]
         folder = _load_photos(request, recipe, progress)
+        for each in recipes:
+            check_classes(each, folder.class_names)
         plan_training(folder, recipe, progress, needs_selection=recipe.finetune.epochs > 0)
 
 

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -245,6 +246,24 @@ def test_a_run_killed_after_its_last_epoch_ends_with_the_averaged_weights_too(im
     train(whole, images, tmp_path, recipe)
     train(resumed, images, tmp_path, recipe)
     assert are_equal(whole, resumed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "changes", [{"is_balanced": True}, {"class_weights": np.linspace(0.2, 1.8, CLASSES)}], ids=["sampling", "weights"]
+)
+def test_where_classes_are_made_even_a_run_goes_on_to_the_weights_it_would_have_had(images, tmp_path: Path, changes):
+    plain, whole, resumed = small_classifier(), small_classifier(), small_classifier()
+    for name in ("plain", "whole", "resumed"):
+        (tmp_path / name).mkdir()
+    even, one = replace(images, **changes), recipe_with(finetune__epochs=1, schedule__name="constant")
+    two = recipe_with(finetune__epochs=2, schedule__name="constant")
+    train(plain, images, tmp_path / "plain", two)
+    train(whole, even, tmp_path / "whole", two)
+    train(small_classifier(), even, tmp_path / "resumed", one)
+    train(resumed, even, tmp_path / "resumed", two)
+    assert are_equal(whole, resumed)
+    assert not are_equal(whole, plain)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
