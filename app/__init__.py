@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from regraft.api.machine_calls import backbones, cache
-    from regraft.api.model_calls import compare_runs, evaluate, export, load, predict
+    from regraft.api.model_calls import compare_runs, evaluate, export, load, predict, threshold
     from regraft.api.photo_calls import augment_preview, check
     from regraft.api.training_calls import compare, ensemble, find_lr, pretrain, train
     from regraft.data.records import Prediction
@@ -34,7 +34,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "api.machine_calls": "backbones cache",
-    "api.model_calls": "compare_runs evaluate export load predict",
+    "api.model_calls": "compare_runs evaluate export load predict threshold",
     "api.photo_calls": "augment_preview check",
     "api.training_calls": "compare ensemble find_lr pretrain train",
     "data.records": "Prediction",
@@ -75,6 +75,7 @@ __all__ = [
     "load",
     "predict",
     "pretrain",
+    "threshold",
     "train",
 ]
 

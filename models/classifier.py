@@ -126,6 +126,13 @@ def cool_head(classifier: keras.Model, temperature: float) -> None:
         head.set_weights([array / np.float32(temperature) for array in head.get_weights()])
 
 
+def shift_head(classifier: keras.Model, shift: np.ndarray) -> None:
+    """Adds `shift` float [classes] to the logits for good, by adding it to the head's bias."""
+    head = classifier.get_layer(HEAD)
+    kernel, bias = head.get_weights()
+    head.set_weights([kernel, (bias + shift).astype(bias.dtype)])
+
+
 def set_trainable(
     classifier: keras.Model, *, unfreeze: float, batch_norm: Literal["frozen", "adaptive"]
 ) -> Sequence[keras.Layer]:

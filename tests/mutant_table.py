@@ -252,6 +252,36 @@ EVIDENCE = (
         ("tests/evidence/test_losses.py",),
     ),
     Mutant(
+        "costs are read by the answer instead of the truth",
+        "app/evidence/decision.py",
+        "probabilities @ np.array(self.costs)",
+        "probabilities @ np.array(self.costs).T",
+        ("tests/evidence/test_decision.py",),
+    ),
+    Mutant(
+        "an operating point lies on the score that it needs",
+        "app/evidence/operating_point.py",
+        "float(scored[place] + lower) / 2",
+        "float(scored[place])",
+        ("tests/evidence/test_operating_point.py",),
+    ),
+    Mutant(
+        "what a photo counts is forgotten where it is held out",
+        "app/training/strength.py",
+        "self._counts * problem.losses(self._weights)",
+        "problem.losses(self._weights)",
+        ("tests/training/test_strength.py",),
+    ),
+    Mutant(
+        "each epoch of balanced sampling begins with the same photos",
+        "app/training/pipeline.py",
+        "np.divmod(epoch * count + np.arange(count), len(classes))",
+        "np.divmod(np.arange(count), len(classes))",
+        (
+            "tests/training/test_pipeline.py::test_a_balanced_order_shows_each_class_equally_often_and_each_photo_in_turn",
+        ),
+    ),
+    Mutant(
         "a temperature is fitted without a prior",
         "app/training/stages.py",
         "_TEMPERATURE_PRIOR = 0.5",
@@ -376,8 +406,8 @@ RUNS = (
     Mutant(
         "labels are not smoothed",
         "app/training/finetune.py",
-        "label_smoothing=recipe.finetune.label_smoothing",
-        "label_smoothing=0.0",
+        "CategoricalCrossentropy(from_logits=True, label_smoothing=smoothing)",
+        "CategoricalCrossentropy(from_logits=True)",
         ("tests/training/test_finetune.py::test_labels_are_smoothed_as_the_recipe_says",),
     ),
     Mutant(

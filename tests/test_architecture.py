@@ -79,6 +79,7 @@ them, or the beginning of the name of one test in it."""
 _AN_ARGUMENT_FOR_EACH_OPTION = (
     "regraft.api.model_calls.export",
     "regraft.api.model_calls.predict",
+    "regraft.api.model_calls.threshold",
     "regraft.api.photo_calls.augment_preview",
     "regraft.api.training_calls.compare",
     "regraft.api.training_calls.ensemble",
@@ -87,6 +88,7 @@ _AN_ARGUMENT_FOR_EACH_OPTION = (
     "regraft.api.training_calls.train",
     "regraft.cli.model_verbs.export",
     "regraft.cli.model_verbs.predict",
+    "regraft.cli.model_verbs.threshold",
     "regraft.cli.photo_verbs.augment_preview",
     "regraft.cli.training_verbs.compare",
     "regraft.api.model_calls.evaluate",
@@ -99,6 +101,7 @@ _AN_ARGUMENT_FOR_EACH_OPTION = (
 LARGE_FOR_A_REASON = {
     **dict.fromkeys(_AN_ARGUMENT_FOR_EACH_OPTION, "an argument for each option, each explained where it is public"),
     "regraft.training.strength.choose_l2": "the problem, what is compared, how folds are drawn, and who is told",
+    "regraft.training.layers.choose_layers": "the same of each number of layers",
     "regraft.models.optimizers.make_optimizer": "a keyword for each key of the recipe's [optimizer]",
 }
 """What is beyond the measure of `house.too_large`, and why."""

@@ -91,7 +91,9 @@ def test_the_example_recipe_is_one_and_shows_the_defaults(tmp_path: Path):
         ("model", "weights"): "imagenet",
         ("optimizer", "learning_rate"): 3e-4,
         ("finetune", "unfreeze"): 0.6,
+        ("head", "class_weights"): "none",
     }
+    assert (shown.pop("cost"), default.pop("cost")) == ({"melanoma->mole": 10.0}, {})
     for (section, key), value in resolved.items():
         assert (shown[section].pop(key), default[section].pop(key)) == (value, None)
     assert shown == {key: value for key, value in default.items() if key != "recipe"}

@@ -39,6 +39,12 @@ def _is_several(value: Any) -> bool:
     return isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
 
 
+def _is_of_class(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(
+        isinstance(each, Real) and not isinstance(each, bool) for each in value.values()
+    )
+
+
 def _is_named(value: Any) -> bool:
     """Names with a mapping each: as a mapping, or as pairs."""
     pairs = list(value.items()) if isinstance(value, Mapping) else value
@@ -77,6 +83,7 @@ _EXPECTED: dict[str, _Expected] = {
     "Values": _Expected(
         'recipe keys with their values, such as {"finetune.epochs": 3}', lambda value: isinstance(value, Mapping)
     ),
+    "OfClass": _Expected('a class and a number, such as {"melanoma": 0.95}', _is_of_class),
     "Varied": _Expected(
         'recipe keys with a list of values each, such as {"optimizer.name": ["adam", "sgd"]}', _is_varied
     ),

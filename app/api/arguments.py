@@ -25,6 +25,8 @@ Photos = PathLike | Any
 """A folder or a table by its path; a data frame of pandas or Polars; or a list of (path, label)."""
 
 Values = Mapping[str, Any]
+OfClass = Mapping[str, float]
+"""A class and a number."""
 
 COMMAND: ContextVar[tuple[str, ...]] = ContextVar("command", default=())
 """What a run records as the words that made it: those of the command line, or the call in Python."""

@@ -1,4 +1,4 @@
-"""What trained models are used for: load, predict, evaluate, compare_runs and export."""
+"""What trained models are used for: load, predict, evaluate, compare_runs, threshold and export."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from regraft.api.argument_types import check_range
 from regraft.api.arguments import (
+    OfClass,
     PathLike,
     Photos,
     Values,
@@ -31,6 +32,7 @@ from regraft.progress import Progress
 if TYPE_CHECKING:
     from regraft.experiments.evaluate import Evaluation
     from regraft.experiments.run_comparison import RunComparison
+    from regraft.experiments.threshold import FoundPoint
     from regraft.exports.export import Export
     from regraft.prediction.model import Model
     from regraft.prediction.model_choice import Asked
@@ -340,6 +342,61 @@ def export(
             folder, format, precision=precision, photos=proven_on, out=as_maybe_path(out), force=force,
             device=device, tolerance=held_to, progress=as_progress(progress),
         )  # fmt: skip
+
+
+@public
+def threshold(
+    run: PathLike | Run | Model,
+    choose_on: PathLike | None = None,
+    *,
+    recall: OfClass | None = None,
+    precision: OfClass | None = None,
+    false_alarms: OfClass | None = None,
+    clear: bool = False,
+    photos: PathLike | None = None,
+    device: str = "auto",
+    progress: bool | Progress = True,
+) -> FoundPoint | None:
+    """Answers one class from the probability on that gives what is asked for, and says what that does.
+
+    It is found on the run's selection photos and measured on those it reports on. `predict`, `load` and `evaluate` of
+    the run follow it from then on; exports hold what was in force when they were made, so they are to be made anew.
+
+    Args:
+        run: finished.
+        choose_on: a labelled folder to choose on instead, for a run without selection photos; photos that the run
+            knows are left out.
+        recall: of a class, at least, such as {"melanoma": 0.95}: with as few false alarms as that allows.
+        precision: of a class, at least: with as much of it found as that allows.
+        false_alarms: of a class, at most this part of all other photos: with as much of it found as that allows.
+        clear: takes the decision of the run away instead, that of its recipe's costs too, and returns None.
+        photos: where the photos of the run lie now, if they moved.
+        device: see `train`.
+        progress: a bar (True), silence (False), or an object with the methods of `regraft.Progress`.
+
+    Raises:
+        UsageError: not exactly one thing is asked for, or nothing gives it.
+        RunError, FolderError: the run or a folder cannot be used, or the run has learned from its selection photos.
+    """
+    asked = {"recall": recall, "precision": precision, "false_alarms": false_alarms}
+    if clear and any(map(bool, asked.values())):
+        raise UsageError(f"{option('clear', True)} takes the decision away; leave {', '.join(map(option, asked))} out.")
+    with untouched("threshold"):
+        folder = finished_run(run) if not clear else folder_of(run)
+        if clear:
+            from regraft.experiments.threshold import clear_threshold
+
+            clear_threshold(folder, as_progress(progress))
+            return None
+        from regraft.evidence.operating_point import wish_of
+        from regraft.runs.run import open_run
+
+        wish_of(asked, open_run(folder).class_names)  # before TensorFlow, which takes seconds
+        start_tensorflow_for(folder)
+        from regraft.experiments.threshold import find_threshold
+
+        others, moved = as_maybe_path(choose_on), as_maybe_path(photos)
+        return find_threshold(folder, asked, as_progress(progress), choose_on=others, photos=moved, device=device)
 
 
 def _check_is_alone(format: str, precision: str, out: PathLike | None, force: bool) -> None:

@@ -71,6 +71,7 @@ for _verb in (
     photo_verbs.augment_preview,
     training_verbs.find_lr,
     model_verbs.evaluate,
+    model_verbs.threshold,
     model_verbs.export,
     model_verbs.predict,
     other_verbs.backbones,

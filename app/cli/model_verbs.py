@@ -13,6 +13,7 @@ from regraft.cli.options import (
     DEVICE,
     EXPORT_FORMAT,
     JOB,
+    JSON,
     LABELS,
     LOOK,
     PATH,
@@ -20,6 +21,7 @@ from regraft.cli.options import (
     PROVE,
     READING,
     edits_of,
+    of_class,
 )
 from regraft.errors import visible
 
@@ -76,6 +78,45 @@ def evaluate(
         for outcome in evaluation.unmet:
             click.echo(visible(f"{outcome.words}."), err=True)
         sys.exit(1)
+
+
+@click.command(epilog="Example: regraft threshold saved_models/photos-20260101-120000 --recall melanoma=0.95")
+@click.argument("run", type=PATH)
+@click.argument("folder", type=PATH, required=False)
+@click.option("--recall", metavar="CLASS=SHARE", help="Find at least this part of the class, with few false alarms.")
+@click.option("--precision", metavar="CLASS=SHARE", help="Be right at least this often where the class is named.")
+@click.option("--false-alarms", metavar="CLASS=SHARE", help="Name it on at most this part of all other photos.")
+@click.option("--clear", is_flag=True, help="Take the decision away: the label is the most probable class again.")
+@PHOTOS_MOVED
+@DEVICE
+@JSON
+def threshold(
+    run: Path,
+    folder: Path | None,
+    recall: str | None,
+    precision: str | None,
+    false_alarms: str | None,
+    clear: bool,
+    photos: Path | None,
+    device: str,
+    as_json: bool,
+) -> None:
+    """Find and keep the probability from which on RUN answers a class.
+
+    It is chosen on the selection photos, or on another labelled FOLDER, and measured on those that RUN reports on.
+    """
+    import regraft
+    from regraft.cli.shown import CommandLineProgress, print_json, show_threshold
+
+    asked = {"recall": recall, "precision": precision, "false_alarms": false_alarms}
+    found = regraft.threshold(
+        run, folder, clear=clear, photos=photos, device=device, progress=CommandLineProgress(),
+        **{name: of_class(name, text) for name, text in asked.items()},
+    )  # fmt: skip
+    if as_json:
+        print_json(found.as_dict() if found else {"run": str(run)})
+    else:
+        show_threshold(run, found)
 
 
 @click.command(epilog="Example: regraft export saved_models/photos-20260101-120000 --format litert")

@@ -59,6 +59,19 @@ def _label_option(name: str, **settings: Any) -> Callable[[Any], Any]:
     return click.option(name, expose_value=False, callback=_tell, **settings)
 
 
+def of_class(name: str, text: str | None) -> dict[str, float] | None:
+    """{"melanoma": 0.95} from "melanoma=0.95"; None stays. Raises UsageError where it is nothing of the kind."""
+    from regraft.errors import UsageError, option
+
+    if text is None:
+        return None
+    label, _, share = text.rpartition("=")
+    try:
+        return {label: float(share)}
+    except ValueError:
+        raise UsageError(f'{option(name)} expects CLASS=SHARE, such as melanoma=0.95; received "{text}".') from None
+
+
 SET = click.option(
     "--set", "edits", multiple=True, metavar="KEY=VALUE", help="Change one recipe key, such as finetune.epochs=3."
 )

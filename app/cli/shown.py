@@ -6,6 +6,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from regraft.experiments.evaluate import Evaluation
     from regraft.experiments.find_rate import RateSuggestion
     from regraft.experiments.preview import Preview
+    from regraft.experiments.threshold import FoundPoint
     from regraft.experiments.trials import ArmResult
     from regraft.exports.export import Export
     from regraft.machine.cache_room import CacheReport
@@ -134,11 +136,36 @@ def show_evaluation(evaluation: Evaluation) -> None:
 
     metrics = evaluation.metrics
     accuracy = f"{accuracy_words(metrics)} on {metrics.images:,} images {evaluation.which_images}"
-    rows = [("accuracy", accuracy), *_uneven_rows(metrics), *printed_rows(metrics.as_dict())]
+    rows = [
+        ("accuracy", accuracy),
+        *_decision_rows(evaluation.decision),
+        *_uneven_rows(metrics),
+        *printed_rows(metrics.as_dict()),
+    ]
     if asked := len(evaluation.required):
         rows.append(("required", f"{asked - len(evaluation.unmet):,} of {asked:,} met"))
     show(_table(rows))
     _say("", f"Look at   {evaluation.folder}/report.html")
+
+
+def show_threshold(run: Path, found: FoundPoint | None) -> None:
+    """What an operating point does, or that there is none any more."""
+    if found is None:
+        _say(f"The label of {run} is the most probable class again.")
+        return
+    chosen, reported, before = found.chosen, found.reported, found.before
+    rows = [
+        ("label", f'"{found.class_name}" from a probability of {found.at_least:.4g} on, else the best of the others'),
+        ("asked for", found.asked),
+        ("chosen on", f"{found.chosen_on}, {chosen.recall.photos:,} of them of that class"),
+        ("", f"recall {chosen.recall}; false alarms {chosen.false_alarms}"),
+        ("reported", f"recall {reported.recall}; before {before.recall}"),
+        ("", f"false alarms {reported.false_alarms}; before {before.false_alarms}"),
+        ("", f"precision {reported.precision}; before {before.precision}"),
+        ("accuracy", f"{100 * found.accuracy:.1f} %; before {100 * found.accuracy_before:.1f} %"),
+        ("balanced", f"{100 * found.balanced_accuracy:.1f} %; before {100 * found.balanced_accuracy_before:.1f} %"),
+    ]
+    show(_table(rows))
 
 
 def show_export(export: Export) -> None:
@@ -254,6 +281,8 @@ def _training_rows(metrics: RunMetrics) -> list[tuple[str, str]]:
     return [
         ("run", metrics.run),
         ("accuracy", f"{accuracy_words(metrics)} on {metrics.images:,} {metrics.reported_on} images"),
+        *_decision_rows(metrics.decision),
+        *_cost_rows(metrics),
         *_uneven_rows(metrics),
         ("stage kept", f"{metrics.stage}: {metrics.stage_reason}"),
         *(("", note) for note in metrics.notes),
@@ -283,6 +312,17 @@ def _uneven_rows(metrics: Metrics | RunMetrics) -> list[tuple[str, str]]:
     never = f"; never found: {name_some(missed)}" if missed else ""
     rows = [("balanced", f"{100 * metrics.balanced_accuracy:.1f} %, the mean over the classes of what is found{never}")]
     return [*rows, ("", common.words)] if common.is_far_ahead or is_hidden else rows
+
+
+def _decision_rows(words: str) -> list[tuple[str, str]]:
+    """How labels are made of probabilities, where they are not the most probable class."""
+    return [("label", words)] if words else []
+
+
+def _cost_rows(metrics: RunMetrics) -> list[tuple[str, str]]:
+    """What the answers cost on average, where the recipe says what mistakes cost."""
+    cost, plain = metrics.mean_cost, metrics.mean_cost_most_probable
+    return [] if cost is None else [("mean cost", f"{cost:.3f}; of the most probable class {plain:.3f}")]
 
 
 def _columns(*titles: str) -> Any:

@@ -136,6 +136,7 @@ class Prediction:
         members: the same of each member of an ensemble, where they were asked for.
         embedding: float features of the photo, which the head answers by, where they were asked for.
         class_names: in label order; one tuple that all predictions of a model share.
+        decided: position of the class that the model's decision gives; None where the most probable class is given.
     """
 
     path: str
@@ -145,23 +146,29 @@ class Prediction:
     members: tuple[tuple[float, ...], ...] = ()
     embedding: tuple[float, ...] = ()
     class_names: tuple[str, ...] = field(default=(), compare=False)
+    decided: int | None = None
 
     # What follows is worked out when asked for: a job of millions of rows makes predictions and asks for none of it.
 
     @property
     def label(self) -> str:
-        """The most probable class, the first of equals; "" where there is no answer."""
-        return self._best(1)[0][0] if self.scores else ""
+        """The class that is decided for, else the most probable, the first of equals; "" where there is no answer."""
+        return self.class_names[self._order[0]] if self.scores else ""
 
     @property
     def score(self) -> float:
         """The probability of `label`, in [0, 1]; 0.0 where there is no answer."""
-        return max(self.scores, default=0.0)
+        return self.scores[self._order[0]] if self.scores else 0.0
+
+    @property
+    def _order(self) -> list[int]:
+        """Positions of all classes: that of `label`, then the others, the most probable first."""
+        return sorted(range(len(self.scores)), key=lambda index: (index != self.decided, -self.scores[index]))
 
     @property
     def top(self) -> tuple[tuple[str, float], ...]:
-        """Label and score of the five most probable classes, best first; fewer where there are fewer."""
-        return self._best(TOP)
+        """Label and score of five classes, that of `label` first, then the most probable; fewer of few classes."""
+        return tuple((self.class_names[index], self.scores[index]) for index in self._order[:TOP])
 
     def as_dict(self) -> dict[str, Any]:
         """All of it as JSON values."""
@@ -180,7 +187,3 @@ class Prediction:
     def __repr__(self) -> str:
         answer = f"label={self.label!r}, score={self.score:.4g}" if self.scores else f"reason={self.reason!r}"
         return f"Prediction(path={self.path!r}, status={self.status!r}, {answer})"
-
-    def _best(self, count: int) -> tuple[tuple[str, float], ...]:
-        order = sorted(range(len(self.scores)), key=lambda index: -self.scores[index])[:count]
-        return tuple((self.class_names[index], self.scores[index]) for index in order)

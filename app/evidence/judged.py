@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from regraft.evidence.decision import Decision, LeastCost, decide
 from regraft.evidence.intervals import accuracy_interval
 from regraft.runs.class_metrics import ClassMetrics
 
@@ -20,27 +21,34 @@ class JudgedAnswers:
     Attributes:
         truth: int [N] in [0, C).
         probabilities: float64 [N, C] in [0, 1], rows that sum to 1.
-        ranks: int [N], how many classes were thought more probable than the true one; 0 is right.
+        answers: int [N], the labels that were given.
+        ranks: int [N], how many classes were thought more probable than the true one.
         k: how many answers count for `top_k_accuracy`: min(5, C - 1); None for two classes or fewer.
         per_class: one entry per class, in label order.
         confusion: int [C, C] counts; rows are the truth, columns the answers.
+        costs: float64 [C, C], what each answer costs by the truth, where the labels were given by costs.
     """
 
     truth: np.ndarray
     probabilities: np.ndarray
+    answers: np.ndarray
     ranks: np.ndarray
     k: int | None
     per_class: tuple[ClassMetrics, ...]
     confusion: np.ndarray
+    costs: np.ndarray | None = None
 
 
-def judge(truth: np.ndarray, probabilities: np.ndarray, class_names: Sequence[str]) -> JudgedAnswers:
+def judge(
+    truth: np.ndarray, probabilities: np.ndarray, class_names: Sequence[str], decision: Decision | None = None
+) -> JudgedAnswers:
     """The answers beside the truth, checked and counted.
 
     Args:
         truth: int [N] in [0, C), N at least 1.
         probabilities: float [N, C] in [0, 1], rows that sum to 1.
         class_names: C names in label order.
+        decision: how labels are made of probabilities; by default the most probable class is the label.
 
     Raises:
         ValueError: a shape, range or sum does not fit.
@@ -49,14 +57,17 @@ def judge(truth: np.ndarray, probabilities: np.ndarray, class_names: Sequence[st
     class_count = probabilities.shape[1]
     if len(class_names) != class_count:
         raise ValueError(f"class_names must be {class_count}, one per column; received {len(class_names)}.")
-    per_class, confusion = _judge_classes(truth, probabilities.argmax(axis=1), class_names)
+    answers = decide(probabilities, decision)
+    per_class, confusion = _judge_classes(truth, answers, class_names)
     return JudgedAnswers(
         truth=truth,
         probabilities=probabilities,
+        answers=answers,
         ranks=_ranks_of_truth(truth, probabilities),
         k=min(5, class_count - 1) if class_count > 2 else None,
         per_class=per_class,
         confusion=confusion,
+        costs=np.array(decision.costs) if isinstance(decision, LeastCost) else None,
     )
 
 

@@ -55,6 +55,10 @@ def _log_loss(judged: JudgedAnswers) -> float:
     return float(losses_of_probabilities(judged.probabilities, judged.truth).mean())
 
 
+def _mean_cost(judged: JudgedAnswers, answers: np.ndarray) -> float | None:
+    return None if judged.costs is None else float(judged.costs[judged.truth, answers].mean())
+
+
 def _mean_of_defined(values: Sequence[float | None]) -> float:
     return float(np.mean([value for value in values if value is not None]))
 
@@ -74,6 +78,16 @@ REPORTED_METRICS: dict[str, ReportedMetric] = {
         "macro F1",
         "misses and false alarms, mean of the classes",
         lambda judged: _mean_of_defined([entry.f1 for entry in judged.per_class]),
+    ),
+    "mean_cost": ReportedMetric(
+        "mean cost",
+        "of the answers, by the costs of the recipe",
+        lambda judged: _mean_cost(judged, judged.answers),
+    ),
+    "mean_cost_most_probable": ReportedMetric(
+        "mean cost of the most probable class",
+        "what it would be without a decision by costs",
+        lambda judged: _mean_cost(judged, judged.probabilities.argmax(axis=1)),
     ),
     "log_loss": ReportedMetric("log loss", "0 is sure and always right", _log_loss, unit="nats"),
     "calibration_error": ReportedMetric(

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from regraft.evidence.decision import Decision
 from regraft.evidence.intervals import accuracy_interval
 from regraft.evidence.judged import judge
 from regraft.evidence.metric_table import REPORTED_METRICS
@@ -20,7 +21,7 @@ class Metrics:
 
     Attributes:
         images: how many images were judged.
-        accuracy: part whose most probable class is the true one.
+        accuracy: part whose label is the true class.
         accuracy_low: lower end of the 95 % interval of `accuracy`.
         accuracy_high: upper end.
         top_k_accuracy: part whose true class is among the `k` most probable; None for two classes or fewer.
@@ -28,6 +29,8 @@ class Metrics:
         log_loss: mean cross-entropy in nats, probabilities clipped to at least 1e-7 as Keras does.
         balanced_accuracy: mean recall of the classes that have images.
         macro_f1: mean F1 of the classes where it is defined.
+        mean_cost: of the labels, by the costs that they were given by; None without any.
+        mean_cost_most_probable: what it would be if the most probable class were the label.
         calibration_error: see `expected_calibration_error`.
         per_class: one entry per class, in label order.
         confusion: int [C, C] counts; rows are the truth, columns the answers.
@@ -43,6 +46,8 @@ class Metrics:
     log_loss: float
     balanced_accuracy: float
     macro_f1: float
+    mean_cost: float | None
+    mean_cost_most_probable: float | None
     calibration_error: float
     per_class: tuple[ClassMetrics, ...]
     confusion: np.ndarray
@@ -61,19 +66,22 @@ class Metrics:
         return {**numbers, **self.more, "per_class": per_class, "confusion": self.confusion.tolist()}
 
 
-def measure(truth: np.ndarray, probabilities: np.ndarray, class_names: Sequence[str]) -> Metrics:
+def measure(
+    truth: np.ndarray, probabilities: np.ndarray, class_names: Sequence[str], decision: Decision | None = None
+) -> Metrics:
     """Every number that a run reports on its classifier.
 
     Args:
         truth: int [N] in [0, C), N at least 1.
         probabilities: float [N, C] in [0, 1], rows that sum to 1.
         class_names: C names in label order.
+        decision: how labels are made of probabilities; by default the most probable class is the label.
 
     Raises:
         ValueError: a shape, range or sum does not fit.
     """
-    judged = judge(truth, probabilities, class_names)
-    images, correct = len(judged.truth), int((judged.ranks == 0).sum())
+    judged = judge(truth, probabilities, class_names, decision)
+    images, correct = len(judged.truth), int((judged.answers == judged.truth).sum())
     low, high = accuracy_interval(correct, images)
     values: dict[str, Any] = {name: row.compute(judged) for name, row in REPORTED_METRICS.items()}
     own = {name: values.pop(name) for name in Metrics.__slots__ if name in values}

@@ -67,7 +67,7 @@ def compare(plan: Plan, progress: Progress | None = None, show: Show = lambda re
     progress = progress or Silent()
     recipes = [resolve(arm_recipe(plan.request, arm)) for arm in plan.arms]
     _check(plan, recipes)
-    look_at_photos(plan.request, recipes[0], progress)
+    look_at_photos(plan.request, recipes, progress)
     folder = _open_folder(plan)
     busy = RunError(f"Another process is writing {folder} at this moment; {WAIT}")
     again = f"go on with the same command and these words: --resume --out {shlex.quote(str(folder))}"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from regraft.data.sources import labels_of
+from regraft.evidence.decision import decision_of
 from regraft.evidence.metrics import Metrics, measure
 from regraft.evidence.report import ReportData, write_judgement
 from regraft.evidence.requirements import Outcome, Requirement
@@ -32,6 +33,7 @@ class Evaluation:
         folder: where the report and its tables are.
         which_images: the words for what it was judged on, such as "the run reports on".
         metrics: see `Metrics`.
+        decision: the words for how labels are made of probabilities; "" where they are the most probable class.
         required: what each requirement came to, in the order in which they were asked.
     """
 
@@ -40,6 +42,7 @@ class Evaluation:
     folder: Path
     which_images: str
     metrics: Metrics
+    decision: str = ""
     required: tuple[Outcome, ...] = ()
 
     @property
@@ -57,6 +60,7 @@ class Evaluation:
             "photos": str(self.photos),
             "evaluation": str(self.folder),
             "which_images": self.which_images,
+            **({"decision": self.decision} if self.decision else {}),
             **self.metrics.as_dict(),
             "required": [outcome.as_dict() for outcome in self.required],
         }
@@ -96,7 +100,8 @@ def evaluate(
     names = trained.run.class_names
     logits = logits_of(records, trained.infer, trained.reader, progress, "evaluate", batch_size=trained.batch_size)
     probabilities = softmax(logits)
-    metrics = measure(labels_of(records), probabilities, names)
+    decision = decision_of(trained.run)
+    metrics = measure(labels_of(records), probabilities, names, decision)
     data = ReportData(
         title=f"{trained.run.folder.name} on {scanned.name}",
         metrics=metrics,
@@ -108,9 +113,11 @@ def evaluate(
         root=scanned.root,
         set_aside=scanned.unreadable,
         environment=trained.run.environment,
+        decision=decision,
     )
     required = tuple(requirement.judge(metrics) for requirement in requirements)
-    evaluation = Evaluation(trained.run.folder, scanned.root, target, which, metrics, required)
+    words = decision.words(names) if decision else ""
+    evaluation = Evaluation(trained.run.folder, scanned.root, target, which, metrics, words, required)
     with new_folder(target) as draft:
         write_judgement(draft, data)
         write_json(draft / "metrics.json", evaluation.as_dict())

@@ -6,6 +6,7 @@ import pprint
 import re
 
 from regraft.augment.fits import MARGIN
+from regraft.evidence.decision import LeastCost
 from regraft.exports.export import Export
 from regraft.exports.format import find_format
 from regraft.exports.view_example import view_code
@@ -22,6 +23,7 @@ def model_card(run: Run, export: Export) -> str:
     embedding = f", and `embedding`, float32 [N, {export.embedding}]" if export.embedding else ""
     seen = f"on {metrics.images:,} photos it had not seen"
     moved = f"{proof.same_label:,} keep their label, probabilities move by up to {proof.largest_difference:.2g}"
+    by = f"| label | {inline_code(export.decision.words(export.labels))} |\n" if export.decision else ""
     assert proof.accuracy is not None
     assert proof.accuracy_trained is not None
     assert proof.bytes is not None
@@ -35,7 +37,7 @@ An image classifier for {len(export.labels)} classes, made by Regraft from the b
 | accuracy of the trained model | {100 * metrics.accuracy:.1f} % ({low:.1f} to {high:.1f}, 95 %) {seen} |
 | accuracy of this file | {100 * proof.accuracy:.1f} %, {trained} |
 | proven on | {proof.proven_on}: {moved} |
-| size | {show_size(proof.bytes)}, {export.precision} |
+{by}| size | {show_size(proof.bytes)}, {export.precision} |
 | licence of the weights it began with | {license_of(run.recipe.model.backbone, run.recipe.model.weights)} |
 
 Labels, in the order of the probabilities:
@@ -91,6 +93,7 @@ instead costs accuracy."""
 def _code(export: Export) -> str:
     """Python that makes `label` of a photo: with the view that the accuracy is measured on, and no other."""
     imports, _, call = find_format(export.format).snippet.partition("\n\n")
+    label = 'answer["probabilities"][0].argmax()' if export.decision is None else "decide(answer)"
     return f"""import json
 from pathlib import Path
 {imports}
@@ -98,7 +101,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 
-{view_code()}
+{view_code()}{_decision_code(export)}
 
 
 export = json.loads(Path("export.json").read_text("utf-8"))
@@ -106,7 +109,30 @@ background = export.get("background", "none")
 fit = export.get("fit", "crop")
 view = read_view("photo.jpg", export["image_size"], export["crop_fraction"], background, fit)
 {call}
-label = export["labels"][answer["probabilities"][0].argmax()]"""
+label = export["labels"][{label}]"""
+
+
+_COSTS = '''def decide(answer):
+    """The position of the class whose answer costs least, of equals the more probable one."""
+    probabilities = answer["probabilities"][0].astype(np.float64)
+    expected = probabilities @ np.array(export["decision"]["costs"])
+    return np.where(expected == expected.min(), probabilities, -1.0).argmax()'''
+
+_POINT = '''def decide(answer):
+    """The position of one class where it is probable enough, else of the most probable of the others."""
+    probabilities = answer["probabilities"][0].astype(np.float64)
+    label = export["labels"].index(export["decision"]["class"])
+    if probabilities[label] >= export["decision"]["at_least"]:
+        return label
+    probabilities[label] = -1.0
+    return probabilities.argmax()'''
+
+
+def _decision_code(export: Export) -> str:
+    """Python that makes a label of probabilities, where it is not the most probable class."""
+    if export.decision is None:
+        return ""
+    return "\n\n\n" + (_COSTS if isinstance(export.decision, LeastCost) else _POINT)
 
 
 def inline_code(text: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 from regraft.augment.fits import FITS
 from regraft.data.rendering import check_background, check_range
+from regraft.evidence.decision import decision_from
 from regraft.exports.table import FORMATS, PRECISIONS
 from regraft.machine.files import to_json
 
@@ -83,6 +84,7 @@ _DIGESTS: dict[str, _Check] = {
 _MAY: dict[str, _Check] = {
     "background": ('a colour, or "none"', _fits(check_background)),
     "range": ("a range of values", _fits(check_range)),
+    "decision": ("costs, or a class and its least probability", lambda value: isinstance(value, dict)),
     "fit": (f"one of {', '.join(FITS)}", lambda value: isinstance(value, str) and value in FITS),
 }
 """What those of before there was a choice do not say."""
@@ -108,6 +110,8 @@ def check_values(values: Mapping[str, Any]) -> None:
         words, fits = known[name]
         if not fits(values[name]):
             raise ValueError(f"{name} must be {words}")
+    if "decision" in values:
+        decision_from(values["decision"], values["labels"])
     if "digest" in expected and digest_values(values) != values["digest"]:
         raise ValueError("it changed since it was written")
 

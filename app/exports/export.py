@@ -12,6 +12,7 @@ from typing import Any, Literal
 from regraft.augment.fits import Fit
 from regraft.data.rendering import AS_EARLIER, Range, Rendering
 from regraft.errors import RunError, UsageError
+from regraft.evidence.decision import Decision, decision_from, decision_of
 from regraft.exports.description import check_values, digest_values
 from regraft.exports.proof_photos import ProofPhotos, words_for
 from regraft.exports.table import FORMATS
@@ -93,6 +94,7 @@ class Export:
             version.
         background, range: see `regraft.data.rendering.Rendering`; version 1 did not say them.
         fit: how a photo becomes a square; those of before there was a choice, which do not say it, crop.
+        decision: how labels are made of its probabilities; None is the most probable class.
         proof: what came out when it was compared with the trained model; `NOT_PROVEN` while it is written.
         files: the digest of each file by which it answers, by its name in `folder`; None in exports of an earlier
             version, which have none.
@@ -111,6 +113,7 @@ class Export:
     background: str = AS_EARLIER.background
     range: Range = AS_EARLIER.range
     fit: Fit = "crop"
+    decision: Decision | None = None
 
     @property
     def rendering(self) -> Rendering:
@@ -151,7 +154,9 @@ class Export:
         values = {**vars(self), "labels": list(self.labels), "proof": self.proof.as_dict()}
         described = {name: digest for name, digest in digests_of(self.folder).items() if name != description}
         values |= {"files": described, "format_version": FORMAT_VERSION}
-        del values["folder"]
+        del values["folder"], values["decision"]
+        if self.decision:
+            values["decision"] = self.decision.as_dict(self.labels)
         write_json(extra / _DESCRIPTION, {**values, "digest": digest_values(values)})
 
 
@@ -281,6 +286,8 @@ def _check_is_of(run: Run, export: Export) -> None:
         )
     if export.model and export.model != (kept_digest(run.folder, MODEL) or digest_model(run)):
         raise RunError(f"{export.folder} was made of another model than {run.model_file}; export the run again.")
+    if export.decision != decision_of(run):
+        raise RunError(f"{export.folder} decides otherwise than the run does by now; export the run again.")
 
 
 def read_description(folder: Path) -> Export:
@@ -304,6 +311,8 @@ def read_description(folder: Path) -> Export:
     known["labels"] = tuple(values["labels"])
     if isinstance(known.get("range"), list):
         known["range"] = tuple(known["range"])
+    if "decision" in known:
+        known["decision"] = decision_from(known["decision"], known["labels"])
     known["proof"] = ProofResult(**values["proof"]) if values["proof"] else NOT_PROVEN
     return Export(folder, **known)
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from regraft.data.records import Record
 from regraft.errors import RunError, UsageError, option
+from regraft.evidence.decision import decision_of
 from regraft.exports.card import model_card
 from regraft.exports.export import CARD, Export, digest_model
 from regraft.exports.format import Format
@@ -117,6 +118,7 @@ def _write(trained: TrainedModel, draft: Path, form: Format, precision: str, vie
         background=trained.reader.background,
         range=trained.reader.range,
         fit=trained.reader.fit,
+        decision=decision_of(run),
     )
     write_network(form, answering_model(trained.model), export, views)
     if run.calibration_file.is_file():

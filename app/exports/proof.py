@@ -14,6 +14,7 @@ import numpy as np
 
 from regraft.data.records import Record
 from regraft.errors import ExportError, RunError, option
+from regraft.evidence.decision import decide
 from regraft.exports.export import Export, ProofResult
 from regraft.machine import processes
 from regraft.machine.drafts import draft_folder
@@ -199,7 +200,8 @@ def check_proof(
         ExportError: further than `bound` allows.
     """
     differences = np.abs(expected - served)
-    same = expected.argmax(axis=1) == served.argmax(axis=1)
+    own, of_trained = (decide(probabilities, export.decision) for probabilities in (served, expected))
+    same = own == of_trained
     largest = float(differences.max())
     tolerance, is_allowed = bound.allows(largest)
     if not is_allowed:
@@ -218,8 +220,8 @@ def check_proof(
         mean_difference=float(differences.mean()),
         same_label=int(same.sum()),
         tolerance=tolerance,
-        accuracy=float((served.argmax(axis=1) == truth).mean()),
-        accuracy_trained=float((expected.argmax(axis=1) == truth).mean()),
+        accuracy=float((own == truth).mean()),
+        accuracy_trained=float((of_trained == truth).mean()),
         bytes=export.bytes,
     )
 

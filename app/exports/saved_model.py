@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from regraft.errors import ExportError, RunError, UsageError, option
+from regraft.evidence.decision import Decision, decision_of
 from regraft.exports.export import Export, ProofResult, digest_model
 from regraft.exports.format import Format, Network, Precision
 from regraft.exports.proof import Bound, Proof, answers_of_trained, float_error_of, proof_records
@@ -79,6 +80,7 @@ def _export(folder: Path, *, photos: ProveOn, out: Path | None, device: str, pro
                 chosen,
             ),
             proof=proof,
+            decision=decision_of(run),
         )
 
 
@@ -91,6 +93,7 @@ def export_proven(
     model_digest: str,
     expected: Expected,
     proof: Proof,
+    decision: Decision | None = None,
 ) -> Export:
     """Writes the next version under `target`, proves it on raw bytes in a fresh process, and only then names it so.
 
@@ -102,6 +105,7 @@ def export_proven(
         model_digest: of the trained model, for `Export.model`.
         expected: what it has to answer to which photos.
         proof: the fresh process that answers.
+        decision: by which it gives labels, None for the most probable.
 
     Raises:
         ExportError: the export does not do what the model does; nothing is left of it.
@@ -116,7 +120,7 @@ def export_proven(
     with making_folder(target), draft_of(target / "version", busy) as draft:
         try:
             with plain_name(draft) as folder:
-                write_saved_model(model, class_names, folder, reader=reader)
+                write_saved_model(model, class_names, folder, reader=reader, decision=decision)
         except tf.errors.OpError as error:
             raise RunError(
                 f"{target} cannot be written ({_reason(error.message)}); make room and try again."
@@ -125,19 +129,10 @@ def export_proven(
         bound = Bound(expected.tolerance, expected.float_error)
         found = compare(expected.probabilities, served, labels, class_names, bound).of_photos(expected.chosen)
         export = Export(
-            draft,
-            "saved_model",
-            "float32",
-            labels=tuple(class_names),
-            image_size=reader.image_size,
-            crop_fraction=reader.crop_fraction,
-            background=reader.background,
-            range=reader.range,
-            fit=reader.fit,
-            embedding=embedding_size(model),
-            model=model_digest,
-            proof=found,
-        )
+            draft, "saved_model", "float32", tuple(class_names), reader.image_size, reader.crop_fraction,
+            embedding_size(model), model_digest, found,
+            background=reader.background, range=reader.range, fit=reader.fit, decision=decision,
+        )  # fmt: skip
         export.write()
         version = target / str(_next_version(target))
         publish(draft, version)

@@ -16,6 +16,7 @@ import tensorflow as tf
 from regraft.augment.decode import Ends, decode_upright
 from regraft.augment.view import make_view
 from regraft.data.rendering import WHITES, Range, background_rgb
+from regraft.evidence.decision import Decision, LeastCost
 from regraft.inference.views import ViewReader
 from regraft.models.classifier import answering_model
 
@@ -25,12 +26,15 @@ _DECODED_AT_ONCE = 10  # photos, as many as tf.map_fn decodes
 class _Server(tf.Module):
     """What is exported: the model with decoding, resizing, softmax and labels around it."""
 
-    def __init__(self, model: keras.Model, class_names: Sequence[str], reader: ViewReader) -> None:
+    def __init__(
+        self, model: keras.Model, class_names: Sequence[str], reader: ViewReader, decision: Decision | None
+    ) -> None:
         super().__init__()
         image_size = reader.image_size
         self._background, self._ends = background_rgb(reader.background), ends_for(reader.range)
         self._view = make_view(image_size, reader.crop_fraction, reader.fit)
         self._view_spec = tf.TensorSpec([image_size, image_size, 3], tf.float32)
+        self._decision = decision
         self._labels = tf.constant(list(class_names))
         # Only its variables are kept: the model as an attribute would be traced layer by layer for nothing.
         self._variables = [variable.value for variable in model.variables]
@@ -91,12 +95,28 @@ class _Server(tf.Module):
 
     def _answer_views(self, views: tf.Tensor) -> dict[str, tf.Tensor]:
         scores = self._scores(views)
+        answers = decide_in_graph(scores, self._decision)
         return {
-            "label": tf.gather(self._labels, tf.argmax(scores, axis=1)),
-            "score": tf.reduce_max(scores, axis=1),
+            "label": tf.gather(self._labels, answers),
+            "score": tf.gather(scores, answers, batch_dims=1),
             "scores": scores,
             "classes": tf.tile(self._labels[None, :], [tf.shape(scores)[0], 1]),
         }
+
+
+def decide_in_graph(scores: tf.Tensor, decision: Decision | None) -> tf.Tensor:
+    """int64 [N]: what `regraft.evidence.decision.decide` gives for scores float32 [N, C], of equals the first."""
+    if decision is None or (isinstance(decision, LeastCost) and decision.is_even):
+        return tf.argmax(scores, axis=1)
+    exact = tf.cast(scores, tf.float64)
+    if isinstance(decision, LeastCost):
+        expected = exact @ tf.constant(decision.costs, tf.float64)
+        is_least = expected == tf.reduce_min(expected, axis=1, keepdims=True)
+        return tf.argmax(tf.where(is_least, exact, -1.0), axis=1)
+    own = tf.one_hot(decision.label, tf.shape(scores)[1], on_value=True, off_value=False)
+    others = tf.argmax(tf.where(own, tf.constant(-1.0, tf.float64), exact), axis=1)
+    is_given = exact[:, decision.label] >= decision.at_least
+    return tf.where(is_given, tf.constant(decision.label, tf.int64), others)
 
 
 def ends_for(spread: Range) -> Ends:
@@ -152,8 +172,15 @@ def _not_empty(views: tf.Tensor) -> tf.Tensor:
     return tf.pad(views, [[0, missing], [0, 0], [0, 0], [0, 0]])
 
 
-def write_saved_model(model: keras.Model, class_names: Sequence[str], folder: Path, *, reader: ViewReader) -> None:
-    """Writes the SavedModel of `model` to the new `folder`.
+def write_saved_model(
+    model: keras.Model,
+    class_names: Sequence[str],
+    folder: Path,
+    *,
+    reader: ViewReader,
+    decision: Decision | None = None,
+) -> None:
+    """Writes the SavedModel of `model` to the new `folder`, which gives the labels that a decision wants.
 
     Signatures: `serving_default` and `serving_each` take `image_bytes` (string [N]), `serving_images` takes `images`
     (uint8 [N, H, W, 3]). All answer `label` (string [N]), `score` (float32 [N]), `scores` (float32 [N, C]) and
@@ -163,7 +190,7 @@ def write_saved_model(model: keras.Model, class_names: Sequence[str], folder: Pa
     one head, `embedding` (float32 [N, F]). `labels` takes nothing and answers `labels` (string [C]), which also lie
     beside the model in assets.extra/labels.txt.
     """
-    server = _Server(model, class_names, reader)
+    server = _Server(model, class_names, reader, decision)
     signatures = {
         "serving_default": server.serve_bytes,
         "serving_each": server.serve_each,

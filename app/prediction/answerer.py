@@ -13,6 +13,7 @@ from regraft.data.photos import Limits, UnreadablePhoto
 from regraft.data.records import Prediction
 from regraft.data.rendering import Rendering
 from regraft.errors import UsageError
+from regraft.evidence.decision import Decision, decision_of
 from regraft.exports.export import Export
 from regraft.exports.format import find_format
 from regraft.exports.runtimes import borrowed, open_network
@@ -49,6 +50,7 @@ class Answerer:
         embedder: the same network, whose answers hold embeddings too; None where it gives none unless asked when it
             is opened, or is asked already.
         rendering: how pictures that are open already become the upright pixels that `read` takes.
+        decision: how labels are made of probabilities, where they are not the most probable class.
     """
 
     class_names: tuple[str, ...]
@@ -58,6 +60,7 @@ class Answerer:
     workers: int
     embedder: Answerer | None = None
     rendering: Rendering = field(default_factory=Rendering)
+    decision: Decision | None = None
 
     def answer(self, photos: Iterable[tuple[Item, PhotoData | UnreadablePhoto]]) -> list[Prediction]:
         """One prediction for each of at most `batch_size` photos, in order. Of a generator, one is held at a time."""
@@ -99,6 +102,7 @@ class Answerer:
             members=() if members is None else tuple(map(tuple, members[place].tolist())),
             embedding=() if embedding is None else tuple(embedding[place].tolist()),
             class_names=self.class_names,
+            decided=int(self.decision.answers(answers.probabilities[place][None])[0]) if self.decision else None,
         )
 
 
@@ -223,6 +227,7 @@ def answerer_of_export(
         batch_size or form.batch_size,
         workers or cores(),
         rendering=export.rendering,
+        decision=export.decision,
     )
     if wanted.embedding:
         return embedder
@@ -268,4 +273,7 @@ def answerer_of_run(folder: Path, device: str, wanted: Wanted, *, workers: int |
             return Answers(probabilities)
         return Answers(probabilities[:, 0], members=probabilities[:, 1:])
 
-    return Answerer(trained.run.class_names, read, compute, trained.batch_size, workers or cores(), rendering=seen)
+    return Answerer(
+        trained.run.class_names, read, compute, trained.batch_size, workers or cores(), rendering=seen,
+        decision=decision_of(trained.run),
+    )  # fmt: skip

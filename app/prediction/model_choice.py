@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from regraft.errors import RunError, UsageError, option
+from regraft.evidence.decision import Decision, decision_of
 from regraft.exports.export import (
     RATES,
     Export,
@@ -78,6 +79,7 @@ class Source:
     calibration_file: Path
     is_run: bool
     exports: tuple[Export, ...]
+    decision: Decision | None = None
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,7 @@ def _answering_digests(folder: Path, *, is_run: bool) -> dict[str, str]:
     if not is_run:
         return digests_of(folder)
     run = Run(folder)
-    named = (run.model_file, run.labels_file, run.recipe_file, run.calibration_file)
+    named = (run.model_file, run.labels_file, run.recipe_file, run.calibration_file, run.decision_file)
     return {file.name: digest_file(file) for file in named if file.is_file()}
 
 
@@ -140,10 +142,10 @@ def open_source(folder: Path, progress: Progress | None = None) -> Source:
     progress = progress or Silent()
     if kind_of(folder) == "export":
         export = read_export(folder, progress)
-        return Source(export.folder, export.labels, export.calibration_file, False, (export,))
+        return Source(export.folder, export.labels, export.calibration_file, False, (export,), export.decision)
     run = open_run(folder)
     exports = find_exports(run, progress)
-    return Source(folder, run.class_names, run.calibration_file, True, tuple(exports))
+    return Source(folder, run.class_names, run.calibration_file, True, tuple(exports), decision_of(run))
 
 
 def choose(

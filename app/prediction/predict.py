@@ -247,6 +247,8 @@ def _begin(folder: Path, options: Options, progress: Progress) -> tuple[Source, 
         raise UsageError(f"{unknown_at} is calibrated for one look at each photo; leave {views} and {draws} out.")
     check_engine(options.engine)
     source = open_source(folder, progress)
+    if source.decision:
+        progress.say(f"The label is {source.decision.words(source.class_names)}.")
     columns = Columns(
         source.class_names,
         top=options.top,

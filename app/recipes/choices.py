@@ -15,6 +15,7 @@ from regraft.models.backbones import JOIN, parts_of
 from regraft.models.optimizer_table import OPTIMIZERS
 from regraft.models.regularizers import REGULARIZERS
 from regraft.models.schedule_table import SCHEDULES
+from regraft.recipes.class_tables import ClassWeights
 from regraft.recipes.ranges import fields_of
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ class HeadChoices(Section):
     again. `l2` are strengths to choose from, by `folds`-fold cross-validation, of a sample where photos are many. The
     second-order solvers ("lbfgs", "newton-cg") take the whole training set at once, for at most `max_iterations`; the
     others go through it `epochs` times in batches of `batch_size`, with the solver's own `learning_rate` where it is
-    left out.
+    left out. `class_weights` are those of fine-tuning where they are left out.
     """
 
     solver: Literal[*SECOND_ORDER, *OPTIMIZERS] = "lbfgs"  # type: ignore[valid-type]
@@ -173,6 +174,7 @@ class HeadChoices(Section):
     learning_rate: Annotated[float, Field(gt=0, le=1000)] | None = None
     epochs: Annotated[int, Field(ge=1, le=10_000)] = 100
     batch_size: Annotated[int, Field(ge=1, le=65_536)] = 64
+    class_weights: ClassWeights | None = None
 
 
 def _first_order(name: Any) -> Any:
@@ -247,7 +249,11 @@ class FineTuneChoices(Section):
     adaptive for fresh ones, whose statistics mean nothing yet. `l2_sp` pulls the backbone towards the weights it began
     with. `patience` epochs without a lower loss on the selection photos end the training, and the weights of the best
     epoch are kept; 0 trains to the end. `snapshots` keeps the weights at the end of each of the
-    last so many cycles, where the schedule is cyclic, or epochs.
+    last so many cycles, where the schedule is cyclic, or epochs. `class_weights` is what a photo counts in the loss:
+    "none" the same, "balanced" as much as makes classes of any size equal, or a table of classes with their weights,
+    in which those that are left out weigh 1. `sampling` "balanced" shows photos of each class equally often instead,
+    those of small classes again and again. `loss` "focal" is cross-entropy times (1 - p) ** `focal_gamma`, so that
+    photos that are answered well already count less.
     """
 
     epochs: Annotated[int, Field(ge=0, le=10_000)] = 8
@@ -258,3 +264,18 @@ class FineTuneChoices(Section):
     l2_sp: Annotated[float, Field(ge=0)] = 0.0
     patience: Annotated[int, Field(ge=0)] = 0
     snapshots: Annotated[int, Field(ge=0)] = 0
+    class_weights: ClassWeights = "none"
+    sampling: Literal["shuffled", "balanced"] = "shuffled"
+    loss: Literal["cross_entropy", "focal"] = "cross_entropy"
+    focal_gamma: Annotated[float, Field(ge=0, le=10)] = 2.0
+
+    @model_validator(mode="after")
+    def _balances_once(self) -> FineTuneChoices:
+        if self.sampling == "balanced" and self.class_weights != "none":
+            raise ValueError("sampling = balanced and class_weights both make up for uneven classes; leave one out")
+        return self
+
+    @property
+    def balance(self) -> ClassWeights:
+        """What photos of each class count in effect, by weights or by being shown more often."""
+        return "balanced" if self.sampling == "balanced" else self.class_weights

@@ -23,11 +23,16 @@ from regraft.recipes.choices import (
     ScheduleChoices,
     Section,
 )
+from regraft.recipes.class_tables import CLASS_TABLES, Costs, split_key
 from regraft.recipes.toml_text import brief, read_toml, value_of
 
 
 class Recipe(Section):
-    """Every choice of a run. Two runs of one recipe on the same images and machine give the same weights."""
+    """Every choice of a run. Two runs of one recipe on the same images and machine give the same weights.
+
+    `cost` is what mistakes cost, by "TRUE->ANSWER"; those that it leaves out cost 1. With it, the answer is the class
+    of the least expected cost.
+    """
 
     recipe: str = "balanced"
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
@@ -39,6 +44,7 @@ class Recipe(Section):
     optimizer: OptimizerChoices = OptimizerChoices()
     schedule: ScheduleChoices = ScheduleChoices()
     finetune: FineTuneChoices = FineTuneChoices()
+    cost: Costs = Field(default_factory=dict)
 
     def __init__(self, **values: Any) -> None:
         try:
@@ -85,8 +91,11 @@ class Recipe(Section):
         return list(self.cycle_ends)[len(self.cycle_ends) - self.finetune.snapshots :]
 
     def at(self, key: str) -> Any:
-        """The value of a dotted key, such as "finetune.epochs"."""
-        section, _, name = key.rpartition(".")
+        """The value of a dotted key, such as "finetune.epochs", or of one class in a table; None where it has none."""
+        section, name = split_key(key)
+        if section in CLASS_TABLES:
+            table = self.at(section)
+            return table.get(name) if isinstance(table, Mapping) else None
         return getattr(getattr(self, section) if section else self, name)
 
     def to_toml(self) -> str:
@@ -153,7 +162,7 @@ def parse_edit(text: str) -> tuple[str, Any]:
 
 def all_keys() -> list[str]:
     """Every key of a recipe, dotted, in order."""
-    return list(dotted(Recipe().model_dump()))
+    return [*dotted(Recipe().model_dump()), "cost"]
 
 
 def dotted(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -184,7 +193,14 @@ def read_values(name_or_path: str) -> dict[str, Any]:
 
 
 def _set(values: dict[str, Any], key: str, value: Any) -> None:
-    section, _, name = key.rpartition(".")
+    section, name = split_key(key)
+    if section in CLASS_TABLES:
+        inside, _, table = section.rpartition(".")
+        holder = values.setdefault(inside, {}) if inside else values
+        if isinstance(holder, dict):
+            kept = holder.get(table)
+            holder[table] = {**kept, name: value} if isinstance(kept, dict) else {name: value}
+        return
     if key not in all_keys():
         raise UsageError(_unknown_key(key))
     target = values.setdefault(section, {}) if section else values

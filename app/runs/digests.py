@@ -9,7 +9,8 @@ from regraft.errors import RunError
 from regraft.machine.files import digest_file, write_json
 
 DIGESTS = "files.json"
-SMALL_FILES = ("recipe.toml", "labels.txt", "calibration.npz")
+DECISION = "decision.json"
+SMALL_FILES = ("recipe.toml", "labels.txt", "calibration.npz", DECISION)
 """What is checked whenever a run is opened, as it takes no time."""
 
 MODEL, ROSTER, BACKBONE = "model.keras", "images.csv", "backbone.weights.h5"
@@ -27,6 +28,19 @@ def write_digests(folder: Path) -> None:
 def kept_digest(folder: Path, name: str) -> str | None:
     """The digest of a file as the run was finished with it; None in older runs. Raises RunError where it is damaged."""
     return _read(folder / DIGESTS).get(name)
+
+
+def without_digest(folder: Path, name: str) -> None:
+    """Keeps the digest of a file no longer, before it is changed on purpose; nothing in older runs."""
+    kept = _read(folder / DIGESTS)
+    if name in kept:
+        write_json(folder / DIGESTS, {_METHOD: {key: digest for key, digest in kept.items() if key != name}})
+
+
+def keep_digest(folder: Path, name: str) -> None:
+    """Keeps the digest of a file that was changed on purpose, in a run that keeps digests."""
+    if (folder / DIGESTS).is_file():
+        write_json(folder / DIGESTS, {_METHOD: {**_read(folder / DIGESTS), name: digest_file(folder / name)}})
 
 
 def check_digests(folder: Path, *names: str) -> None:

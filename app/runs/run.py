@@ -20,7 +20,7 @@ from regraft.machine.files import check_makeable, making_folder, publish, remove
 from regraft.machine.locks import exclusive
 from regraft.machine.notebook import framed
 from regraft.recipes.recipe import Recipe, load_recipe
-from regraft.runs.digests import DIGESTS, SMALL_FILES, check_digests
+from regraft.runs.digests import DECISION, DIGESTS, SMALL_FILES, check_digests
 from regraft.runs.reading import read_file, read_json
 from regraft.runs.run_metrics import RunMetrics
 
@@ -111,6 +111,11 @@ class Run:
     def calibration_file(self) -> Path:
         """How the model answered the reported images, for `predict --unknown-at`."""
         return self.folder / "calibration.npz"
+
+    @property
+    def decision_file(self) -> Path:
+        """How labels are made of probabilities, where it is not the most probable class."""
+        return self.folder / DECISION
 
     @property
     def snapshots(self) -> Path:

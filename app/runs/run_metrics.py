@@ -89,6 +89,8 @@ class RunMetrics:
         top_k_accuracy, k: None for two classes or fewer.
         log_loss: nats.
         balanced_accuracy, macro_f1, calibration_error: see `regraft.evidence.metrics.Metrics`.
+        mean_cost, mean_cost_most_probable: of the labels by the recipe's costs, and of the most probable classes; None
+            where the recipe has no costs.
         per_class: one entry per class, in label order.
         confusion: int [C, C] counts; rows are the truth, columns the answers.
         reported_on: the split that was reported on, such as "val".
@@ -101,6 +103,7 @@ class RunMetrics:
         export: where the export is and what its proof found; None where nothing was exported.
         backbone: the weights file of a pretraining; None of other runs.
         ensemble: kind, members and verdict of an ensemble; None of other runs.
+        decision: the words for how labels were made of probabilities; "" where they were the most probable class.
         values: the whole object, with what this version does not know of.
     """
 
@@ -117,6 +120,8 @@ class RunMetrics:
     balanced_accuracy: float = math.nan
     macro_f1: float = math.nan
     calibration_error: float = math.nan
+    mean_cost: float | None = None
+    mean_cost_most_probable: float | None = None
     per_class: Sequence[ClassMetrics] = ()
     confusion: np.ndarray = field(default_factory=_counts, compare=False)
     reported_on: str = ""
@@ -129,6 +134,7 @@ class RunMetrics:
     export: Mapping[str, Any] | None = None
     backbone: str | None = None
     ensemble: EnsembleFigures | None = None
+    decision: str = ""
     values: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @classmethod

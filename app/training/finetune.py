@@ -156,12 +156,25 @@ def make_trainer(model: keras.Model, recipe: Recipe, rate: LearningRateSchedule,
         trainer = keras.Model(model.input, model.output)
     trainer.compile(
         make_optimizer(recipe, model, rate),
-        loss=keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=recipe.finetune.label_smoothing),
+        loss=make_loss(recipe),
         metrics=["accuracy"],
         jit_compile=device.jit,
     )
     trainer.optimizer.build(model.trainable_variables)  # `compile` may have wrapped it in a LossScaleOptimizer
     return trainer
+
+
+def make_loss(recipe: Recipe) -> keras.losses.Loss:
+    """The loss of logits that the recipe asks for; "focal" is that of Lin et al. 2017, "Focal loss for dense object
+    detection", eq. 4, for several classes, without its weights, which are `class_weights`.
+    """
+    choices = recipe.finetune
+    smoothing = choices.label_smoothing
+    if choices.loss == "focal":
+        return keras.losses.CategoricalFocalCrossentropy(
+            alpha=1.0, gamma=choices.focal_gamma, from_logits=True, label_smoothing=smoothing
+        )
+    return keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=smoothing)
 
 
 class _Rules:

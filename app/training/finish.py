@@ -18,6 +18,7 @@ from regraft.data.records import Record
 from regraft.data.sources import labels_of
 from regraft.errors import ExportError, RegraftError, RunError, option
 from regraft.evidence.conformal import write_calibration
+from regraft.evidence.decision import LeastCost, decision_of, decision_of_costs, write_decision
 from regraft.evidence.metrics import Metrics, measure
 from regraft.evidence.report import ReportData, ReportSection, StageRow, write_judgement
 from regraft.exports.export import NOT_PROVEN, digest_model, read_export
@@ -29,6 +30,7 @@ from regraft.exports.saved_model import Expected, export_proven, tolerance_for
 from regraft.inference.views import make_infer
 from regraft.machine.arrays import read_arrays
 from regraft.machine.files import atomic_file, sync_tree, write_json
+from regraft.models.classifier import shift_head
 from regraft.models.combine_members import cool
 from regraft.runs.digests import write_digests
 from regraft.runs.history import read_history
@@ -125,21 +127,32 @@ FINISHERS: dict[str, Callable[..., Run]] = {
 
 def _choose(session: Session, candidates: Sequence[Candidate], why: str) -> Choice:
     """The better candidate, whose weights and temperature the session's model then has."""
+    names, decision = session.folder.class_names, _decision(session)
+    if decision:  # costs count what a class is worth, so its weight in training must not count it once more
+        candidates = [replace(candidate, is_shifted_back=True) for candidate in candidates]
     stage, reason = choose_stage([candidate.stage for candidate in candidates])
     kept = next(candidate for candidate in candidates if candidate.stage is stage)
     session.model.set_weights(kept.weights)
     cool(session.model, stage.temperature)
-    truth = labels_of(session.roles.report)
-    return Choice(candidates, kept, why or reason, measure(truth, kept.probabilities, session.folder.class_names))
+    if kept.is_shifted_back and kept.class_weights is not None:
+        shift_head(session.model, -np.log(kept.class_weights))
+    metrics = measure(labels_of(session.roles.report), kept.probabilities, names, decision)
+    return Choice(candidates, kept, why or reason, metrics)
+
+
+def _decision(session: Session) -> LeastCost | None:
+    return decision_of_costs(session.recipe.cost, session.folder.class_names)
 
 
 def _write_metrics(session: Session, choice: Choice, **more: Any) -> None:
     """Writes metrics.json, with which the run is finished; everything that it speaks of is on the disk before."""
-    stage = choice.kept.stage
+    stage, decision = choice.kept.stage, _decision(session)
+    by = {"decision": decision.words(session.folder.class_names)} if decision else {}
     values = {
         "run": str(session.run.folder),
         "stage": stage.name,
         "stage_reason": choice.why,
+        **by,
         **choice.metrics.as_dict(),
         "reported_on": session.roles.report_name,
         "seconds": session.watch.total,
@@ -156,11 +169,13 @@ def _write_metrics(session: Session, choice: Choice, **more: Any) -> None:
 
 
 def _save(session: Session, probabilities: np.ndarray) -> None:
-    """Saves the model, and how it answers photos it knows nothing of, for `--unknown-at`."""
+    """Saves the model, its decision, and how it answers photos it knows nothing of, for `--unknown-at`."""
     with session.watch.phase("save"):
         with atomic_file(session.run.model_file) as temporary:
             session.model.save(temporary)
         write_calibration(session.run.calibration_file, probabilities, labels_of(session.roles.report))
+        if decision := _decision(session):
+            write_decision(session.run, decision)
 
 
 def _write_stages(session: Session, choice: Choice) -> None:
@@ -229,6 +244,7 @@ def _export(session: Session, probabilities: np.ndarray) -> dict[str, Any]:
                 chosen,
             ),
             proof=proof,
+            decision=decision_of(session.run),
         )
     return {"folder": str(export.folder), **export.proof.as_dict()}
 
@@ -307,6 +323,7 @@ def _report_data(session: Session, choice: Choice, sections: Sequence[ReportSect
         environment=session.run.environment,
         run=session.run.folder,
         sections=sections,
+        decision=_decision(session),
     )
 
 

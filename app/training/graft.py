@@ -48,12 +48,13 @@ def graft(session: Session) -> tuple[Session, Candidate]:
             _frozen(session).keep(_records(session), features, runtime)
         _, select, report = np.split(features, np.cumsum([len(roles.fit), len(roles.select)]))
         head = _solved(session, layers, lessons, lessons.fit, ticker)
-        stage = judge_stage("head", head.logits(select), labels_of(roles.select), temperature=1.0)
+        truth, weights = labels_of(roles.select), session.finetune_weights
+        stage = judge_stage("head", head.logits(select), truth, temperature=1.0, weights=weights)
         # The head that is kept learns from the photos that were held back only for the choice, too.
         kept = head
         if session.spared:
             kept = _solved(session, layers, lessons, len(lessons.labels), ticker)
-    weights = _weights_with(session.model, kept)
+    arrays = _weights_with(session.model, kept)
     if session.recipe.model.weights != "none":  # training leaves nothing of the features of fresh weights
         set_head(session.model, head.kernel, head.bias)
     facts = {
@@ -68,7 +69,7 @@ def graft(session: Session) -> tuple[Session, Candidate]:
         "solve_seconds": kept.seconds,
     }
     seconds = session.watch.seconds["features"] + session.watch.seconds["head"]
-    return session, Candidate(stage, weights, kept.logits(report), seconds, facts)
+    return session, Candidate(stage, arrays, kept.logits(report), seconds, facts, session.head_weights)
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,7 @@ def _choose(session: Session, lessons: _Lessons, ticker: Ticker) -> tuple[Sessio
         class_count=session.class_count,
         always=_was_compared(session),
         ticker=ticker,
+        weights=_counts(session, lessons.labels[fit]),
     )
     if session.recipe.head.taps == "auto":
         session = _settled(session, found.taps, found.losses)
@@ -187,12 +189,19 @@ def solve(
 ) -> Head:
     """The head that the recipe asks for, on features [N, C] of images with labels int [N]; one step of `ticker`."""
     choices = session.recipe.head
-    settings = choices.model_dump(exclude={"solver", "taps", "mirrored", "l2", "folds"})
+    settings = choices.model_dump(exclude={"solver", "taps", "mirrored", "l2", "folds", "class_weights"})
     solver = Solver(choices.solver, **settings, seed=session.recipe.seed)
     if not isinstance(features, Design):
         features = Design.of(features, feature_widths(session.model))
     head = solve_head(
-        features, labels, class_count=session.class_count, l2=l2, solver=solver, start=start, ticker=ticker
-    )
+        features, labels, class_count=session.class_count, l2=l2, solver=solver, start=start,
+        weights=_counts(session, labels), ticker=ticker,
+    )  # fmt: skip
     ticker.advance()
     return head
+
+
+def _counts(session: Session, labels: np.ndarray) -> np.ndarray | None:
+    """float64 [N]: what each photo of these labels int [N] counts; None where all count the same."""
+    weights = session.head_weights
+    return None if weights is None else weights[labels]

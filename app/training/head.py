@@ -39,7 +39,7 @@ class Head:
         kernel: float32 [C, classes].
         bias: float32 [classes].
         l2: the strength it was solved with.
-        loss: mean cross-entropy on the images it was solved on, in nats, without the penalty.
+        loss: mean cross-entropy on the images it was solved on, as they count, in nats, without the penalty.
         iterations: of a second-order solver, or the steps of a first-order one.
         objective: what was minimized, the penalty included.
         gradient: the largest derivative of the objective that is left, in size.
@@ -76,6 +76,7 @@ def solve_head(
     l2: float,
     solver: Solver = LBFGS,
     start: np.ndarray | None = None,
+    weights: np.ndarray | None = None,
     ticker: Ticker = SILENT,
 ) -> Head:
     """The head that minimizes mean cross-entropy + l2 / 2 * ||kernel||² on centred features of unit mean square.
@@ -89,17 +90,19 @@ def solve_head(
             standardize, would blow up features that hardly vary.)
         solver: how.
         start: float [r + 1, classes], weights near the minimum, such as `Design.fold` gives.
+        weights: float [N] above 0, what each image counts in the mean; by default all count the same.
         ticker: hears of every iteration, with no unit done, so that who watches sees that it goes on.
     """
     started = time.perf_counter()
     design = as_design(features)
+    shares = None if weights is None else (weights / weights.sum())[None]
+    problem = LogisticProblem(design.rows, labels, l2, class_count, shares)
     with single_threaded_algebra(but_numpy=design.rows.size * class_count > THREADED):
-        weights, iterations = _minimize(design, labels, class_count, l2, solver, start, ticker)
+        solution, iterations = _minimize(problem, solver, start, ticker)
     seconds = time.perf_counter() - started
-    problem = LogisticProblem(design.rows, labels, l2, class_count)
-    objective, gradient = problem.loss_and_gradient(weights.ravel())
-    kernel, bias = design.unfold(weights)
-    loss = float(losses_of(design.rows @ weights[:-1] + weights[-1], labels).mean())
+    objective, gradient = problem.loss_and_gradient(solution.ravel())
+    kernel, bias = design.unfold(solution)
+    loss = float(np.average(losses_of(design.rows @ solution[:-1] + solution[-1], labels), weights=weights))
     return Head(
         kernel.astype(np.float32), bias.astype(np.float32), l2, loss, iterations, objective,
         float(np.abs(gradient).max()), seconds,
@@ -107,27 +110,20 @@ def solve_head(
 
 
 def _minimize(
-    design: Design,
-    labels: np.ndarray,
-    class_count: int,
-    l2: float,
-    solver: Solver,
-    start: np.ndarray | None,
-    ticker: Ticker,
+    exact: LogisticProblem, solver: Solver, start: np.ndarray | None, ticker: Ticker
 ) -> tuple[np.ndarray, int]:
     """Weights float64 [r + 1, classes] at the minimum, and the iterations or steps they took."""
     if solver.name in OPTIMIZERS:
         from regraft.training.first_order import descend
 
-        return descend(design.rows, labels, class_count=class_count, l2=l2, solver=solver, ticker=ticker)
-    weights = np.zeros((design.rows.shape[1] + 1, class_count)) if start is None else start
-    exact = LogisticProblem(design.rows, labels, l2, class_count)
+        return descend(exact, solver=solver, ticker=ticker)
+    weights = np.zeros(exact.shape) if start is None else start
     if solver.name != "lbfgs":
         return by_newton(exact, weights, solver.max_iterations, ticker)
-    closely = LogisticProblem(design.rows.astype(np.float32, copy=False), labels, l2, class_count)
+    closely = exact.with_rows(exact.x.astype(np.float32, copy=False))
     slope = closely.slope()
     weights, iterations = by_lbfgs(closely, weights, solver.max_iterations, ticker, gtol=5e-4 * slope, ftol=1e-7)
-    if design.rows.size * class_count > _POLISHED or iterations >= solver.max_iterations:
+    if exact.x.size * exact.class_count > _POLISHED or iterations >= solver.max_iterations:
         return weights, iterations
     # Its first steps from there, which know no curvature yet, are too small to be taken for the end.
     gtol = 5e-6 * slope

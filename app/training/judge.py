@@ -20,7 +20,9 @@ from regraft.training.stages import Stage, judge_stage
 class Candidate:
     """A stage, all weights of the model in it, its logits float32 [N, C] for the reported images, and its facts.
 
-    `seconds` is what it took, None where that is not known.
+    `seconds` is what it took, None where that is not known. `class_weights` float [C] is what photos of each class
+    counted in its training, if they did not count the same; where it `is_shifted_back`, that is taken out of the
+    probabilities again, which then are those of the photos as they are.
     """
 
     stage: Stage
@@ -28,11 +30,16 @@ class Candidate:
     report_logits: np.ndarray
     seconds: float | None
     facts: Mapping[str, Any]
+    class_weights: np.ndarray | None = None
+    is_shifted_back: bool = False
 
     @cached_property
     def probabilities(self) -> np.ndarray:
         """float32 [N, C] for the reported images, at the stage's temperature."""
-        return softmax(self.report_logits / self.stage.temperature)
+        logits = self.report_logits / self.stage.temperature
+        if self.is_shifted_back and self.class_weights is not None:
+            logits = logits - np.log(self.class_weights)
+        return softmax(logits)
 
 
 def judge_network(session: Session, name: str) -> Candidate:
@@ -41,5 +48,6 @@ def judge_network(session: Session, name: str) -> Candidate:
     with session.watch.phase("judge"):
         logits = logits_of(roles.select + roles.report, infer, reader, session.progress, "judge")
     select, report = np.split(logits, [len(roles.select)])
-    stage = judge_stage(name, select, labels_of(roles.select))
-    return Candidate(stage, session.model.get_weights(), report, session.watch.seconds["fine-tune"], {})
+    weights = session.finetune_weights
+    stage = judge_stage(name, select, labels_of(roles.select), weights=weights)
+    return Candidate(stage, session.model.get_weights(), report, session.watch.seconds["fine-tune"], {}, weights)

@@ -76,6 +76,7 @@ def choose_layers(
     class_count: int,
     always: bool,
     ticker: Ticker,
+    weights: np.ndarray | None = None,
 ) -> LayerChoice:
     """All layers, or, where the recipe's `head.taps` is "auto", the last alone unless all are clearly better.
 
@@ -83,7 +84,7 @@ def choose_layers(
         recipe: whose `head` says what is asked for.
         features: float32 [N, C], of all layers, the last layer's last.
         widths: the features of each layer.
-        labels, groups, class_count, always, ticker: as for `choose_l2`.
+        labels, groups, class_count, always, ticker, weights: as for `choose_l2`.
     """
     images = compared_images(labels, groups, class_count=class_count, folds=recipe.head.folds, seed=recipe.seed)
     part = len(np.unique(groups[images])) / len(np.unique(groups))
@@ -94,8 +95,9 @@ def choose_layers(
         columns = slice(sum(widths) - sum(read_widths), None)
         design = Design.of(asked[:, columns], read_widths)
         strength = choose_l2_of(
-            recipe, design, labels[images], groups[images], class_count=class_count, always=always, ticker=ticker
-        )
+            recipe, design, labels[images], groups[images], class_count=class_count, always=always, ticker=ticker,
+            weights=None if weights is None else weights[images],
+        )  # fmt: skip
         return LayerChoice(taps, columns, read_widths, images, part, design, strength)
 
     most = len(widths) - 1

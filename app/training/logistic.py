@@ -41,6 +41,10 @@ class LogisticProblem:
         """The same problem at another strength, on the same arrays."""
         return LogisticProblem(self.x, self.labels, l2, self.class_count, self.shares)
 
+    def with_rows(self, x: np.ndarray) -> LogisticProblem:
+        """The same problem on these features."""
+        return LogisticProblem(x, self.labels, self.l2, self.class_count, self.shares)
+
     def slope(self, weights: np.ndarray | None = None) -> float:
         """The largest derivative at these weights, by default zero, in size; 1 where all are 0.
 

@@ -69,10 +69,11 @@ def _make_select(session: Session) -> Callable[[], tuple[float, float]] | None:
     if not records:
         return None
     infer, labels = make_infer(session.model, session.device), labels_of(records)
+    counts = np.ones(len(labels)) if session.finetune_weights is None else session.finetune_weights[labels]
 
     def select() -> tuple[float, float]:
         logits = logits_of(records, infer, session.reader, Silent(), "select")
-        return float(losses_of(logits, labels).mean()), float((logits.argmax(axis=1) == labels).mean())
+        return float((counts * losses_of(logits, labels)).mean()), float((logits.argmax(axis=1) == labels).mean())
 
     return select
 
@@ -83,7 +84,11 @@ def training_images(session: Session) -> TrainingImages:
     sizes = np.array([upright_size(record) for record in records])
     plain = [is_plain_jpeg(record) for record in records]
     paths = [str(path) for path in map_ordered(session.reader.tensorflow_path, records)]
-    return TrainingImages(paths, labels_of(records), sizes[:, 0], sizes[:, 1], np.array(plain))
+    is_balanced = session.recipe.finetune.sampling == "balanced"
+    weights = None if is_balanced else session.finetune_weights
+    return TrainingImages(
+        paths, labels_of(records), sizes[:, 0], sizes[:, 1], np.array(plain), weights, is_balanced=is_balanced
+    )
 
 
 def make_step(session: Session, steps: int) -> Callable[[float], float]:

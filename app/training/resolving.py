@@ -50,7 +50,7 @@ def resolve(recipe: Recipe) -> Recipe:
             "data": recipe.data.model_copy(update={"image_size": size}),
             "model": model.model_copy(update={"weights": weights}),
             "optimizer": _resolve_optimizer(recipe.optimizer),
-            "head": _resolve_head(recipe.head, is_fresh=weights == "none"),
+            "head": _resolve_head(recipe, is_fresh=weights == "none"),
             "finetune": _resolve_finetune(recipe.finetune, is_fresh=weights == "none"),
         }
     )
@@ -74,9 +74,12 @@ def _resolve_weights(model: ModelChoices) -> str | tuple[str, ...]:
     return found[0] if len(found) == 1 or set(found) == {"none"} else tuple(found)
 
 
-def _resolve_head(choices: HeadChoices, *, is_fresh: bool) -> HeadChoices:
-    """Fresh weights have no features worth a comparison."""
-    return choices.model_copy(update={"taps": 0}) if is_fresh and choices.taps == "auto" else choices
+def _resolve_head(recipe: Recipe, *, is_fresh: bool) -> HeadChoices:
+    """Fresh weights have no features worth a comparison; classes weigh as in fine-tuning."""
+    head = recipe.head
+    taps = 0 if is_fresh and head.taps == "auto" else head.taps
+    weights = recipe.finetune.balance if head.class_weights is None else head.class_weights
+    return head.model_copy(update={"taps": taps, "class_weights": weights})
 
 
 def _resolve_finetune(choices: FineTuneChoices, *, is_fresh: bool) -> FineTuneChoices:

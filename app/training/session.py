@@ -15,7 +15,7 @@ from regraft.data.readiness import assess
 from regraft.data.records import ImageFolder, Record
 from regraft.data.rendering import Rendering
 from regraft.data.roles import Roles
-from regraft.data.sources import TFDS_PREFIX, data_fingerprint, load_source
+from regraft.data.sources import TFDS_PREFIX, data_fingerprint, labels_of, load_source
 from regraft.errors import RegraftError, RunError, UsageError, option
 from regraft.exports.proof import Proof
 from regraft.exports.proof_photos import check_prove
@@ -28,12 +28,14 @@ from regraft.recipes.recipe import Recipe, edit_recipe
 from regraft.recipes.toml_text import brief
 from regraft.runs.run import Run, command_to_resume, new_run, resumable_run
 from regraft.training.building import graft_onto, load_pretrained
+from regraft.training.class_weights import Asked, check_classes, weights_of_classes
 from regraft.training.photos_asked import ask_for_backbone, ask_for_fit
 from regraft.training.purpose import FULL, MEMBER, SINGLE, TRIAL, Purpose
 from regraft.training.resolving import resolve, with_range, within_memory
 
 if TYPE_CHECKING:
     import keras
+    import numpy as np
 
     from regraft.inference.views import ViewReader
 
@@ -145,6 +147,19 @@ class Session:
         """How many classes the model tells apart."""
         return len(self.folder.class_names)
 
+    @property
+    def head_weights(self) -> np.ndarray | None:
+        """float64 [C]: what a photo of each class counts where a head is solved; None where all count the same."""
+        return self._weights(self.recipe.head.class_weights)
+
+    @property
+    def finetune_weights(self) -> np.ndarray | None:
+        """The same where the network is trained, as it is shown or weighted, and where stages are judged."""
+        return self._weights(self.recipe.finetune.balance)
+
+    def _weights(self, asked: Asked) -> np.ndarray | None:
+        return weights_of_classes(asked, labels_of(self.roles.fit), self.folder.class_names)
+
 
 @contextmanager
 def open_session(request: Request, progress: Progress | None = None) -> Iterator[Session]:
@@ -239,6 +254,7 @@ def plan_training(folder: ImageFolder, recipe: Recipe, progress: Progress, *, ne
     """What each photo of `folder` does in a training; `progress` is told what should be put right.
 
     Raises:
+        UsageError: the recipe names a class that it has not.
         FolderError: nothing can be trained on it, as `check` says as well.
     """
     readiness = assess(
@@ -248,6 +264,7 @@ def plan_training(folder: ImageFolder, recipe: Recipe, progress: Progress, *, ne
         needs_selection=needs_selection,
         seed=recipe.seed if recipe.data.split_seed is None else recipe.data.split_seed,
     )
+    check_classes(recipe, folder.class_names)
     roles = readiness.require()
     seen = Rendering(recipe.data.background, recipe.data.range)
     for text in (*readiness.warnings, *pixel_notes(folder, seen)):
@@ -259,14 +276,18 @@ def _load_photos(request: Request, recipe: Recipe, progress: Progress) -> ImageF
     return load_source(request.source, data_dir=request.data_dir, progress=progress, choices=recipe.data.source)
 
 
-def look_at_photos(request: Request, recipe: Recipe, progress: Progress) -> None:
+def look_at_photos(request: Request, recipes: Sequence[Recipe], progress: Progress) -> None:
     """Tells `progress` what a training on the folder of `request` would, for trainings that are silent themselves.
 
     Raises:
+        UsageError: one of the recipes names a class that it has not.
         FolderError: nothing can be trained on it.
     """
     if not request.source.startswith(TFDS_PREFIX):  # what we have written out ourselves is as it should be
+        recipe = recipes[0]
         folder = _load_photos(request, recipe, progress)
+        for each in recipes:
+            check_classes(each, folder.class_names)
         plan_training(folder, recipe, progress, needs_selection=recipe.finetune.epochs > 0)
 
 

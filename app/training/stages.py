@@ -31,7 +31,8 @@ class Stage:
     Attributes:
         name: "head", "fine-tuned", "pretrained" or "ensemble" in a run; any word where only a temperature is wanted.
         temperature: what its logits are divided by; fitted on the selection photos, 1 without any.
-        select_losses: float [N], cross-entropy in nats of each selection photo, after the temperature.
+        select_losses: float [N], cross-entropy in nats of each selection photo, after the temperature, times what a
+            photo of its class counts.
         select_accuracy: fraction of the selection photos it gets right; None without any.
     """
 
@@ -46,16 +47,25 @@ class Stage:
         return float(self.select_losses.mean()) if len(self.select_losses) else None
 
 
-def judge_stage(name: str, select_logits: np.ndarray, labels: np.ndarray, *, temperature: float | None = None) -> Stage:
+def judge_stage(
+    name: str,
+    select_logits: np.ndarray,
+    labels: np.ndarray,
+    *,
+    temperature: float | None = None,
+    weights: np.ndarray | None = None,
+) -> Stage:
     """The stage of these logits [N, classes] on the selection photos; N may be 0.
 
     Its `temperature` is fitted on them unless given: a solved head needs none, while a network trained with
-    label smoothing is less sure than it should be.
+    label smoothing is less sure than it should be. With `weights` float [C], what a photo of each class counts in
+    training, its losses count as much, those that the temperature is fitted on too.
     """
     if not len(labels):
         return Stage(name, 1.0, np.zeros(0), None)
-    temperature = temperature or fit_temperature(select_logits, labels)
-    losses = losses_of(select_logits / temperature, labels)
+    counts = np.ones(len(labels)) if weights is None else weights[labels]
+    temperature = temperature or fit_temperature(select_logits, labels, counts)
+    losses = counts * losses_of(select_logits / temperature, labels)
     return Stage(name, temperature, losses, float((select_logits.argmax(axis=1) == labels).mean()))
 
 
@@ -79,15 +89,16 @@ def choose_stage(stages: Sequence[Stage]) -> tuple[Stage, str]:
     return best, reason
 
 
-def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
-    """The T > 0 for which softmax(logits / T) is best calibrated on these images.
+def fit_temperature(logits: np.ndarray, labels: np.ndarray, counts: np.ndarray | None = None) -> float:
+    """The T > 0 for which softmax(logits / T) is best calibrated on these images, which count float [N], or all 1.
 
     Source: Guo et al. 2017, "On Calibration of Modern Neural Networks", section 4.2; with a log-normal prior
     around 1.
     """
 
     def cost(log_temperature: float) -> float:
-        loss = losses_of(logits / np.exp(log_temperature), labels).sum()
+        losses = losses_of(logits / np.exp(log_temperature), labels)
+        loss = (losses if counts is None else counts * losses).sum()
         return float(loss + 0.5 * (log_temperature / _TEMPERATURE_PRIOR) ** 2)
 
     return float(np.exp(minimize_scalar(cost, bounds=(-3.0, 3.0), method="bounded").x))

@@ -67,6 +67,7 @@ def choose_l2(
     seed: int,
     max_iterations: int = 500,
     always: bool = False,
+    weights: np.ndarray | None = None,
     ticker: Ticker = SILENT,
 ) -> Choice:
     """The strength with the smallest cross-validated loss.
@@ -84,6 +85,7 @@ def choose_l2(
             candidate is taken.
         seed: of the folds.
         always: hold photos out for a single candidate too, of which nothing but its losses can be learned.
+        weights: float [N] above 0, what each image counts, also where it is held out; by default all count the same.
         ticker: hears of every iteration, and of one unit per strength and fold.
     """
     asked = folds
@@ -95,15 +97,15 @@ def choose_l2(
     parts = split_folds(labels, groups, folds, seed)
     if design.rows.size * class_count * folds > _FOLDED:
         parts = parts[:1]
-    solutions = _Folds(design.rows.astype(np.float32, copy=False), labels, class_count, parts)
+    solutions = _Folds(design.rows.astype(np.float32, copy=False), labels, class_count, parts, weights)
     table: dict[float, float] = {}
-    best, best_losses, weights, rises = ordered[0], np.zeros(0), None, 0
+    best, best_losses, best_weights, rises = ordered[0], np.zeros(0), None, 0
     with single_threaded_algebra(but_numpy=design.rows.size * class_count * len(parts) > THREADED):
         for l2 in ordered:
             losses = solutions.losses_at(l2, max_iterations, ticker)
             table[l2] = float(losses.mean())
             if len(table) == 1 or table[l2] < table[best]:
-                best, best_losses, weights, rises = l2, losses, solutions.last_weights, 0
+                best, best_losses, best_weights, rises = l2, losses, solutions.last_weights, 0
             else:
                 rises += 1
             ticker.advance(asked)
@@ -111,7 +113,7 @@ def choose_l2(
                 break
     ticker.advance(asked * (len(ordered) - len(table)))
     images = np.concatenate([held for _, held in parts])
-    start = weights if len(ordered) > 1 else None  # one strength gives the same head whether it was tried or not
+    start = best_weights if len(ordered) > 1 else None  # one strength gives the same head whether it was tried or not
     return Choice(best, dict(sorted(table.items())), best_losses, images, start)
 
 
@@ -124,6 +126,7 @@ def choose_l2_of(
     class_count: int,
     always: bool,
     ticker: Ticker,
+    weights: np.ndarray | None = None,
 ) -> Choice:
     """`choose_l2` among the strengths, in the folds and with the seed of a recipe."""
     choices = recipe.head
@@ -137,6 +140,7 @@ def choose_l2_of(
         seed=recipe.seed,
         max_iterations=choices.max_iterations,
         always=always,
+        weights=weights,
         ticker=ticker,
     )
 
@@ -184,15 +188,22 @@ def stratified(labels: np.ndarray, count: int, *, least: int, seed: int) -> np.n
 
 
 class _Folds:
-    """The heads of some folds, each solved from the one before."""
+    """The heads of some folds, each solved from the one before; with weights, images count as much as these say."""
 
     def __init__(
-        self, rows: np.ndarray, labels: np.ndarray, class_count: int, parts: list[tuple[np.ndarray, np.ndarray]]
+        self,
+        rows: np.ndarray,
+        labels: np.ndarray,
+        class_count: int,
+        parts: list[tuple[np.ndarray, np.ndarray]],
+        weights: np.ndarray | None,
     ) -> None:
+        counts = np.ones(len(rows)) if weights is None else weights / weights.mean()
         shares = np.zeros((len(parts), len(rows)))
         for share, (kept, _) in zip(shares, parts, strict=True):
-            share[kept] = 1 / len(kept)
+            share[kept] = counts[kept] / counts[kept].sum()
         self._held = [held for _, held in parts]
+        self._counts = counts
         self._problem = LogisticProblem(rows, labels, 1.0, class_count, shares)
         self._gtol = 2e-3 * self._problem.slope()
         self._weights = np.zeros(self._problem.shape)
@@ -203,11 +214,11 @@ class _Folds:
         return self._weights[:, -self._problem.class_count :]
 
     def losses_at(self, l2: float, max_iterations: int, ticker: Ticker) -> np.ndarray:
-        """float64: at this strength the losses of all images that are held out, fold by fold."""
+        """float64: at this strength the losses of all images that are held out, as they count, fold by fold."""
         problem = self._problem.with_l2(l2)
         gtol = min(self._gtol, problem.slope(self._weights) / 5)  # where it starts may be near enough for no step
         self._weights, _ = by_lbfgs(problem, self._weights, max_iterations, ticker, gtol=gtol, ftol=1e-6)
-        losses = problem.losses(self._weights)
+        losses = self._counts * problem.losses(self._weights)
         return np.concatenate([of_all[held] for of_all, held in zip(losses, self._held, strict=True)])
 
 

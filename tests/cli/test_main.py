@@ -204,7 +204,8 @@ def test_help_lists_the_verbs_in_the_order_of_a_users_work(words: list[str]):
     lines = [line.split() for line in run_regraft(*words).stdout.splitlines()]
     verbs = [line[0] for line in lines if line and line[0] in regraft.commands]
     assert " ".join(verbs) == (
-        "check train pretrain compare ensemble augment-preview find-lr evaluate export predict backbones cache demo"
+        "check train pretrain compare ensemble augment-preview find-lr "
+        "evaluate threshold export predict backbones cache demo"
     )
 
 

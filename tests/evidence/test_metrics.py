@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 
+from regraft.evidence.decision import decision_of_costs
 from regraft.evidence.intervals import accuracy_interval
 from regraft.evidence.metrics import measure
 from regraft.runs.class_metrics import ClassMetrics
@@ -82,7 +83,8 @@ def test_as_dict_is_strict_json_with_documented_keys() -> None:
     assert json.loads(json.dumps(values, allow_nan=False)) == values
     assert list(values) == [
         "images", "accuracy", "accuracy_low", "accuracy_high", "top_k_accuracy", "k", "log_loss",
-        "balanced_accuracy", "macro_f1", "calibration_error", "per_class", "confusion",
+        "balanced_accuracy", "macro_f1", "mean_cost", "mean_cost_most_probable", "calibration_error", "per_class",
+        "confusion",
     ]  # fmt: skip
     assert list(values["per_class"][0]) == [
         "class_name", "images", "precision", "recall", "recall_low", "recall_high", "f1",
@@ -112,3 +114,22 @@ def test_as_dict_is_strict_json_with_documented_keys() -> None:
 def test_measure_refuses(truth: np.ndarray, scores: np.ndarray, names: tuple[str, ...], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         measure(truth, scores, names)
+
+
+def test_by_costs_calibrated_answers_cost_less_than_the_most_probable_class():
+    """Labels drawn from the probabilities themselves; the mean costs are counted one by one."""
+    random = np.random.default_rng(4)
+    probabilities = random.dirichlet([3, 1, 1], 800)
+    truth = (probabilities.cumsum(axis=1) < random.random((800, 1))).sum(axis=1)
+    decision = decision_of_costs({"b->a": 10.0}, ("a", "b", "c"))
+    found = measure(truth, probabilities, ("a", "b", "c"), decision)
+    answers = decision.answers(probabilities)
+    costs = [0 if t == a else 10 if (t, a) == (1, 0) else 1 for t, a in zip(truth, answers, strict=True)]
+    assert found.mean_cost == pytest.approx(np.mean(costs))
+    assert found.mean_cost < 0.8 * found.mean_cost_most_probable
+    assert found.accuracy == (answers == truth).mean() < (probabilities.argmax(axis=1) == truth).mean()
+    assert found.per_class[1].recall > 1.5 * measure(truth, probabilities, ("a", "b", "c")).per_class[1].recall
+    even = measure(truth, probabilities, ("a", "b", "c"), decision_of_costs({"b->a": 1.0}, ("a", "b", "c")))
+    assert even.mean_cost == even.mean_cost_most_probable == pytest.approx(1 - even.accuracy)
+    assert even.as_dict()["confusion"] == measure(truth, probabilities, ("a", "b", "c")).as_dict()["confusion"]
+    assert measure(truth, probabilities, ("a", "b", "c")).mean_cost is None

@@ -161,3 +161,11 @@ def test_what_does_not_fit_is_one_line_and_nothing_is_written(
     )
     assert (answer.code, answer.stderr) == (2, f"regraft: {message}\n")
     assert not Path("saved_models").exists()
+
+
+def test_an_arm_that_weighs_a_class_that_is_not_there_is_refused_before_training(mixed_photos, tmp_path: Path):
+    arms = ("--arm", "plain", "--arm", "weighed: head.class_weights.bees=3")
+    answer = run_regraft("compare", mixed_photos, *QUICK, *arms, "--out", tmp_path / "out")
+    assert answer.code == 2
+    assert 'head.class_weights weighs the class "bees", which is not there' in answer.stderr.splitlines()[-1]
+    assert not (tmp_path / "out").exists()

@@ -18,6 +18,7 @@ from PIL import Image
 from trained_runs import TrainedRun
 
 from regraft.augment.fits import Fit
+from regraft.evidence.decision import LeastCost, OperatingPoint
 from regraft.exports.card import inline_code, model_card
 from regraft.exports.export import read_export
 from regraft.inference.trained import open_trained
@@ -171,3 +172,20 @@ def test_the_card_says_the_licence_of_the_weights(
     recipe = re.sub(r"(?m)^backbone = .*$", f'backbone = "{backbone}"', recipe)
     run.recipe_file.write_text(re.sub(r"(?m)^weights = .*$", f'weights = "{weights}"', recipe), "utf-8")
     assert f"| licence of the weights it began with | {said} |" in model_card(run, read_export(litert))
+
+
+COSTS = LeastCost(((0.0, 1.0, 1.0), (9.0, 0.0, 1.0), (1.0, 1.0, 0.0)))
+
+
+@pytest.mark.parametrize("decision", [OperatingPoint(1, 0.25), COSTS])
+def test_the_code_of_the_card_decides_as_the_export_does(trained: TrainedRun, litert: Path, decision):
+    export = replace(read_export(litert), decision=decision)
+    card = model_card(Run(trained.folder), export)
+    assert f"| label | {inline_code(decision.words(export.labels))} |" in card
+    function = code_of(card)[code_of(card).index("def decide(") :].split("\n\n\n")[0]
+    names = {"np": np, "export": {"labels": list(export.labels), "decision": decision.as_dict(export.labels)}}
+    exec(function, names)
+    rows = np.random.default_rng(0).dirichlet(np.ones(3), 100).astype(np.float32)
+    found = [names["decide"]({"probabilities": row[None]}) for row in rows]
+    assert found == decision.answers(rows).tolist()
+    assert 'label = export["labels"][decide(answer)]' in code_of(card)

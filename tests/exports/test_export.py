@@ -11,6 +11,7 @@ from listening import Listening
 from trained_runs import TrainedRun
 
 from regraft.errors import RunError
+from regraft.evidence.decision import LeastCost, OperatingPoint, write_decision
 from regraft.exports.description import digest_values
 from regraft.exports.export import Export, ProofResult, check_files, find_exports, read_export
 from regraft.exports.format import find_format
@@ -223,6 +224,27 @@ def test_an_export_of_another_model_is_passed_over(run: Run):
         f"Passed over: {run.exports}/e/export.json is damaged (it is no JSON object with a format_version); "
         "export the run again.",
     ]
+
+
+def test_an_export_that_decides_otherwise_than_the_run_does_by_now_is_passed_over(run: Run):
+    export = read_export(run.exports / "a")
+    point = OperatingPoint(1, 0.25)
+    shutil.copytree(export.folder, run.exports / "b")
+    Export(**{**vars(export), "folder": run.exports / "b", "decision": point}).write()
+    for decision, kept, other in ((None, "a", "b"), (point, "b", "a")):
+        if decision:
+            write_decision(run, decision)
+        listening = Listening()
+        assert [each.folder.name for each in find_exports(run, listening)] == [kept]
+        passed_over = f"Passed over: {run.exports}/{other} decides otherwise than the run does by now; "
+        assert listening.said == [f"{passed_over}export the run again."]
+
+
+@pytest.mark.parametrize("decision", [OperatingPoint(1, 0.25), LeastCost(((0.0, 1.0), (7.5, 0.0)))])
+def test_a_description_comes_back_with_its_decision(tmp_path: Path, decision):
+    export = Export(tmp_path, "onnx", "int8", ("a", "é"), 32, 0.875, 0, "digest", decision=decision)
+    export.write()
+    assert read_export(tmp_path) == export
 
 
 def test_no_run_and_no_export_is_no_source(tmp_path: Path):

@@ -13,7 +13,8 @@ from regraft.augment.decode import decode_upright
 from regraft.data.photo_view import read_view
 from regraft.data.photos import read_upright_rgb
 from regraft.data.rendering import Rendering, background_rgb
-from regraft.exports.signatures import _Server, ends_for
+from regraft.evidence.decision import LeastCost, OperatingPoint, decide
+from regraft.exports.signatures import _Server, decide_in_graph, ends_for
 from regraft.inference.views import ViewReader
 from regraft.models.classifier import HEAD
 
@@ -52,7 +53,7 @@ def test_bytes_and_pixels_are_served_in_the_fit_of_the_reader(fit):
     top = keras.layers.Flatten()(keras.layers.Cropping2D(((0, 7), (0, 0)))(views))
     logits = keras.layers.Dense(3, kernel_initializer="orthogonal", name=HEAD)(top / 255)
     model = keras.Model(views, logits)
-    server = _Server(model, ("a", "b", "c"), ViewReader(8, 0.9, fit=fit))
+    server = _Server(model, ("a", "b", "c"), ViewReader(8, 0.9, fit=fit), OperatingPoint(2, 0.0))
     buffer = io.BytesIO()
     photo = Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 37, 3), np.uint8))
     photo.save(buffer, "PNG")
@@ -61,3 +62,23 @@ def test_bytes_and_pixels_are_served_in_the_fit_of_the_reader(fit):
     of_pixels = server.serve_images(tf.constant(np.asarray(photo)[None]))["scores"]
     np.testing.assert_allclose(of_bytes, expected, atol=1e-5)
     np.testing.assert_allclose(of_pixels, expected, atol=1e-5)
+    decided = server.serve_bytes(tf.constant([buffer.getvalue()]))
+    assert decided["label"].numpy().tolist() == [b"c"]
+    np.testing.assert_allclose(decided["score"], [expected[0, 2]], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "decision",
+    [
+        None,
+        LeastCost(((0.0, 2.0, 2.0), (2.0, 0.0, 2.0), (2.0, 2.0, 0.0))),
+        LeastCost(((0.0, 1.0, 1.0), (9.0, 0.0, 1.0), (0.3, 1.0, 0.0))),
+        OperatingPoint(1, 0.125),
+        OperatingPoint(0, 0.75),
+    ],
+)
+def test_labels_are_decided_in_the_graph_as_elsewhere(decision):
+    random = np.random.default_rng(0)
+    scores = np.concatenate([random.dirichlet(np.ones(3), 200), [[0.75, 0.125, 0.125], [0.5, 0.25, 0.25]]])
+    scores = scores.astype(np.float32)
+    np.testing.assert_array_equal(decide_in_graph(tf.constant(scores), decision), decide(scores, decision))

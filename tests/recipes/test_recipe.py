@@ -26,15 +26,16 @@ def test_a_named_recipe_comes_back_from_its_toml(name, tmp_path: Path):
 def test_the_toml_says_every_choice_that_is_made():
     values = tomllib.loads(Recipe().to_toml())
     said = {f"{section}.{key}" for section, table in values.items() if isinstance(table, dict) for key in table}
-    assert {*all_keys()} - said - {"recipe", "seed"} == {
+    assert {*all_keys()} - said - {"recipe", "seed", "cost"} == {
         "data.image_size",
         "data.split_seed",
         *(f"data.{key}" for key in ("root", "path_column", "label_column", "group", "group_pattern")),
         "model.weights",
         "finetune.unfreeze",
         "head.learning_rate",
+        "head.class_weights",
         *(f"optimizer.{key}" for key in ("learning_rate", "momentum", "nesterov", "beta_1", "beta_2", "weight_decay")),
-    }  # left to the backbone and its weights, and to the photos
+    }  # left to the backbone and its weights, to the photos, and to other keys
 
 
 def test_edits_apply_to_the_recipe_of_that_name_and_leave_the_name_as_it_is():

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,7 +25,7 @@ from regraft.progress import Silent
 from regraft.recipes.recipe import Recipe, load_recipe
 from regraft.runs.history import HISTORY_COLUMNS, read_history
 from regraft.runs.run import Run
-from regraft.training.finetune import batches_of, fine_tune, make_optimizer, make_trainer, schedule_of
+from regraft.training.finetune import batches_of, fine_tune, make_loss, make_optimizer, make_trainer, schedule_of
 from regraft.training.pipeline import TrainingImages
 
 EDITS = {"seed": 5, "finetune.epochs": 3, "finetune.batch_size": 4, "optimizer.learning_rate": 0.01}
@@ -247,6 +248,24 @@ def test_a_run_killed_after_its_last_epoch_ends_with_the_averaged_weights_too(im
     assert are_equal(whole, resumed)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "changes", [{"is_balanced": True}, {"class_weights": np.linspace(0.2, 1.8, CLASSES)}], ids=["sampling", "weights"]
+)
+def test_where_classes_are_made_even_a_run_goes_on_to_the_weights_it_would_have_had(images, tmp_path: Path, changes):
+    plain, whole, resumed = small_classifier(), small_classifier(), small_classifier()
+    for name in ("plain", "whole", "resumed"):
+        (tmp_path / name).mkdir()
+    even, one = replace(images, **changes), recipe_with(finetune__epochs=1, schedule__name="constant")
+    two = recipe_with(finetune__epochs=2, schedule__name="constant")
+    train(plain, images, tmp_path / "plain", two)
+    train(whole, even, tmp_path / "whole", two)
+    train(small_classifier(), even, tmp_path / "resumed", one)
+    train(resumed, even, tmp_path / "resumed", two)
+    assert are_equal(whole, resumed)
+    assert not are_equal(whole, plain)
+
+
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
 def test_labels_are_smoothed_as_the_recipe_says(smoothing: float):
     model = small_classifier()
@@ -257,6 +276,15 @@ def test_labels_are_smoothed_as_the_recipe_says(smoothing: float):
     expected = -(target * (logits[0] - np.log(np.exp(logits[0]).sum()))).sum()
     found = trainer.compute_loss(y=np.eye(CLASSES, dtype=np.float32)[:1], y_pred=logits)
     assert float(found) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 2.0])
+def test_the_focal_loss_is_cross_entropy_times_a_power_of_what_is_missing(gamma: float):
+    """By hand: of p = 0.7 for the truth, -(1 - 0.7) ** gamma * log 0.7; a photo's weight multiplies it."""
+    recipe = recipe_with(finetune__loss="focal", finetune__focal_gamma=gamma, finetune__label_smoothing=0.0)
+    logits = np.log(np.array([[0.7, 0.2, 0.1]], np.float32)) + 3
+    found = make_loss(recipe)(np.eye(3, dtype=np.float32)[:1], logits, sample_weight=np.float32([2.0]))
+    assert float(found) == pytest.approx(2 * 0.3**gamma * -np.log(0.7), rel=1e-5)
 
 
 @pytest.mark.slow

@@ -153,3 +153,34 @@ def test_more_features_than_images_are_solved_as_scikit_learn_does():
     head = solve_head(Design.of(features, [20, 30]), labels, class_count=CLASSES, l2=0.02)
     expected = log_softmax(peer.decision_function(x), axis=1)
     np.testing.assert_allclose(log_softmax(head.logits(features), axis=1), expected, atol=2e-3)
+
+
+@pytest.mark.parametrize("solver", ["lbfgs", "newton-cg"])
+def test_weighted_images_give_the_optimum_of_scikit_learn(solver):
+    features, labels = uneven_problem()
+    counts, l2 = np.array([0.2, 1.0, 5.0])[labels], 0.03
+    x = features - features.mean(axis=0, dtype=np.float64)
+    x /= np.sqrt(np.mean(x**2))
+    peer = LogisticRegression(C=1 / (l2 * counts.sum()), tol=1e-10, max_iter=10_000).fit(x, labels, counts)
+    head = solve_head(features, labels, class_count=CLASSES, l2=l2, weights=counts, solver=Solver(solver))
+    expected = log_softmax(peer.decision_function(x), axis=1)
+    np.testing.assert_allclose(log_softmax(head.logits(features), axis=1), expected, atol=2e-3)
+    own = -expected[np.arange(len(labels)), labels]
+    assert head.loss == pytest.approx((counts * own).sum() / counts.sum(), abs=1e-5)
+
+
+@pytest.mark.parametrize("solver", ["lbfgs", "newton-cg", "adam"])
+def test_images_that_all_count_the_same_give_the_same_head_bit_for_bit(solver):
+    features, labels = uneven_problem()
+    options = {"class_count": CLASSES, "l2": 0.03, "solver": Solver(solver, epochs=3)}
+    plain, weighted = (solve_head(features, labels, weights=counts, **options) for counts in (None, np.ones(90)))
+    np.testing.assert_array_equal(plain.kernel, weighted.kernel)
+    np.testing.assert_array_equal(plain.bias, weighted.bias)
+
+
+def test_a_first_order_method_comes_near_the_weighted_optimum():
+    features, labels = drawn_problem()
+    options = {"class_count": 3, "l2": 0.05, "weights": np.array([0.5, 1.0, 3.0])[labels]}
+    best = solve_head(features, labels, **options)
+    solver = Solver("adam", learning_rate=0.2, epochs=150, batch_size=60)
+    assert solve_head(features, labels, solver=solver, **options).objective == pytest.approx(best.objective, abs=1e-3)

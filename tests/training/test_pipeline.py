@@ -1,5 +1,6 @@
 """What training sees: each image once an epoch, the same pixels for the same seed, whatever the parallelism."""
 
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from PIL import Image
 
 from regraft.augment.policy import AugmentPolicy
 from regraft.training import pipeline
-from regraft.training.pipeline import TrainingImages, steps_per_epoch, training_batches
+from regraft.training.pipeline import TrainingImages, balanced_order, steps_per_epoch, training_batches
 
 SIZE, CLASSES, COUNT = 16, 2, 10
 
@@ -38,9 +39,7 @@ def batches_of(
     images: TrainingImages, *, first_epoch: int = 0, epochs: int = 2, batch_size: int = 4, seed: int = 5, **policy
 ):
     """Batches whose labels are the positions of the images."""
-    numbered = TrainingImages(
-        images.paths, np.arange(len(images.paths)), images.heights, images.widths, images.plain_jpeg
-    )
+    numbered = replace(images, labels=np.arange(len(images.paths)))
     return training_batches(
         numbered,
         class_count=len(images.paths),
@@ -124,3 +123,56 @@ def test_mixed_labels_keep_their_sum_and_differ_from_batch_to_batch(images):
     np.testing.assert_allclose(np.stack(mixed).sum(axis=-1), 1.0, atol=1e-6)
     assert all((labels.max(axis=1) < 1).any() for labels in mixed)
     assert len({labels.tobytes() for labels in mixed}) == len(mixed)
+
+
+@pytest.mark.parametrize("policy", [{}, {"mixup": 0.4}])
+def test_images_count_as_the_classes_in_their_labels_weigh(images, policy):
+    weights = np.linspace(0.5, 1.5, COUNT)
+    plain = list(batches_of(images, **policy))
+    weighted = list(batches_of(replace(images, class_weights=weights), **policy))
+    for (pixels, labels), (same, same_labels, counts) in zip(plain, weighted, strict=True):
+        np.testing.assert_array_equal(pixels, same)
+        np.testing.assert_array_equal(labels, same_labels)
+        np.testing.assert_allclose(counts, labels.numpy() @ weights, rtol=1e-6)
+        assert counts.dtype == tf.float32
+
+
+UNEVEN = np.array([0] * 13 + [1] * 2 + [4] * 3)
+
+
+def test_a_balanced_order_shows_each_class_equally_often_and_each_photo_in_turn():
+    orders = [balanced_order(UNEVEN, 20, seed=3, epoch=epoch) for epoch in range(9)]
+    shown = np.bincount(UNEVEN[np.concatenate(orders)], minlength=5)
+    assert shown.tolist() == [60, 60, 0, 0, 60]
+    for order in orders:
+        assert order.dtype == np.int32
+        assert set(np.bincount(UNEVEN[order], minlength=5)[[0, 1, 4]]) <= {6, 7}
+    seen = np.bincount(np.concatenate(orders), minlength=len(UNEVEN))
+    assert set(seen[:13]) == {4, 5}  # 60 turns of 13 photos
+    assert set(seen[13:15]) == {30}
+    assert set(seen[15:]) == {20}
+
+
+def test_a_balanced_order_follows_from_the_seed_and_the_epoch_alone():
+    (one, again), later, other = (
+        [balanced_order(UNEVEN, 20, seed=3, epoch=1) for _ in range(2)],
+        balanced_order(UNEVEN, 20, seed=3, epoch=2),
+        balanced_order(UNEVEN, 20, seed=4, epoch=1),
+    )
+    np.testing.assert_array_equal(one, again)
+    assert not np.array_equal(one, later)
+    assert not np.array_equal(one, other)
+    assert np.any(np.diff(UNEVEN[one]) == 0)  # classes do not take turns
+
+
+def test_balanced_batches_are_those_of_their_order_from_any_epoch_on(images):
+    labels = np.arange(COUNT) // 8  # 8 of one class and 2 of the other
+    balanced = replace(images, labels=labels, is_balanced=True)
+    options = {"class_count": 2, "policy": AugmentPolicy(), "image_size": SIZE, "batch_size": 4, "seed": 5, "epochs": 3}
+    whole, tail = (list(training_batches(balanced, first_epoch=first, **options)) for first in (0, 1))
+    found = [np.argmax(given, axis=1) for _, given in whole]
+    expected = [labels[balanced_order(labels, 12, seed=5, epoch=epoch)] for epoch in range(3)]
+    np.testing.assert_array_equal(np.reshape(found, (3, 12)), expected)
+    for (pixels, given), (later_pixels, later_given) in zip(whole[3:], tail, strict=True):
+        np.testing.assert_array_equal(pixels, later_pixels)
+        np.testing.assert_array_equal(given, later_given)

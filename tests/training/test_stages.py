@@ -99,3 +99,14 @@ def test_without_selection_images_the_simplest_stage_is_kept():
     kept, why = choose_stage([stage("head", []), stage("fine-tuned", [])])
     assert kept.name == "head"
     assert why == "without selection photos nothing says whether fine-tuned is better"
+
+
+def test_photos_count_in_the_losses_and_in_the_temperature_as_their_class_weighs():
+    logits, labels = answers(2.5)
+    weights = np.array([0.5, 1.0, 3.0, 1.0])
+    judged = judge_stage("fine-tuned", logits, labels, weights=weights)
+    plain = judge_stage("fine-tuned", logits, labels, temperature=judged.temperature)
+    np.testing.assert_allclose(judged.select_losses, weights[labels] * plain.select_losses)
+    repeated = np.repeat(np.arange(len(labels)), (2 * weights[labels]).astype(int))
+    assert judged.temperature == pytest.approx(fit_temperature(logits[repeated], labels[repeated]), rel=1e-3)
+    assert judged.temperature != fit_temperature(logits, labels)

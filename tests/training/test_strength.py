@@ -77,9 +77,9 @@ def test_duplicates_are_never_on_both_sides_of_a_fold(monkeypatch):
     seen: list[set[int]] = []
     begin = strength._Folds.__init__
 
-    def spy(folds, rows, labels, class_count, parts):
+    def spy(folds, rows, labels, class_count, parts, weights):
         seen.extend(set(groups[kept]) for kept, _ in parts)
-        begin(folds, rows, labels, class_count, parts)
+        begin(folds, rows, labels, class_count, parts, weights)
 
     monkeypatch.setattr(strength._Folds, "__init__", spy)
     choose(features, labels, groups=groups, candidates=(0.1, 1.0))
@@ -215,3 +215,22 @@ def test_choices_are_compared_on_what_both_held_out():
     first, second = held_out_by_all([np.arange(4.0), np.arange(9.0)])
     np.testing.assert_array_equal(first, second)
     assert held_out_by_all([]) == []
+
+
+def test_images_count_where_they_are_learned_from_and_where_they_are_held_out():
+    features, labels = uneven_problem()
+    counts = np.array([0.2, 1.0, 5.0])[labels]
+    choice = choose(features, labels, candidates=(0.1, 10.0), weights=counts)
+    losses = np.zeros(len(labels))
+    for kept, held in split_folds(labels, np.arange(len(labels)), 3, 0):
+        head = solve_head(features[kept], labels[kept], class_count=CLASSES, l2=0.1, weights=counts[kept])
+        losses[held] = -log_softmax(head.logits(features[held]), axis=1)[np.arange(len(held)), labels[held]]
+    losses *= counts / counts.mean()
+    assert choice.losses[0.1] == pytest.approx(losses.mean(), rel=1e-2)
+    np.testing.assert_allclose(choice.held_out, losses[choice.images], atol=0.1)
+
+
+def test_images_that_all_count_the_same_change_no_bit_of_the_choice():
+    plain, weighted = (choose(*uneven_problem(), weights=counts) for counts in (None, np.full(90, 1.0)))
+    assert plain.losses == weighted.losses
+    np.testing.assert_array_equal(plain.weights, weighted.weights)

@@ -10,6 +10,7 @@ from typing import Any, TypedDict
 import numpy as np
 
 from regraft.data.records import Record, SetAside
+from regraft.evidence.decision import Decision, decide
 from regraft.evidence.metrics import Metrics
 
 
@@ -66,6 +67,7 @@ class ReportData:
         environment: versions, device and so on; values may be nested.
         run: the run directory, for the commands that come next.
         sections: what else there is to say, after the notes.
+        decision: how labels are made of probabilities, where they are not the most probable class.
     """
 
     title: str
@@ -86,3 +88,9 @@ class ReportData:
     environment: Mapping[str, Any] = field(default_factory=dict)
     run: Path | None = None
     sections: Sequence[ReportSection] = ()
+    decision: Decision | None = None
+
+    @property
+    def answers(self) -> np.ndarray:
+        """Int [N]: the label of each image."""
+        return decide(self.probabilities, self.decision)

@@ -18,6 +18,7 @@ def write_judgement(folder: Path, data: ReportData) -> None:
         data.truth,
         data.probabilities,
         data.class_names,
+        answers=data.answers,
         root=data.root,
     )
     write_confusion_csv(folder / "confusion_matrix.csv", data.metrics.confusion, data.class_names)

@@ -97,6 +97,7 @@ def _extra_section(section: ReportSection) -> str:
 def _headline(data: ReportData) -> str:
     metrics = data.metrics
     low, high = metrics.accuracy_low, metrics.accuracy_high
+    by = f" The label is {escape(data.decision.words(data.class_names))}." if data.decision else ""
     common = max(metrics.per_class, key=lambda entry: entry.images)
     share = common.images / metrics.images
     mistakes = metrics.images - int(np.trace(metrics.confusion))
@@ -106,7 +107,7 @@ def _headline(data: ReportData) -> str:
         f"95\u00a0% interval {interval(low, high)}.</p>"
         f"{make_range_bar(low, high, ('tick', share), ('dot', metrics.accuracy))}"
         f'<p class="muted">{count_words(mistakes, "mistake")}. Always answering “{escape(common.class_name)}” '
-        f"would reach {percent(share)} (the thin mark).</p>{_facts(metrics)}</section>"
+        f"would reach {percent(share)} (the thin mark).{by}</p>{_facts(metrics)}</section>"
     )
 
 
@@ -148,7 +149,8 @@ def _class_row(entry: ClassMetrics) -> list[object]:
 
 
 def _mistakes_section(data: ReportData) -> str:
-    answers, scores = data.probabilities.argmax(axis=1), data.probabilities.max(axis=1)
+    answers = data.answers
+    scores = data.probabilities[np.arange(len(answers)), answers]
     wrong = np.flatnonzero(answers != data.truth)
     worst = wrong[np.argsort(-scores[wrong], kind="stable")][:WORST_MISTAKES]
     if not worst.size:

@@ -18,6 +18,7 @@ def write_predictions_csv(
     probabilities: np.ndarray,
     class_names: Sequence[str],
     *,
+    answers: np.ndarray | None = None,
     root: Path | None = None,
 ) -> None:
     """One row per image, in order: path, truth, label, correct, score, label_2, score_2 ... up to five.
@@ -28,12 +29,16 @@ def write_predictions_csv(
         truth: int [N], indices into `class_names`.
         probabilities: float [N, C], written with six decimals.
         class_names: C names in label order.
+        answers: int [N], the labels, which come first; by default the most probable classes.
         root: paths below it are written relative to it, with forward slashes.
     """
     shown = min(5, len(class_names))
     header = ["path", "truth", "label", "correct", "score"]
     header += [f"{column}_{place}" for place in range(2, shown + 1) for column in ("label", "score")]
-    best = np.argsort(-probabilities, axis=1, kind="stable")[:, :shown]
+    first = probabilities.copy()
+    if answers is not None:
+        np.put_along_axis(first, answers[:, None], np.inf, axis=1)
+    best = np.argsort(-first, axis=1, kind="stable")[:, :shown]
     rows = (
         _prediction_row(shown_path(record.path, root), class_names[true], order, scores, class_names)
         for record, true, order, scores in zip(records, truth, best, probabilities, strict=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +24,7 @@ class Columns:
     """Which columns a table of answers has.
 
     Columns: path, status, reason, label, score (the probability of label), label_2, score_2, ... up to the `top` best,
-    then those asked for. A row without an answer leaves all after reason empty.
+    of which a decision comes first, then those asked for. A row without an answer leaves all after reason empty.
 
     Attributes:
         class_names: in label order.
@@ -33,7 +32,7 @@ class Columns:
         uncertainty: adds entropy (of the answer, in nats), disagreement (the part of an ensemble's members with
             another label) and mutual_information (in nats, what the answers of members say of which member it is); the
             last two are empty for a single model.
-        rule: adds guess (the most probable label) and possible (the labels in the prediction set); label is then
+        rule: adds guess (the label without the rule) and possible (the labels in the prediction set); label is then
             "unknown" unless exactly one is possible.
         probabilities: adds p_CLASS for each class.
         embedding: adds embedding, a list of numbers.
@@ -62,7 +61,7 @@ class Columns:
         start: list[Cell] = [prediction.path, prediction.status, prediction.reason]
         if not prediction.scores:
             return start + [None] * (len(self.names()) - len(start))
-        cells = self._best(prediction.scores)
+        cells = self._best(prediction)
         cells += _doubts(prediction) if self.uncertainty else []
         if self.rule:
             label, possible = self.rule.answer(prediction.scores, self.class_names)
@@ -74,9 +73,12 @@ class Columns:
     def _count(self) -> int:
         return min(self.top, len(self.class_names))
 
-    def _best(self, scores: Sequence[float]) -> list[Cell]:
-        order = np.argsort(-np.asarray(scores), kind="stable")[: self._count()]
-        return [cell for index in order.tolist() for cell in (self.class_names[index], scores[index])]
+    def _best(self, prediction: Prediction) -> list[Cell]:
+        first = np.array(prediction.scores)
+        if prediction.decided is not None:
+            first[prediction.decided] = np.inf
+        order = np.argsort(-first, kind="stable")[: self._count()]
+        return [cell for index in order.tolist() for cell in (self.class_names[index], prediction.scores[index])]
 
 
 def _doubts(prediction: Prediction) -> list[Cell]:

@@ -41,3 +41,12 @@ def test_what_is_asked_for_comes_after_the_best():
     assert (row["p_cat"], row["p_dog"], row["embedding"]) == (0.25, 0.75, [1.5, -2.0])
     broken = columns.row(Prediction("y", "truncated", "cut"))
     assert broken == ["y", "truncated", "cut"] + [None] * 10
+
+
+def test_what_was_decided_comes_first_with_its_own_score_and_then_the_best_of_the_others():
+    answer = Prediction("x.jpg", "ok", scores=SCORES, class_names=NAMES, decided=2)
+    row = Columns(NAMES, top=3, probabilities=True).row(answer)
+    assert row == ["x.jpg", "ok", "", "class c", 0.02, "class b", 0.3, "class d", 0.3, *SCORES]
+    assert (answer.label, answer.score) == ("class c", 0.02)
+    assert answer.top[:2] == (("class c", 0.02), ("class b", 0.3))
+    assert answer.as_dict()["scores"] == list(SCORES)

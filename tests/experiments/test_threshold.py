@@ -1,0 +1,95 @@
+"""`regraft threshold`: chosen on selection photos, measured on reported ones, in force from then on, and taken away."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import run_regraft
+from drawn_photos import PhotoFolder
+from trained_runs import FAST, TrainedRun
+
+import regraft
+from regraft.evidence.decision import decision_of
+from regraft.evidence.operating_point import rates_of
+from regraft.runs.photos_now import rows_of
+from regraft.runs.run import Run
+
+
+@pytest.fixture
+def run(trained: TrainedRun, tmp_path: Path) -> Run:
+    """A copy of `trained`, which keeps the fine-tuned stage, without its export."""
+    shutil.copytree(trained.folder, tmp_path / "run", ignore=shutil.ignore_patterns("saved_model"))
+    return Run(tmp_path / "run")
+
+
+def test_a_point_is_found_on_selection_photos_reported_on_others_and_followed(run: Run, trained: TrainedRun):
+    answer = run_regraft("threshold", run.folder, "--recall", "cat=1.0", "--json")
+    assert answer.code == 0, answer.stderr
+    found = json.loads(answer.stdout)
+    selected, reported = rows_of(run, "select"), rows_of(run, "report")
+    assert found["chosen_on"] == f"{len(selected)} selection photos"
+    assert found["chosen"]["recall"]["value"] == 1.0
+    assert found["chosen"]["recall"]["photos"] == sum(row.class_name == "cat" for row in selected)
+    assert found["reported"]["recall"]["photos"] == sum(row.class_name == "cat" for row in reported)
+    model = regraft.load(run, runtime="tensorflow")
+    answers = model.predict([row.path for row in reported])
+    scores = np.array([each.scores for each in answers])
+    point = decision_of(run)
+    assert (point.label, point.at_least) == (1, found["at_least"])
+    assert [model.labels.index(each.label) for each in answers] == point.answers(scores).tolist()
+    assert [each.score for each in answers] == scores[np.arange(len(scores)), point.answers(scores)].tolist()
+    truth = np.array([model.labels.index(row.class_name) for row in reported])
+    assert rates_of(1, truth, point.answers(scores)).recall.count == found["reported"]["recall"]["count"]
+    assert rates_of(1, truth, scores.argmax(axis=1)).recall.count == found["before"]["recall"]["count"]
+    evaluation = regraft.evaluate(run, progress=False)
+    assert evaluation.metrics.accuracy == found["accuracy"]
+    assert evaluation.decision.startswith('"cat" from a probability of ')
+    again = run_regraft("threshold", run.folder, "--clear")
+    assert again.stdout == f"The label of {run.folder} is the most probable class again.\n"
+    assert decision_of(run) is None
+    assert regraft.evaluate(run, progress=False).metrics.accuracy == trained.metrics["accuracy"]
+
+
+def test_a_run_without_selection_photos_takes_a_folder_it_has_not_seen(photo_folder: PhotoFolder, tmp_path: Path):
+    photos, others = photo_folder({"ant": 8, "bee": 8}), photo_folder({"ant": 5, "bee": 4}, name="others", seed=1)
+    out = tmp_path / "run"
+    assert run_regraft("train", photos, *FAST, "--out", out).code == 0
+    refused = run_regraft("threshold", out, "--recall", "bee=0.9")
+    assert refused.code == 2
+    assert refused.stderr.splitlines() == [
+        f"regraft: {out} has no selection photos; name a labelled folder that it has not seen: regraft threshold RUN "
+        "FOLDER ..."
+    ]
+    assert not (out / "decision.json").exists()
+    for photo in (photos / "bee").iterdir():  # which the run knows, so nothing is chosen on them
+        shutil.copy(photo, others / "bee" / f"known_{photo.name}")
+    answer = run_regraft("threshold", out, others, "--false-alarms", "bee=0")
+    assert answer.code == 0, answer.stderr
+    assert "9 photos of others, 4 of them of that class" in answer.stdout
+    assert "These decide otherwise, as when they were made; export the run again: saved_model." in answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--recall", "cat"), '--recall expects CLASS=SHARE, such as melanoma=0.95; received "cat".'),
+        (("--recall", "cats=0.9"), '--recall names the class "cats", which is not there (there are bee, cat, dog).'),
+        ((), "by one of --recall, --precision, --false-alarms, of one class; received 0."),
+        (("--clear", "--recall", "cat=0.9"), "--clear takes the decision away; leave --recall, --precision, "),
+        (("--clear",), "has no decision to take away: its label is the most probable class."),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_one_line_and_writes_nothing(trained: TrainedRun, arguments, message):
+    before = sorted(trained.folder.iterdir())
+    answer = run_regraft("threshold", trained.folder, *arguments)
+    assert answer.code == 2
+    (line,) = answer.stderr.splitlines()
+    assert message in line
+    assert sorted(trained.folder.iterdir()) == before
+
+
+def test_a_number_is_what_python_takes_too(trained: TrainedRun):
+    with pytest.raises(regraft.UsageError, match="recall must be a class and a number, such as "):
+        regraft.threshold(trained.folder, recall={"cat": "much"})
