@@ -11,8 +11,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from regraft.api.judging_calls import compare_runs, evaluate, threshold
     from regraft.api.machine_calls import backbones, cache
-    from regraft.api.model_calls import compare_runs, evaluate, export, load, predict, threshold
+    from regraft.api.model_calls import export, load, predict
     from regraft.api.photo_calls import augment_preview, check
     from regraft.api.training_calls import compare, ensemble, find_lr, pretrain, train
     from regraft.data.records import Prediction
@@ -34,7 +35,8 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "api.machine_calls": "backbones cache",
-    "api.model_calls": "compare_runs evaluate export load predict threshold",
+    "api.judging_calls": "compare_runs evaluate threshold",
+    "api.model_calls": "export load predict",
     "api.photo_calls": "augment_preview check",
     "api.training_calls": "compare ensemble find_lr pretrain train",
     "data.records": "Prediction",

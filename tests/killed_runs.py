@@ -35,7 +35,7 @@ _IMPORTED = (
     "keras sklearn.model_selection scipy.optimize matplotlib.pyplot regraft.training.train regraft.training.finish "
     "regraft.ensembles.ensemble regraft.ensembles.from_runs regraft.ensembles.independent regraft.ensembles.heads "
     "regraft.ensembles.soup regraft.ensembles.along_one_run regraft.experiments.compare regraft.experiments.evaluate "
-    "regraft.api.training_calls regraft.api.model_calls regraft.evidence.report.judgement"
+    "regraft.api.training_calls regraft.api.judging_calls regraft.api.model_calls regraft.evidence.report.judgement"
 )
 _TIMES = re.compile("seconds|speed|verdict|images_per_second")
 _QUICK: dict[str, Any] = {"recipe": "quick", "backbone": "tiny", "set": {"head.l2": [0.1]}, "progress": False}

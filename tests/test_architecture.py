@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[1]
 TESTED_ELSEWHERE = {
     "regraft.__main__": "cli/test_main::test_python_m_regraft_is_the_same_command",
     "regraft.errors": "test_errors",
+    "regraft.api.judging_calls": "test_api::test_the_ten_lines_work",
     "regraft.api.model_calls": "test_api::test_the_ten_lines_work",
     "regraft.api.photo_calls": "test_api::test_the_ten_lines_work",
     "regraft.api.training_calls": "test_api::test_the_lines_that_train_again_work_as_they_stand",
@@ -79,7 +80,7 @@ them, or the beginning of the name of one test in it."""
 _AN_ARGUMENT_FOR_EACH_OPTION = (
     "regraft.api.model_calls.export",
     "regraft.api.model_calls.predict",
-    "regraft.api.model_calls.threshold",
+    "regraft.api.judging_calls.threshold",
     "regraft.api.photo_calls.augment_preview",
     "regraft.api.training_calls.compare",
     "regraft.api.training_calls.ensemble",
@@ -91,7 +92,7 @@ _AN_ARGUMENT_FOR_EACH_OPTION = (
     "regraft.cli.model_verbs.threshold",
     "regraft.cli.photo_verbs.augment_preview",
     "regraft.cli.training_verbs.compare",
-    "regraft.api.model_calls.evaluate",
+    "regraft.api.judging_calls.evaluate",
     "regraft.cli.training_verbs.ensemble",
     "regraft.cli.training_verbs.find_lr",
     "regraft.cli.training_verbs.pretrain",

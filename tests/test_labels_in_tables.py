@@ -96,3 +96,19 @@ def test_a_pattern_on_paths_makes_groups_of_a_folder(photo_folder, tmp_path: Pat
     groups = {role: {row.group for row in rows_of(run, role)} for role in ("fit", "report")}
     assert groups["fit"].isdisjoint(groups["report"])
     assert groups["fit"] | groups["report"] == {"00", "01"}
+
+
+def test_weights_of_a_table_count_photos_as_if_they_were_there_so_often(photo_folder, tmp_path: Path):
+    """One weight for all changes nothing; one of nearly 0 for the dogs makes the network doubt that there are any."""
+    root = photo_folder({"train/cat": 5, "train/dog": 5, "val/cat": 3, "val/dog": 3})
+    strong = {"head.l2": [1.0]}
+    plain = regraft.train(root, set=strong, out=tmp_path / "plain", **QUICK)
+    runs = {}
+    for name, dogs in (("same", 2.5), ("few", 1e-6)):
+        file = write_table(
+            tmp_path / f"{name}.csv", root, weight=lambda path, dogs=dogs: dogs if "dog" in path.parts else 2.5
+        )
+        runs[name] = regraft.train(file, set={"data.root": str(root), **strong}, out=tmp_path / name, **QUICK)
+    for ours, theirs in zip(weights_of(runs["same"]), weights_of(plain), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+    assert runs["few"].metrics.log_loss > 2 * plain.metrics.log_loss

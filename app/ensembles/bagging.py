@@ -19,7 +19,7 @@ from regraft.data.rendering import Rendering
 from regraft.data.sources import is_plain_jpeg, labels_of, tensorflow_path, upright_size
 from regraft.exports.frozen_features import FrozenFeatures
 from regraft.machine.threads import map_ordered
-from regraft.training.graft import solve
+from regraft.training.graft import counts_of, solve
 from regraft.training.head import Head
 from regraft.training.session import Session
 
@@ -60,10 +60,12 @@ def bagged_heads(
         l2: strength.
     """
     labels, groups = labels_of(session.roles.fit), group_together(session.roles.fit)
+    counts = counts_of(session, session.roles.fit)
     for number in range(count):
         rows = bootstrap(labels, groups, seed=_seed_of(session.recipe.seed, number))
         views = [features[rows], augmented[number % len(augmented)][rows]] if augmented else [features[rows]]
-        yield solve(session, np.concatenate(views), np.tile(labels[rows], len(views)), l2)
+        of_rows = None if counts is None else np.tile(counts[rows], len(views))
+        yield solve(session, np.concatenate(views), np.tile(labels[rows], len(views)), l2, of_rows)
 
 
 def augmented_features(session: Session) -> list[np.ndarray]:

@@ -11,7 +11,7 @@ from regraft.ensembles.bagging import augmented_features, bagged_heads
 from regraft.ensembles.members import Made, Member
 from regraft.ensembles.plan import RIVAL, Plan
 from regraft.models.classifier import HEAD, set_head
-from regraft.training.graft import features_of, graft, solve
+from regraft.training.graft import counts_of, features_of, graft, solve
 from regraft.training.head import Head
 from regraft.training.session import Session
 
@@ -33,8 +33,10 @@ def make_heads(plan: Plan, session: Session) -> Made:
             ticker.advance()
     if not plan.rival:
         return Made(members)
-    labels = np.tile(labels_of(session.roles.fit), 1 + len(augmented))
-    head = solve(session, np.concatenate([fit, *augmented]), labels, l2)
+    labels, counts = labels_of(session.roles.fit), counts_of(session, session.roles.fit)
+    times = 1 + len(augmented)
+    weights = None if counts is None else np.tile(counts, times)
+    head = solve(session, np.concatenate([fit, *augmented]), np.tile(labels, times), l2, weights)
     return Made(members, rival=Member(RIVAL, _with_head(session, head), head.logits(others), head.seconds))
 
 

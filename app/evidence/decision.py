@@ -8,7 +8,7 @@ probabilities are calibrated.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -103,6 +103,14 @@ Decision = LeastCost | OperatingPoint
 def decide(probabilities: np.ndarray, decision: Decision | None) -> np.ndarray:
     """Int [N]: the label of each row of float [N, C]; without a decision the most probable, of equals the first."""
     return np.asarray(probabilities).argmax(axis=1) if decision is None else decision.answers(probabilities)
+
+
+def reordered(decision: Decision | None, places: Sequence[int]) -> Decision | None:
+    """The same decision about classes in another order, of which `places` says where each was."""
+    if isinstance(decision, LeastCost):
+        costs = np.array(decision.costs)[np.ix_(places, places)]
+        return LeastCost(tuple(map(tuple, costs.tolist())))
+    return replace(decision, label=list(places).index(decision.label)) if decision else None
 
 
 def decision_of_costs(costs: Mapping[str, float], class_names: Sequence[str]) -> LeastCost | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,14 +85,18 @@ class Duel:
         }
 
 
-def judge_duel(truth: np.ndarray, first: np.ndarray, second: np.ndarray) -> Duel:
+def judge_duel(
+    truth: np.ndarray, first: np.ndarray, second: np.ndarray, labels: Sequence[np.ndarray] | None = None
+) -> Duel:
     """The second classifier against the first, photo by photo.
 
     Args:
         truth: int [N] in [0, C), N at least 1.
         first, second: float [N, C] in [0, 1], the probabilities that each gives.
+        labels: int [N] of each, what they answer; by default the most probable class.
     """
-    a, b = (probabilities.argmax(axis=1) == truth for probabilities in (first, second))
+    answered = labels or [probabilities.argmax(axis=1) for probabilities in (first, second)]
+    a, b = (labels == truth for labels in answered)
     first_alone, second_alone = int((a & ~b).sum()), int((b & ~a).sum())
     mean, low, high = accuracy_difference(b, a)
     losses = losses_of_probabilities(second, truth) - losses_of_probabilities(first, truth)

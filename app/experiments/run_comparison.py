@@ -14,6 +14,7 @@ from regraft.data.records import ImageFolder, Record
 from regraft.data.sources import labels_of
 from regraft.data.wording import name_some
 from regraft.errors import UsageError
+from regraft.evidence.decision import decide, decision_of, reordered
 from regraft.evidence.duel import Duel, judge_duel
 from regraft.evidence.metrics import Metrics, measure
 from regraft.evidence.report.result_tables import shown_path
@@ -131,16 +132,18 @@ def compare_runs(
     truth, names = labels_of(records), runs[0].class_names
     answers = [_probabilities(run, records, device, progress) for run in runs]
     answers[1] = answers[1][:, places]
+    decisions = decision_of(runs[0]), reordered(decision_of(runs[1]), places)
+    labels = [decide(given, decision) for given, decision in zip(answers, decisions, strict=True)]
     found = RunComparison(
         first=first,
         second=second,
         photos=folder.root,
         folder=out,
         which_images=which,
-        first_metrics=measure(truth, answers[0], names),
-        second_metrics=measure(truth, answers[1], names),
-        duel=judge_duel(truth, *answers),
-        different=_different(folder, records, answers, names),
+        first_metrics=measure(truth, answers[0], names, decisions[0]),
+        second_metrics=measure(truth, answers[1], names, decisions[1]),
+        duel=judge_duel(truth, answers[0], answers[1], labels),
+        different=_different(folder, records, answers, labels, names),
     )
     if out is not None:
         with new_folder(out) as draft:
@@ -169,9 +172,13 @@ def _probabilities(run: Run, records: Sequence[Record], device: str, progress: P
 
 
 def _different(
-    folder: ImageFolder, records: Sequence[Record], answers: Sequence[np.ndarray], names: Sequence[str]
+    folder: ImageFolder,
+    records: Sequence[Record],
+    answers: Sequence[np.ndarray],
+    labels: Sequence[np.ndarray],
+    names: Sequence[str],
 ) -> tuple[DifferentAnswer, ...]:
-    labels, scores = [each.argmax(axis=1) for each in answers], [each.max(axis=1) for each in answers]
+    scores = [given[np.arange(len(given)), own] for given, own in zip(answers, labels, strict=True)]
     return tuple(
         DifferentAnswer(
             path=shown_path(record.path, folder.root),

@@ -76,12 +76,14 @@ def graft(session: Session) -> tuple[Session, Candidate]:
 class _Lessons:
     """What a head may learn from: features float32 [M, C] and labels int [M], the first `fit` of the photos to fit.
 
-    `groups` int [fit] are the same for photos that are the same.
+    `groups` int [fit] are the same for photos that stay together. `counts` float [M] is what each photo counts, None
+    where all count the same.
     """
 
     features: np.ndarray
     labels: np.ndarray
     groups: np.ndarray
+    counts: np.ndarray | None
     fit: int
 
 
@@ -89,15 +91,16 @@ def _lessons(session: Session, features: np.ndarray) -> _Lessons:
     """Of the photos to fit and those that are spared; with `head.mirrored` of their mirrored views, too."""
     fit, spared = session.roles.fit, session.spared
     known, labels = len(fit) + len(spared), labels_of(fit + spared)
-    groups = group_together(fit)
+    groups, counts = group_together(fit), counts_of(session, fit + spared)
     if not session.recipe.head.mirrored:
-        return _Lessons(features[:known], labels, groups, len(fit))
+        return _Lessons(features[:known], labels, groups, counts, len(fit))
     session.progress.say("head.mirrored: the features of mirrored views take as long again.")
     twins, _ = _frozen(session, MirroredReader(session.reader)).of(fit + spared)
     parts = np.split(np.arange(known), [len(fit)])  # each part, and then its mirrored views
     order = np.concatenate([np.concatenate([part, part + known]) for part in parts])
     every = np.concatenate([features[:known], twins])[order]
-    return _Lessons(every, np.tile(labels, 2)[order], np.tile(groups, 2), 2 * len(fit))
+    twice = None if counts is None else np.tile(counts, 2)[order]
+    return _Lessons(every, np.tile(labels, 2)[order], np.tile(groups, 2), twice, 2 * len(fit))
 
 
 def _choose(session: Session, lessons: _Lessons, ticker: Ticker) -> tuple[Session, LayerChoice]:
@@ -112,7 +115,7 @@ def _choose(session: Session, lessons: _Lessons, ticker: Ticker) -> tuple[Sessio
         class_count=session.class_count,
         always=_was_compared(session),
         ticker=ticker,
-        weights=_counts(session, lessons.labels[fit]),
+        weights=None if lessons.counts is None else lessons.counts[fit],
     )
     if session.recipe.head.taps == "auto":
         session = _settled(session, found.taps, found.losses)
@@ -122,7 +125,8 @@ def _choose(session: Session, lessons: _Lessons, ticker: Ticker) -> tuple[Sessio
 def _solved(session: Session, layers: LayerChoice, lessons: _Lessons, count: int, ticker: Ticker) -> Head:
     """The head on the first `count` photos, from where the comparison of some of them ended."""
     design, start = layers.design_of(lessons.features[:count])
-    return solve(session, design, lessons.labels[:count], layers.l2, ticker, start)
+    counts = None if lessons.counts is None else lessons.counts[:count]
+    return solve(session, design, lessons.labels[:count], layers.l2, counts, ticker, start)
 
 
 def _settled(session: Session, taps: int, losses: Mapping[str, float]) -> Session:
@@ -184,10 +188,14 @@ def solve(
     features: np.ndarray | Design,
     labels: np.ndarray,
     l2: float,
+    counts: np.ndarray | None,
     ticker: Ticker = SILENT,
     start: np.ndarray | None = None,
 ) -> Head:
-    """The head that the recipe asks for, on features [N, C] of images with labels int [N]; one step of `ticker`."""
+    """The head that the recipe asks for, on features [N, C] of images with labels int [N]; one step of `ticker`.
+
+    `counts` float [N] is that of `counts_of`.
+    """
     choices = session.recipe.head
     settings = choices.model_dump(exclude={"solver", "taps", "mirrored", "l2", "folds", "class_weights"})
     solver = Solver(choices.solver, **settings, seed=session.recipe.seed)
@@ -195,13 +203,15 @@ def solve(
         features = Design.of(features, feature_widths(session.model))
     head = solve_head(
         features, labels, class_count=session.class_count, l2=l2, solver=solver, start=start,
-        weights=_counts(session, labels), ticker=ticker,
+        weights=counts, ticker=ticker,
     )  # fmt: skip
     ticker.advance()
     return head
 
 
-def _counts(session: Session, labels: np.ndarray) -> np.ndarray | None:
-    """float64 [N]: what each photo of these labels int [N] counts; None where all count the same."""
-    weights = session.head_weights
-    return None if weights is None else weights[labels]
+def counts_of(session: Session, records: Sequence[Record]) -> np.ndarray | None:
+    """float64 [N]: what each photo counts where a head is solved, by its class and itself; None where all the same."""
+    own, by_class = np.array([record.weight for record in records], np.float64), session.head_weights
+    if by_class is not None:
+        return own * by_class[labels_of(records)]
+    return None if (own == 1).all() else own

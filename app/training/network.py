@@ -86,9 +86,11 @@ def training_images(session: Session) -> TrainingImages:
     paths = [str(path) for path in map_ordered(session.reader.tensorflow_path, records)]
     is_balanced = session.recipe.finetune.sampling == "balanced"
     weights = None if is_balanced else session.finetune_weights
+    own = np.array([record.weight for record in records], np.float64)
     return TrainingImages(
-        paths, labels_of(records), sizes[:, 0], sizes[:, 1], np.array(plain), weights, is_balanced=is_balanced
-    )
+        paths, labels_of(records), sizes[:, 0], sizes[:, 1], np.array(plain), class_weights=weights,
+        counts=None if (own == 1).all() else own / own.mean(), is_balanced=is_balanced,
+    )  # fmt: skip
 
 
 def make_step(session: Session, steps: int) -> Callable[[float], float]:

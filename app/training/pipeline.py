@@ -24,6 +24,7 @@ class TrainingImages:
         heights, widths: int [N], pixels of the upright images.
         plain_jpeg: bool [N], JPEGs of EXIF orientation 1, which can be cropped while decoding.
         class_weights: float [C], what a photo of each class counts in the loss; None where all count the same.
+        counts: float [N], what each photo counts in the loss besides, 1 on average; None where all count the same.
         is_balanced: whether photos of each class are shown equally often.
     """
 
@@ -33,6 +34,7 @@ class TrainingImages:
     widths: np.ndarray
     plain_jpeg: np.ndarray
     class_weights: np.ndarray | None = None
+    counts: np.ndarray | None = None
     is_balanced: bool = False
 
 
@@ -49,7 +51,8 @@ def training_batches(
 ) -> tf.data.Dataset:
     """Batches (float32 [B, S, S, 3] in [0, 255], float32 [B, classes]) of epochs first_epoch .. epochs - 1.
 
-    Where classes have weights, a batch also holds float32 [B], what each image counts: a mixed one as its labels say.
+    Where classes or photos have weights, a batch also holds float32 [B], what each image counts: a mixed one as its
+    labels and the weight of its first photo say.
 
     Each epoch sees every image once, in its own order, or as many as `balanced_order` says; the last batch is filled up
     from the epoch's beginning, so every batch is full. Labels are one-hot, unless the policy mixes images. Every draw
@@ -72,13 +75,16 @@ def training_batches(
     def load(chosen: tf.Tensor, epoch_seed: tf.Tensor, position: tf.Tensor) -> tuple[tf.Tensor, ...]:
         path, label, height, width, plain_jpeg = (tf.gather(column, chosen) for column in columns)
         seed = tf.random.fold_in(epoch_seed, position)
-        return view(tf.io.read_file(path), height, width, plain_jpeg, seed), tf.one_hot(label, class_count), seed
+        pixels = view(tf.io.read_file(path), height, width, plain_jpeg, seed)
+        return pixels, tf.one_hot(label, class_count), tf.gather(counts, chosen), seed
 
-    weights = None if images.class_weights is None else tf.constant(images.class_weights, tf.float32)
+    is_weighted = images.class_weights is not None or images.counts is not None
+    weights = tf.constant(np.ones(class_count) if images.class_weights is None else images.class_weights, tf.float32)
+    counts = tf.constant(np.ones(count) if images.counts is None else images.counts, tf.float32)
 
-    def finish(images: tf.Tensor, labels: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    def finish(images: tf.Tensor, labels: tf.Tensor, own: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, ...]:
         images, labels = mix(images, labels, seeds[0]) if mix else (images, labels)
-        return (images, labels) if weights is None else (images, labels, tf.linalg.matvec(labels, weights))
+        return (images, labels, own * tf.linalg.matvec(labels, weights)) if is_weighted else (images, labels)
 
     options = tf.data.Options()
     options.autotune.enabled = False

@@ -17,6 +17,7 @@ from regraft.evidence.decision import (
     decision_of,
     decision_of_costs,
     remove_decision,
+    reordered,
     write_decision,
 )
 from regraft.runs.digests import write_digests
@@ -151,3 +152,14 @@ def test_a_damaged_decision_is_named(run: Run):
     assert "is damaged (a decision must name a class of the model and a number)" in refusals.message_of(
         RunError, decision_of, run
     )
+
+
+def test_a_decision_says_the_same_of_classes_in_another_order():
+    """Columns (b, c, a) in the places (1, 2, 0) of (a, b, c)."""
+    probabilities, places = np.array([[0.5, 0.3, 0.2], [0.1, 0.45, 0.45], [0.2, 0.2, 0.6]]), [1, 2, 0]
+    costs = LeastCost(((0.0, 9.0, 1.0), (2.0, 0.0, 1.0), (1.0, 3.0, 0.0)))
+    for decision in (costs, OperatingPoint(2, 0.4), None):
+        answers = decide(probabilities, decision)
+        assert [
+            places[label] for label in decide(probabilities[:, places], reordered(decision, places))
+        ] == answers.tolist()

@@ -115,3 +115,9 @@ def test_one_photo_is_enough_to_be_counted():
     duel = duel_of(0, 0, 1, 0)
     assert (duel.accuracy.mean, duel.p_value) == (1.0, 1.0)
     assert duel.verdict.startswith("no evidence of a difference")
+
+
+def test_labels_that_are_decided_otherwise_count_and_not_the_most_probable():
+    truth, sure = np.zeros(4, int), np.tile([0.9, 0.1], (4, 1))
+    decided = judge_duel(truth, sure, sure, [np.array([0, 0, 0, 1]), np.array([1, 0, 0, 1])])
+    assert (decided.both_right, decided.first_alone, decided.second_alone, decided.neither) == (2, 1, 0, 1)

@@ -176,3 +176,11 @@ def test_balanced_batches_are_those_of_their_order_from_any_epoch_on(images):
     for (pixels, given), (later_pixels, later_given) in zip(whole[3:], tail, strict=True):
         np.testing.assert_array_equal(pixels, later_pixels)
         np.testing.assert_array_equal(given, later_given)
+
+
+def test_each_photo_counts_as_its_own_weight_says_times_that_of_its_class(images: TrainingImages):
+    own, by_class = np.linspace(0.5, 1.5, COUNT), np.linspace(1.0, 2.0, COUNT)  # here, each image is a class of its own
+    weighted = replace(images, counts=own, class_weights=by_class)
+    for _, labels, counts in batches_of(weighted, epochs=1):
+        shown = np.argmax(labels, axis=1)
+        np.testing.assert_allclose(counts, own[shown] * by_class[shown], rtol=1e-6)
