@@ -141,7 +141,7 @@ def test_the_values_say_what_was_asked_and_what_came():
 
 FIGURES = (
     " There are images, accuracy, accuracy_low, accuracy_high, top_k_accuracy, balanced_accuracy, macro_f1, "
-    "log_loss, calibration_error; with a dot and a class (ant, bee, wasp): "
+    "mean_cost, mean_cost_most_probable, log_loss, calibration_error; with a dot and a class (ant, bee, wasp): "
     "images, precision, recall, recall_low, recall_high, f1."
 )
 
