@@ -21,6 +21,7 @@ from PIL import Image
 
 from regraft.data.decoding_cost import coefficient_bytes
 from regraft.data.endings import has_end
+from regraft.data.exif import shot_of
 from regraft.data.jpeg import decode_ordinary, exif_orientation, shrink_factor
 from regraft.data.opened import decoding_memory, memory_for, opened, pillow_warnings_off
 from regraft.data.rendering import (
@@ -131,6 +132,8 @@ class Photo:
     lowest: float | None = None
     highest: float | None = None
     note: str = ""
+    camera: str = ""
+    taken: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,9 +175,10 @@ def inspect_photo(path: Path, *, max_pixels: int | None = None) -> Photo:
 def _inspect(data: bytes, encoded: bytes, note: str, max_pixels: int | None) -> Photo:
     """The photo in `data`, of which `encoded` is what can be decoded."""
     with opened(encoded, max_pixels) as image, memory_for(image, encoded, image.width * image.height):
-        orientation, is_16_bit = _orientation(image), has_16_bit_colors(image)
+        orientation, is_16_bit, exif = _orientation(image), has_16_bit_colors(image), image.info.get("exif", b"")
         image.load()
         lowest, highest = spread_of(image) or (None, None)
+        camera, taken = shot_of(exif)
         return Photo(
             format=image.format or "",
             mode=image.mode,
@@ -188,6 +192,8 @@ def _inspect(data: bytes, encoded: bytes, note: str, max_pixels: int | None) -> 
             lowest=lowest,
             highest=highest,
             note=TOO_DARK if is_16_bit and is_nearly_black(image) else note,
+            camera=camera,
+            taken=taken,
         )
 
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from regraft.data.apparent_groups import straddling_warning
 from regraft.data.class_names import look_alikes, unseen_in
 from regraft.data.duplicates import Duplicates, Group, Likeness
 from regraft.data.layout import layout_warnings, wrapper_advice
@@ -70,7 +71,8 @@ def assess(
         except FolderError as error:
             obstacles = [error.text]
     duplicates = Duplicates.of(folder.records, likeness)
-    return Readiness(tuple(obstacles), tuple(training_warnings(folder, duplicates)), duplicates, roles)
+    straddling = straddling_warning(folder, roles) if roles else []
+    return Readiness(tuple(obstacles), (*training_warnings(folder, duplicates), *straddling), duplicates, roles)
 
 
 def training_obstacles(folder: ImageFolder) -> list[str]:

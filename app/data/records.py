@@ -31,6 +31,8 @@ class Record:
         lowest: the lowest value of deep grey (16 or 32 bits) whose file does not say its range; None for others.
         highest: the highest of such values.
         note: what is odd about the file, which is read all the same, such as a missing end mark; "" for most.
+        camera: what took it, as EXIF says; "" where it does not.
+        taken: when, in seconds on the camera's clock; None where EXIF does not say it.
         pixels: digest of the upright pixels, hexadecimal, of a photo that looks as plain as another one of its size;
             "" for all others. Equal for the same picture in different bytes.
         group: what it has in common with photos that it must not be parted from, such as a patient; "" for nothing.
@@ -52,6 +54,8 @@ class Record:
     lowest: float | None = None
     highest: float | None = None
     note: str = ""
+    camera: str = ""
+    taken: float | None = None
     pixels: str = ""
     group: str = ""
     weight: float = 1.0

@@ -23,7 +23,7 @@ class ScanCache:
     """
 
     _columns = ("path", "size", "mtime_ns", *(field.name for field in fields(Photo)))
-    _table = "photos_4"  # another number where the columns, or what they mean, change
+    _table = "photos_5"  # another number where the columns, or what they mean, change
     _unusable = (sqlite3.Error, OSError)
 
     def __init__(self, file: Path | None) -> None:

@@ -230,6 +230,6 @@ def _remarks(columns: Columns, repeated: int) -> list[str]:
     if columns.like_groups:
         remarks.append(
             f'The column "{columns.like_groups}" looks like one of groups: photos of one group on both sides of a '
-            f"split flatter the accuracy; {option('group', columns.like_groups)} keeps them together."
+            f"split flatter the accuracy; --group '{columns.like_groups}' keeps them together."
         )
     return remarks
