@@ -254,8 +254,8 @@ EVIDENCE = (
     Mutant(
         "costs are read by the answer instead of the truth",
         "app/evidence/decision.py",
-        "probabilities @ np.array(self.costs)",
-        "probabilities @ np.array(self.costs).T",
+        "probabilities @ self._matrix",
+        "probabilities @ self._matrix.T",
         ("tests/evidence/test_decision.py",),
     ),
     Mutant(

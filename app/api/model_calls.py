@@ -319,20 +319,12 @@ def threshold(
     if clear and any(map(bool, asked.values())):
         raise UsageError(f"{option('clear', True)} takes the decision away; leave {', '.join(map(option, asked))} out.")
     with untouched("threshold"):
-        folder = finished_run(run) if not clear else folder_of(run)
+        from regraft.experiments.threshold import clear_threshold, find_threshold
+
         if clear:
-            from regraft.experiments.threshold import clear_threshold
-
-            clear_threshold(folder, as_progress(progress))
+            clear_threshold(folder_of(run), as_progress(progress))
             return None
-        from regraft.evidence.operating_point import wish_of
-        from regraft.runs.run import open_run
-
-        wish_of(asked, open_run(folder).class_names)  # before TensorFlow, which takes seconds
-        start_tensorflow_for(folder)
-        from regraft.experiments.threshold import find_threshold
-
-        others, moved = as_maybe_path(choose_on), as_maybe_path(photos)
+        folder, others, moved = finished_run(run), as_maybe_path(choose_on), as_maybe_path(photos)
         return find_threshold(folder, asked, as_progress(progress), choose_on=others, photos=moved, device=device)
 
 

@@ -7,9 +7,9 @@ probabilities are calibrated.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ import numpy as np
 from regraft.data.wording import name_some
 from regraft.errors import RunError
 from regraft.machine.files import write_json
-from regraft.recipes.class_tables import ARROW, find_mistake
+from regraft.recipes.class_tables import ARROW, find_mistake, is_finite_number
 from regraft.runs.digests import DECISION, keep_digest, kept_digest, without_digest
 from regraft.runs.reading import read_json
 from regraft.runs.run import Run
@@ -33,19 +33,22 @@ class LeastCost:
 
     costs: tuple[tuple[float, ...], ...]
 
-    @property
+    @cached_property
+    def _matrix(self) -> np.ndarray:
+        return np.array(self.costs)
+
+    @cached_property
     def is_even(self) -> bool:
         """Whether all mistakes cost the same and right answers nothing, so that the most probable class costs least."""
-        costs = np.array(self.costs)
-        mistakes = costs[~np.eye(len(costs), dtype=bool)]
-        return not costs.diagonal().any() and bool((mistakes == mistakes[0]).all())
+        mistakes = self._matrix[~np.eye(len(self.costs), dtype=bool)]
+        return not self._matrix.diagonal().any() and bool((mistakes == mistakes[0]).all())
 
     def answers(self, probabilities: np.ndarray) -> np.ndarray:
         """Int [N]: the label of each row of float [N, C]."""
         probabilities = np.asarray(probabilities, np.float64)
         if self.is_even:  # where rounding would break ties between expected costs
             return probabilities.argmax(axis=1)
-        expected = probabilities @ np.array(self.costs)
+        expected = probabilities @ self._matrix
         is_least = expected == expected.min(axis=1, keepdims=True)
         return np.where(is_least, probabilities, -1.0).argmax(axis=1)
 
@@ -127,18 +130,14 @@ def decision_from(values: Any, class_names: Sequence[str]) -> Decision:
         is_square = isinstance(rows, list) and len(rows) == size
         if not is_square or not all(isinstance(row, list) and len(row) == size for row in rows):
             raise ValueError("costs must have a row and a column for each class")
-        if not all(_is_number(cost) and cost >= 0 for row in rows for cost in row):
+        if not all(is_finite_number(cost) and cost >= 0 for row in rows for cost in row):
             raise ValueError("costs must be numbers of at least 0")
         return LeastCost(tuple(tuple(map(float, row)) for row in rows))
     if set(values) != {"class", "at_least"}:
         raise ValueError("a decision has costs, or a class and at_least")
-    if values["class"] not in class_names or not _is_number(values["at_least"]):
+    if values["class"] not in class_names or not is_finite_number(values["at_least"]):
         raise ValueError("a decision must name a class of the model and a number")
     return OperatingPoint(list(class_names).index(values["class"]), float(values["at_least"]))
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def decision_of(run: Run) -> Decision | None:

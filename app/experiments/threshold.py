@@ -86,11 +86,11 @@ def find_threshold(
         RunError: there is no finished run, or it has no selection photos that it has not learned from.
         FolderError: a folder cannot be used.
     """
-    wish = wish_of(asked, open_run(folder).class_names)
+    run = open_run(folder)
+    wish = wish_of(asked, run.class_names)
     if choose_on is None:
-        _check_may_choose(open_run(folder))
+        _check_may_choose(run)
     trained = open_trained(folder, device=device)
-    run = trained.run
     selection, words = _selection(run, choose_on, photos, progress)
     truth, probabilities = _answers(trained, selection, progress)
     point = find_point(wish, truth, probabilities, run.class_names)

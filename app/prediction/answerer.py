@@ -29,11 +29,15 @@ View = np.ndarray | UnreadablePhoto
 
 @dataclass(frozen=True)
 class Answers:
-    """For N views: probabilities float32 [N, C], and where asked for, of M members [N, M, C], and embeddings [N, E]."""
+    """For N views: probabilities float32 [N, C], and where asked for, of M members [N, M, C], and embeddings [N, E].
+
+    `decided` int [N] are the labels that a decision gives.
+    """
 
     probabilities: np.ndarray
     members: np.ndarray | None = None
     embedding: np.ndarray | None = None
+    decided: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,8 @@ class Answerer:
                 if not isinstance(view, UnreadablePhoto):
                     batch[place] = view
             answers = self.compute(batch)
+            if self.decision:
+                answers = replace(answers, decided=self.decision.answers(answers.probabilities))
         return [self._prediction(item, view, answers, place) for place, (item, view) in enumerate(views)]
 
     def view(self, photo: PhotoData | UnreadablePhoto) -> View:
@@ -102,7 +108,7 @@ class Answerer:
             members=() if members is None else tuple(map(tuple, members[place].tolist())),
             embedding=() if embedding is None else tuple(embedding[place].tolist()),
             class_names=self.class_names,
-            decided=int(self.decision.answers(answers.probabilities[place][None])[0]) if self.decision else None,
+            decided=None if answers.decided is None else int(answers.decided[place]),
         )
 
 

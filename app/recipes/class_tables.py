@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import BeforeValidator
 
 from regraft.errors import UsageError, did_you_mean
 from regraft.recipes.toml_text import brief
@@ -26,7 +26,7 @@ def _check_weights(value: Any) -> Any:
     if not isinstance(value, Mapping) or not value:
         raise ValueError("must be none, balanced, or a table of classes with their weights")
     for name, weight in value.items():
-        if not _is_number(weight) or weight <= 0:
+        if not is_finite_number(weight) or weight <= 0:
             raise ValueError(f'the weight of "{brief(name)}" must be a number above 0; received "{brief(weight)}"')
     return dict(value)
 
@@ -37,19 +37,23 @@ def _check_costs(value: Any) -> Any:
     for key, cost in value.items():
         if ARROW not in key.strip(ARROW):
             raise ValueError(f'"{brief(key)}" must name the true class and the answer, such as "sick->well"')
-        if not _is_number(cost) or cost < 0:
+        if not is_finite_number(cost) or cost < 0:
             raise ValueError(f'the cost of "{brief(key)}" must be a number of at least 0; received "{brief(cost)}"')
     return dict(value)
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def is_finite_number(value: Any) -> bool:
+    """Whether it is a number that float64 holds; a file may say true, nan, or one of hundreds of digits."""
+    try:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 ClassWeights = Annotated[Literal["none", "balanced"] | dict[str, float], BeforeValidator(_check_weights)]
 """What a photo of each class counts in training: the same, as much as makes classes equal, or a table of factors."""
 
-Costs = Annotated[dict[str, float], BeforeValidator(_check_costs), AfterValidator(dict)]
+Costs = Annotated[dict[str, float], BeforeValidator(_check_costs)]
 """What it costs to give an answer where another class is true, by "TRUE->ANSWER"."""
 
 
