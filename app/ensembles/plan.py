@@ -129,7 +129,7 @@ def _check_same(plan: Plan, begun: Plan, folder: Path) -> None:
 
 
 def check_combination(plan: Plan) -> None:
-    """Raises UsageError where kind, combination or soup does not exist."""
+    """Raises UsageError where kind, combination or soup does not exist, or the recipe counts classes twice."""
     for name, value, known in (
         ("kind", plan.kind, names("make")),
         ("combine", plan.combine, COMBINATIONS),
@@ -137,6 +137,12 @@ def check_combination(plan: Plan) -> None:
     ):
         if value not in known:
             raise UsageError(f'{option(name)} must be one of {", ".join(known)}; received "{value}".')
+    recipe = plan.request.recipe
+    if recipe.cost and (recipe.finetune.balance != "none" or recipe.head.class_weights not in (None, "none")):
+        raise UsageError(
+            "ensemble cannot take class weights out of the scores of all its members again, as costs need it; leave "
+            "out cost, or class weights and balanced sampling."
+        )
 
 
 def check_plan(plan: Plan) -> None:

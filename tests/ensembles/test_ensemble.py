@@ -214,6 +214,10 @@ def test_a_run_without_its_calibration_says_so(heads: TrainedRun):
         ),
         (("--member", ": seed=1"), '--member expects "NAME: KEY=VALUE, KEY=VALUE" or "NAME"; received ": seed=1".'),
         (("--member", "a: head.depth=1"), '--member a: A recipe has no key "head.depth".'),
+        (
+            ("--set", "cost.cat->dog=3", "--set", "finetune.sampling=balanced"),
+            "ensemble cannot take class weights out of the scores",
+        ),
     ],
 )
 def test_plans_that_do_not_fit_are_refused_before_anything_is_trained(mixed_photos: Path, tmp_path, words, message):
