@@ -34,6 +34,7 @@ COMMAND: ContextVar[tuple[str, ...]] = ContextVar("command", default=())
 _KEYS = {
     "seed": "seed",
     "val_fraction": "data.val_fraction",
+    "folds": "data.folds",
     "max_pixels": "data.max_pixels",
     "image_size": "data.image_size",
     "epochs": "finetune.epochs",

@@ -48,6 +48,7 @@ def train(
     set: Values | None = None,
     seed: int | None = None,
     val_fraction: float | None = None,
+    folds: int | None = None,
     image_size: int | None = None,
     epochs: int | None = None,
     out: PathLike | None = None,
@@ -71,6 +72,8 @@ def train(
             "data.group": "patient"} of a table.
         seed: of everything random.
         val_fraction: part held out for the report where the folder has no splits.
+        folds: judge each photo once, by one of so many models that were trained on the others, and train the model that
+            ships on all.
         image_size: pixels per side.
         epochs: of fine-tuning.
         out: the run directory; by default a new one in `saved_models/`.
@@ -90,8 +93,8 @@ def train(
         from regraft.training.train import train_photos
 
         edits = edits_of(
-            set, seed=seed, val_fraction=val_fraction, image_size=image_size, epochs=epochs, backbone=backbone,
-            weights=weights, max_pixels=max_pixels,
+            set, seed=seed, val_fraction=val_fraction, folds=folds, image_size=image_size, epochs=epochs,
+            backbone=backbone, weights=weights, max_pixels=max_pixels,
         )  # fmt: skip
         request = make_request(photos, recipe, edits, out=out, resume=resume, device=device, data_dir=data_dir)
         return train_photos(replace(request, prove=prove), as_progress(progress))

@@ -276,11 +276,17 @@ def _trials_table(results: Sequence[ArmResult]) -> Any:
     return table
 
 
+def _judged_images(metrics: RunMetrics) -> str:
+    if metrics.folds:
+        return f"{metrics.images:,} images, each judged out of {len(metrics.folds)} folds by a model without it"
+    return f"{metrics.images:,} {metrics.reported_on} images"
+
+
 def _training_rows(metrics: RunMetrics) -> list[tuple[str, str]]:
     phases = ", ".join(f"{name} {seconds:.1f}" for name, seconds in metrics.seconds_by_phase.items())
     return [
         ("run", metrics.run),
-        ("accuracy", f"{accuracy_words(metrics)} on {metrics.images:,} {metrics.reported_on} images"),
+        ("accuracy", f"{accuracy_words(metrics)} on {_judged_images(metrics)}"),
         *_decision_rows(metrics.decision),
         *_cost_rows(metrics),
         *_uneven_rows(metrics),

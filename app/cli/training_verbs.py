@@ -17,6 +17,7 @@ _PHOTOS = click.argument("source", metavar="FOLDER | TABLE")
 @_PHOTOS
 @training_options("balanced")
 @NETWORK
+@click.option("--folds", type=int, help="Judge each photo once, in so many folds; ship a model trained on all.")
 @max_pixels("A larger photo cannot be read.", default=None)
 @MAX_MEMORY
 @PROVE
@@ -35,6 +36,7 @@ def train(
     as_json: bool,
     backbone: str | None,
     weights: str | None,
+    folds: int | None,
     max_pixels: int | None,
     max_memory: str | None,
     prove: str,
@@ -49,8 +51,8 @@ def train(
 
     run = regraft.train(
         source, recipe=recipe, backbone=backbone, weights=weights, set=edits_of(edits), seed=seed,
-        val_fraction=val_fraction, image_size=image_size, epochs=epochs, out=out, resume=resume, device=device,
-        data_dir=data_dir, max_pixels=max_pixels, max_memory=max_memory, prove=prove,
+        val_fraction=val_fraction, folds=folds, image_size=image_size, epochs=epochs, out=out, resume=resume,
+        device=device, data_dir=data_dir, max_pixels=max_pixels, max_memory=max_memory, prove=prove,
         progress=CommandLineProgress(),
     )  # fmt: skip
     if as_json:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
+
+import numpy as np
 
 from regraft.data.records import ImageFolder, Record
 from regraft.data.wording import plural, show_path
@@ -35,6 +38,14 @@ def with_groups(folder: ImageFolder, pattern: str, *, may_miss: bool = False) ->
         )
     records = tuple(replace(record, group=group) for record, group in zip(folder.records, groups, strict=True))
     return replace(folder, records=records, remarks=(*folder.remarks, *_without_group(folder, records)))
+
+
+def group_numbers(records: Sequence[Record]) -> np.ndarray | None:
+    """Int [N]: the same for records of one group, and another for each that has none; None where none has one."""
+    if not any(record.group for record in records):
+        return None
+    keys = [record.group or f"\0{place}" for place, record in enumerate(records)]
+    return np.unique(keys, return_inverse=True)[1]
 
 
 def compile_pattern(pattern: str) -> re.Pattern[str]:

@@ -20,7 +20,7 @@ from regraft.inference.trained import open_trained
 from regraft.inference.views import ViewReader
 from regraft.machine.devices import open_device
 from regraft.progress import Progress, Silent
-from regraft.runs.photos_now import fingerprints_of, scan_photos
+from regraft.runs.photos_now import check_judges, fingerprints_of, scan_photos
 from regraft.runs.run import Run, new_run, open_run
 from regraft.training.finish import finish_export
 from regraft.training.resumable import resumable
@@ -153,6 +153,8 @@ def common_roles(runs: Sequence[Run], folder: ImageFolder) -> Roles:
     Raises:
         UsageError: there are none to report on.
     """
+    for run in runs:
+        check_judges(run)
     reported, unlearned = zip(*(_unlearned(run) for run in runs), strict=True)
     report_on = set.intersection(*reported)
     choose_by = set.intersection(*unlearned) - report_on

@@ -32,6 +32,43 @@ def accuracy_interval(correct: int, total: int, *, confidence: float = 0.95) -> 
     return float(interval.low), float(interval.high)
 
 
+def grouped_accuracy_interval(correct: np.ndarray, groups: np.ndarray | None) -> tuple[float, float]:
+    """(low, high) in [0, 1]: the interval of the mean of `correct`, bool [N], where images come in `groups`, int [N].
+
+    Images of one group, as of one patient, are right or wrong together, so that they say less than so many others
+    would. The Wilson score interval is that of an effective number of images: N divided by the design effect, the ratio
+    of the variance of the mean between groups to that of as many single images, at least 1. Where all are right, or
+    none, it is the mean size of the group of an image. Without groups it is `accuracy_interval`.
+
+    Source: Kish, "Survey Sampling" (1965), sections 5.4 and 8.2; Korn & Graubard, "Confidence intervals for proportions
+    with small expected number of positive counts estimated from survey data", Survey Methodology 24 (1998).
+
+    Raises:
+        ValueError: no images.
+    """
+    correct = np.asarray(correct, bool)
+    total, right = correct.size, int(correct.sum())
+    if groups is None or len(np.unique(groups)) == total:
+        return accuracy_interval(right, total)
+    _, places = np.unique(groups, return_inverse=True)
+    sizes, count, share = np.bincount(places).astype(float), int(places.max()) + 1, right / total
+    if 0 < right < total and count > 1:
+        excess = np.bincount(places, weights=correct - share)
+        variance = count / (count - 1) * float((excess**2).sum()) / total**2
+        effect = variance / (share * (1 - share) / total)
+    else:
+        effect = float((sizes**2).sum()) / total
+    return _wilson(share, total / max(effect, 1.0))
+
+
+def _wilson(share: float, images: float) -> tuple[float, float]:
+    """The 95 % interval of `accuracy_interval`, of a number of images that need not be whole."""
+    square = _NORMAL_975**2 / images
+    center = (share + square / 2) / (1 + square)
+    reach = float(np.sqrt(square * share * (1 - share) + square**2 / 4)) / (1 + square)
+    return max(center - reach, 0.0), min(center + reach, 1.0)
+
+
 def accuracy_difference(correct_a: np.ndarray, correct_b: np.ndarray) -> tuple[float, float, float]:
     """(difference, low, high) in [-1, 1]: accuracy of A minus that of B on the same images, 95 % interval.
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from regraft.evidence.decision import Decision, LeastCost, decide
-from regraft.evidence.intervals import accuracy_interval
+from regraft.evidence.intervals import grouped_accuracy_interval
 from regraft.runs.class_metrics import ClassMetrics
 
 _SUM_TOLERANCE = 1e-2  # bfloat16 softmax rows miss 1 by several thousandths
@@ -40,7 +40,11 @@ class JudgedAnswers:
 
 
 def judge(
-    truth: np.ndarray, probabilities: np.ndarray, class_names: Sequence[str], decision: Decision | None = None
+    truth: np.ndarray,
+    probabilities: np.ndarray,
+    class_names: Sequence[str],
+    decision: Decision | None = None,
+    groups: np.ndarray | None = None,
 ) -> JudgedAnswers:
     """The answers beside the truth, checked and counted.
 
@@ -49,6 +53,7 @@ def judge(
         probabilities: float [N, C] in [0, 1], rows that sum to 1.
         class_names: C names in label order.
         decision: how labels are made of probabilities; by default the most probable class is the label.
+        groups: int [N], the same for images that are not independent; None where all are.
 
     Raises:
         ValueError: a shape, range or sum does not fit.
@@ -58,7 +63,7 @@ def judge(
     if len(class_names) != class_count:
         raise ValueError(f"class_names must be {class_count}, one per column; received {len(class_names)}.")
     answers = decide(probabilities, decision)
-    per_class, confusion = _judge_classes(truth, answers, class_names)
+    per_class, confusion = _judge_classes(truth, answers, class_names, groups)
     return JudgedAnswers(
         truth=truth,
         probabilities=probabilities,
@@ -106,7 +111,7 @@ def _ranks_of_truth(truth: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
 
 
 def _judge_classes(
-    truth: np.ndarray, answers: np.ndarray, class_names: Sequence[str]
+    truth: np.ndarray, answers: np.ndarray, class_names: Sequence[str], groups: np.ndarray | None
 ) -> tuple[tuple[ClassMetrics, ...], np.ndarray]:
     from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
@@ -115,15 +120,20 @@ def _judge_classes(
         truth, answers, labels=labels, average=None, zero_division=np.nan
     )
     confusion = confusion_matrix(truth, answers, labels=labels)
-    intervals = [
-        accuracy_interval(hits, total) if total else (None, None)
-        for hits, total in zip(confusion.diagonal(), images, strict=True)
-    ]
+    intervals = [_recall_interval(truth == label, answers == label, groups) for label in labels]
     shares = ((_defined(precision[i]), _defined(recall[i]), *intervals[i], _defined(f1[i])) for i in labels)
     entries = tuple(
         ClassMetrics(name, int(total), *values) for name, total, values in zip(class_names, images, shares, strict=True)
     )
     return entries, confusion
+
+
+def _recall_interval(
+    is_it: np.ndarray, is_answered: np.ndarray, groups: np.ndarray | None
+) -> tuple[float, float] | tuple[None, None]:
+    if not is_it.any():
+        return None, None
+    return grouped_accuracy_interval(is_answered[is_it], None if groups is None else groups[is_it])
 
 
 def _defined(value: float) -> float | None:

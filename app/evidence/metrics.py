@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from regraft.evidence.decision import Decision
-from regraft.evidence.intervals import accuracy_interval
+from regraft.evidence.intervals import grouped_accuracy_interval
 from regraft.evidence.judged import judge
 from regraft.evidence.metric_table import REPORTED_METRICS
 from regraft.runs.class_metrics import ClassMetrics
@@ -67,7 +67,11 @@ class Metrics:
 
 
 def measure(
-    truth: np.ndarray, probabilities: np.ndarray, class_names: Sequence[str], decision: Decision | None = None
+    truth: np.ndarray,
+    probabilities: np.ndarray,
+    class_names: Sequence[str],
+    decision: Decision | None = None,
+    groups: np.ndarray | None = None,
 ) -> Metrics:
     """Every number that a run reports on its classifier.
 
@@ -76,13 +80,15 @@ def measure(
         probabilities: float [N, C] in [0, 1], rows that sum to 1.
         class_names: C names in label order.
         decision: how labels are made of probabilities; by default the most probable class is the label.
+        groups: int [N], the same for images that are not independent, by which intervals are wider; None where all are.
 
     Raises:
         ValueError: a shape, range or sum does not fit.
     """
-    judged = judge(truth, probabilities, class_names, decision)
-    images, correct = len(judged.truth), int((judged.answers == judged.truth).sum())
-    low, high = accuracy_interval(correct, images)
+    judged = judge(truth, probabilities, class_names, decision, groups)
+    is_right = judged.answers == judged.truth
+    images, correct = len(judged.truth), int(is_right.sum())
+    low, high = grouped_accuracy_interval(is_right, groups)
     values: dict[str, Any] = {name: row.compute(judged) for name, row in REPORTED_METRICS.items()}
     own = {name: values.pop(name) for name in Metrics.__slots__ if name in values}
     return Metrics(

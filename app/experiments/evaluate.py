@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from regraft.data.groups import group_numbers
 from regraft.data.sources import labels_of
 from regraft.evidence.decision import decision_of
 from regraft.evidence.metrics import Metrics, measure
@@ -101,7 +102,7 @@ def evaluate(
     logits = logits_of(records, trained.infer, trained.reader, progress, "evaluate", batch_size=trained.batch_size)
     probabilities = softmax(logits)
     decision = decision_of(trained.run)
-    metrics = measure(labels_of(records), probabilities, names, decision)
+    metrics = measure(labels_of(records), probabilities, names, decision, group_numbers(records))
     data = ReportData(
         title=f"{trained.run.folder.name} on {scanned.name}",
         metrics=metrics,

@@ -10,7 +10,7 @@ from regraft.data.records import ImageFolder, Record
 from regraft.errors import FolderError, UsageError
 from regraft.progress import Progress
 from regraft.recipes.recipe import edit_recipe
-from regraft.runs.photos_now import fingerprints_of, groups_of, rows_of, scan_photos
+from regraft.runs.photos_now import check_judges, fingerprints_of, groups_of, rows_of, scan_photos
 from regraft.runs.run import Run
 
 Chosen = tuple[tuple[Record, ...], str]
@@ -43,6 +43,8 @@ def photos_to_judge(
 
 
 def _reported(folder: ImageFolder, runs: Sequence[Run]) -> Chosen:
+    for run in runs:
+        check_judges(run)
     reported = [rows_of(run, "report") for run in runs]
     common = set.intersection(*({row.fingerprint for row in rows} for rows in reported))
     paths = {row.path for row in reported[0] if row.fingerprint in common}

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from regraft.data.class_names import place_of
+from regraft.data.groups import group_numbers
 from regraft.data.records import ImageFolder, Record
 from regraft.data.sources import labels_of
 from regraft.data.wording import name_some
@@ -129,7 +130,7 @@ def compare_runs(
     if out is not None:
         check_free(out)
     folder, records, which = photos_to_judge(runs, photos, progress, told)
-    truth, names = labels_of(records), runs[0].class_names
+    truth, names, groups = labels_of(records), runs[0].class_names, group_numbers(records)
     answers = [_probabilities(run, records, device, progress) for run in runs]
     answers[1] = answers[1][:, places]
     decisions = decision_of(runs[0]), reordered(decision_of(runs[1]), places)
@@ -140,8 +141,8 @@ def compare_runs(
         photos=folder.root,
         folder=out,
         which_images=which,
-        first_metrics=measure(truth, answers[0], names, decisions[0]),
-        second_metrics=measure(truth, answers[1], names, decisions[1]),
+        first_metrics=measure(truth, answers[0], names, decisions[0], groups),
+        second_metrics=measure(truth, answers[1], names, decisions[1], groups),
         duel=judge_duel(truth, answers[0], answers[1], labels),
         different=_different(folder, records, answers, labels, names),
     )

@@ -22,7 +22,7 @@ from regraft.exports.export import is_export, read_export
 from regraft.inference.trained import TrainedModel, open_trained
 from regraft.progress import Progress
 from regraft.runs.digests import DECISION, kept_digest
-from regraft.runs.photos_now import fingerprints_of, scan_photos, scan_role
+from regraft.runs.photos_now import check_judges, fingerprints_of, scan_photos, scan_role
 from regraft.runs.run import Run, open_run
 
 
@@ -87,6 +87,7 @@ def find_threshold(
         FolderError: a folder cannot be used.
     """
     run = open_run(folder)
+    check_judges(run)
     wish = wish_of(asked, run.class_names)
     if choose_on is None:
         _check_may_choose(run)

@@ -33,17 +33,24 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+def _not_one(folds: int) -> int:
+    if folds == 1:
+        raise ValueError("must be 0, for none, or at least 2")
+    return folds
+
+
 class DataChoices(Section):
     """Which pixels and which images.
 
     `image_size` (pixels a side) is the backbone's own where it is left out. `fit` is how a photo becomes a square, see
     `Fit`, or "auto", where training finds out by the photos. `crop_fraction` of the short side, where `fit` is not
     "crop" of each side, is what a deterministic view keeps. `select_fraction` of the training images become selection
-    photos where the folder has no split to spare for that. `split_seed` draws the roles; left out, the recipe's seed
-    does. `background` and `range` are those of `Rendering`. A photo of over `max_pixels` is not read. Of a table,
-    `root` is where relative paths start, by default its folder; `path_column`, `label_column` and `group` name columns,
-    which are otherwise found by their usual names. `group_pattern` finds groups in paths, see
-    `regraft.data.groups.with_groups`.
+    photos where the folder has no split to spare for that. With `folds`, each photo is judged once, by one of so many
+    models that were trained on the other folds, and the run's own model is trained on all. `split_seed` draws the
+    roles; left out, the recipe's seed does. `background` and `range` are those of `Rendering`. A photo of over
+    `max_pixels` is not read. Of a table, `root` is where relative paths start, by default its folder; `path_column`,
+    `label_column` and `group` name columns, which are otherwise found by their usual names. `group_pattern` finds
+    groups in paths, see `regraft.data.groups.with_groups`.
     """
 
     image_size: Annotated[int, Field(ge=8, le=2048)] | None = None
@@ -51,6 +58,7 @@ class DataChoices(Section):
     crop_fraction: Annotated[float, Field(gt=0, le=1)] = 1.0
     val_fraction: Fraction = 0.2
     select_fraction: Fraction = 0.1
+    folds: Annotated[int, Field(ge=0, le=20), AfterValidator(_not_one)] = 0
     split_seed: Annotated[int, Field(ge=0, lt=2**31)] | None = None
     background: Annotated[str, AfterValidator(check_background)] = "white"
     range: Annotated[Range, BeforeValidator(check_range)] = "auto"

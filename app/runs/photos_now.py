@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from regraft.data.class_names import place_of
+from regraft.data.folds import REPORTED_ON_FOLDS
 from regraft.data.records import ImageFolder, Record
 from regraft.data.sources import SourceChoices, scan_remembered
 from regraft.data.tables.columns import ColumnChoices
@@ -98,6 +99,15 @@ def _number_of(name: str, class_names: Sequence[str], root: Path) -> int:
 def fingerprints_of(run: Run, *roles: str) -> set[str]:
     """What the images of these roles contain."""
     return {row.fingerprint for row in rows_of(run, *roles)}
+
+
+def check_judges(run: Run) -> None:
+    """Raises RunError where the model of the run has learned from the photos that the run reports on."""
+    if run.metrics.reported_on == REPORTED_ON_FOLDS:
+        raise RunError(
+            f"{run.folder} was judged in folds, and its own model has learned from all its photos: name others, which "
+            "it has not seen."
+        )
 
 
 def groups_of(run: Run, *roles: str) -> set[str]:

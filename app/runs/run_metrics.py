@@ -99,6 +99,7 @@ class RunMetrics:
         learned_from_select: whether the kept weights have learned from selection photos.
         notes: sentences that a reader should know.
         set_aside: path and reason of each file that was found and not used.
+        folds: what each fold came to, where the photos were judged in folds.
         stages: the candidates, from simple to elaborate.
         export: where the export is and what its proof found; None where nothing was exported.
         backbone: the weights file of a pretraining; None of other runs.
@@ -130,6 +131,7 @@ class RunMetrics:
     learned_from_select: bool = False
     notes: Sequence[str] = ()
     set_aside: Sequence[Mapping[str, str]] = ()
+    folds: Sequence[Mapping[str, Any]] = ()
     stages: Sequence[StageFigures] = ()
     export: Mapping[str, Any] | None = None
     backbone: str | None = None

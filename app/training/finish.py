@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from regraft.data.groups import group_numbers
 from regraft.data.records import Record
 from regraft.data.sources import labels_of
 from regraft.errors import ExportError, RegraftError, RunError, option
@@ -46,12 +47,17 @@ _NOT_YET = "it has not been made yet"
 
 @dataclass(frozen=True)
 class Choice:
-    """The candidate that is kept of several, why, and how good it is on the reported images."""
+    """The candidate that is kept of several, why, and how good it is on the reported images.
+
+    `judged` are the probabilities float32 [N, C] that say so: its own, or, in folds, those of models that had not seen
+    the images.
+    """
 
     candidates: Sequence[Candidate]
     kept: Candidate
     why: str
     metrics: Metrics
+    judged: np.ndarray
 
 
 def finish(
@@ -60,6 +66,7 @@ def finish(
     *,
     why: str = "",
     sections: Sequence[ReportSection] = (),
+    out_of_fold: np.ndarray | None = None,
     **more: Any,
 ) -> Run:
     """The finished run, which holds everything: the model of the better stage, its report and numbers, its export.
@@ -69,13 +76,14 @@ def finish(
         candidates: the stages, from simple to elaborate.
         why: the reason for the one that is kept, where it has not to do with how good they are.
         sections: what the report has to say besides.
+        out_of_fold: float32 [N, C] for the reported images, where they are judged by the models of folds.
         more: goes into `metrics.json`.
 
     Raises:
         ExportError: the export does not answer as the model does; the run is finished without one.
     """
-    choice = _choose(session, candidates, why)
-    _save(session, choice.kept.probabilities)
+    choice = _choose(session, candidates, why, out_of_fold)
+    _save(session, choice.judged)
     with session.watch.phase("report"):
         write_judgement(session.run.folder, _report_data(session, choice, sections))
     _save_awaited_answers(session, choice.kept.probabilities)
@@ -125,7 +133,9 @@ FINISHERS: dict[str, Callable[..., Run]] = {
 """The ends a training can have, by the names that a purpose gives them."""
 
 
-def _choose(session: Session, candidates: Sequence[Candidate], why: str) -> Choice:
+def _choose(
+    session: Session, candidates: Sequence[Candidate], why: str, out_of_fold: np.ndarray | None = None
+) -> Choice:
     """The better candidate, whose weights and temperature the session's model then has."""
     names, decision = session.folder.class_names, _decision(session)
     if decision:  # costs count what a class is worth, so its weight in training must not count it once more
@@ -136,8 +146,10 @@ def _choose(session: Session, candidates: Sequence[Candidate], why: str) -> Choi
     cool(session.model, stage.temperature)
     if kept.is_shifted_back and kept.class_weights is not None:
         shift_head(session.model, -np.log(kept.class_weights))
-    metrics = measure(labels_of(session.roles.report), kept.probabilities, names, decision)
-    return Choice(candidates, kept, why or reason, metrics)
+    judged = kept.probabilities if out_of_fold is None else out_of_fold
+    report = session.roles.report
+    metrics = measure(labels_of(report), judged, names, decision, group_numbers(report))
+    return Choice(candidates, kept, why or reason, metrics, judged)
 
 
 def _decision(session: Session) -> LeastCost | None:
@@ -291,14 +303,17 @@ def _float_error(session: Session, records: Sequence[Record]) -> float:
     return float_error_of(infer, session.reader, records, session.progress)
 
 
+def _accuracy(candidate: Candidate, session: Session) -> float:
+    return float((candidate.report_logits.argmax(axis=1) == labels_of(session.roles.report)).mean())
+
+
 def _stage_row(candidate: Candidate, session: Session) -> dict[str, Any]:
-    labels = labels_of(session.roles.report)
     return {
         "stage": candidate.stage.name,
         "select_loss": candidate.stage.select_loss,
         "select_accuracy": candidate.stage.select_accuracy,
         "temperature": candidate.stage.temperature,
-        "report_accuracy": float((candidate.report_logits.argmax(axis=1) == labels).mean()),
+        **({} if session.folds else {"report_accuracy": _accuracy(candidate, session)}),
         "seconds": candidate.seconds,
         **candidate.facts,
     }
@@ -308,7 +323,7 @@ def _report_data(session: Session, choice: Choice, sections: Sequence[ReportSect
     return ReportData(
         title=session.run.folder.name,
         metrics=choice.metrics,
-        probabilities=choice.kept.probabilities,
+        probabilities=choice.judged,
         truth=labels_of(session.roles.report),
         records=session.roles.report,
         class_names=session.folder.class_names,

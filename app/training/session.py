@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from regraft.data.folds import plan_folds
 from regraft.data.pixel_notes import pixel_notes
 from regraft.data.readiness import assess
 from regraft.data.records import ImageFolder, Record
@@ -124,6 +125,7 @@ class Session:
         device, model, reader: what computes, the network, and how a photo becomes a view of it.
         progress, watch: who is told, and what has taken how long.
         backbone: of the model, as its weights came.
+        folds: the roles of each fold's model, where there are folds.
         proof: the process that will check the export, where it was started early.
         prove: see `Request`.
     """
@@ -141,6 +143,7 @@ class Session:
     backbone: keras.Model | None = None
     proof: Proof | None = None
     prove: str = "sample"
+    folds: tuple[Roles, ...] = ()
 
     @property
     def class_count(self) -> int:
@@ -190,6 +193,7 @@ def _open(request: Request, progress: Progress, stack: ExitStack) -> Session:
         recipe = recipe if request.resume else with_range(recipe, folder)
         needs_selection = purpose.holds_selection or (trains_long and purpose.has_head)
         roles = plan_training(folder, recipe, progress, needs_selection=needs_selection)
+        roles, folds = _in_folds(request, folder, recipe, roles, needs_selection=needs_selection)
         fingerprint = data_fingerprint(folder)
     # TensorFlow starts on one core: where the proof comes soon, its process starts on the other meanwhile.
     use_gpus = not request.device.startswith("cpu")
@@ -224,7 +228,9 @@ def _open(request: Request, progress: Progress, stack: ExitStack) -> Session:
     reader = ViewReader.of_recipe(recipe)
     spared = () if purpose.holds_selection else tuple(record for record in roles.select if record.split != "val")
     prove = "all" if "all" in (request.prove, run.environment.get("prove")) else "sample"
-    return Session(run, recipe, folder, roles, spared, device, model, reader, progress, watch, backbone, proof, prove)
+    return Session(
+        run, recipe, folder, roles, spared, device, model, reader, progress, watch, backbone, proof, prove, folds
+    )
 
 
 def run_to_resume(out: Path | None, sources: str | list[str], stack: ExitStack) -> Run:
@@ -270,6 +276,31 @@ def plan_training(folder: ImageFolder, recipe: Recipe, progress: Progress, *, ne
     for text in (*readiness.warnings, *pixel_notes(folder, seen)):
         progress.say(text)
     return roles
+
+
+def _in_folds(
+    request: Request, folder: ImageFolder, recipe: Recipe, roles: Roles, *, needs_selection: bool
+) -> tuple[Roles, tuple[Roles, ...]]:
+    """The roles with the folds that the recipe asks for, and those of each; `roles` and none where it asks for none.
+
+    Raises:
+        UsageError: something else than `train` is asked for folds, or the photos are to decide what all folds share.
+        FolderError: the photos cannot be parted so.
+    """
+    data = recipe.data
+    if not data.folds:
+        return roles, ()
+    if request.purpose is not FULL:
+        raise UsageError(f"data.folds is for train, which judges one model; received {data.folds}.")
+    if "auto" in (data.fit, recipe.model.backbone):
+        raise UsageError(
+            'With data.folds, data.fit and model.backbone cannot be "auto": the photos that choose would be judged by '
+            "their choice. Name what is to be judged."
+        )
+    seed = recipe.seed if data.split_seed is None else data.split_seed
+    return plan_folds(
+        folder, folds=data.folds, select_fraction=data.select_fraction, needs_selection=needs_selection, seed=seed
+    )
 
 
 def _load_photos(request: Request, recipe: Recipe, progress: Progress) -> ImageFolder:

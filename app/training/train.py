@@ -9,6 +9,7 @@ import errno
 import os
 import shutil
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from regraft.machine.drafts import draft_folder
@@ -33,11 +34,18 @@ def train_photos(request: Request, progress: Progress | None = None) -> Run:
             the model is. What has been written can be resumed.
     """
     with open_session(request, progress) as session, resumable(session):
-        from regraft.training.finish import FINISHERS, finish_export
+        from regraft.training.finish import FINISHERS, finish, finish_export
 
         if session.run.is_finished:
             return finish_export(session)
         purpose = request.purpose
+        if session.folds:
+            from regraft.training.in_folds import judge_in_folds
+
+            judged = judge_in_folds(session, partial(_train_stages, needs_last=False))
+            session, candidates, why = _train_stages(session, needs_last=False)
+            return finish(session, candidates, why=why, out_of_fold=judged.probabilities,
+                          sections=(judged.section,), folds=judged.rows)  # fmt: skip
         session, candidates, why = _train_stages(session, needs_last=purpose.needs_last)
         return FINISHERS[purpose.finish](session, candidates[-1:] if purpose.keeps_last else candidates, why=why)
 

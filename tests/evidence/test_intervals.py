@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from regraft.evidence.intervals import accuracy_difference, accuracy_interval
+from regraft.evidence.intervals import accuracy_difference, accuracy_interval, grouped_accuracy_interval
 
 
 def test_accuracy_interval_is_wilsons() -> None:
@@ -73,3 +73,26 @@ def test_accuracy_difference_of_equals_has_a_width_and_stays_in_range() -> None:
 def test_accuracy_difference_refuses_unequal_or_no_images(length: int) -> None:
     with pytest.raises(ValueError, match="must both be"):
         accuracy_difference(np.ones(length, bool), np.ones(0 if length == 0 else 3, bool))
+
+
+def test_images_of_groups_that_are_right_and_wrong_together_say_less():
+    """Four groups of five, one of them wrong: the variance between groups is 1/16, of 20 single images 3/320.
+
+    So 20 / (20 / 3) = 3 images are left; Wilson's formula for 3/4 of 3 by hand.
+    """
+    correct, groups = np.repeat([1, 1, 1, 0], 5), np.repeat([0, 1, 2, 3], 5)
+    assert grouped_accuracy_interval(correct, groups) == pytest.approx((0.2561, 0.9631), abs=2e-4)
+    # Where each group is half right, groups say no less than single images, and never more.
+    mixed = np.array([1, 0] * 10)
+    assert grouped_accuracy_interval(mixed, np.repeat(range(10), 2)) == pytest.approx(accuracy_interval(10, 20))
+
+
+def test_without_a_mistake_there_are_as_many_images_as_groups():
+    assert grouped_accuracy_interval(np.ones(20), np.repeat(range(4), 5)) == pytest.approx(accuracy_interval(4, 4))
+    assert grouped_accuracy_interval(np.ones(7), np.zeros(7)) == pytest.approx(accuracy_interval(1, 1))
+
+
+def test_without_groups_it_is_the_interval_of_single_images():
+    correct = np.array([1, 1, 0, 1])
+    assert grouped_accuracy_interval(correct, None) == accuracy_interval(3, 4)
+    assert grouped_accuracy_interval(correct, np.array([4, 7, 1, 0])) == accuracy_interval(3, 4)

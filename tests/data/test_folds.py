@@ -1,0 +1,99 @@
+"""Every photo is in one fold, with its copies and its group, and every fold's model has seen every class."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import refusals
+from drawn_records import record
+
+from regraft.data.duplicates import group_together
+from regraft.data.folds import plan_folds
+from regraft.data.records import ImageFolder, Record
+from regraft.errors import FolderError
+
+NAMES = ("cat", "dog")
+
+
+def records_of(*class_sizes: int) -> list[Record]:
+    return [record(f"{c}-{n}", c) for c, size in enumerate(class_sizes) for n in range(size)]
+
+
+def planned(records: list[Record], folds: int, *, needs_selection: bool = False, seed: int = 0, names=NAMES):
+    folder = ImageFolder(Path("photos"), names, tuple(records))
+    return plan_folds(folder, folds=folds, select_fraction=0.2, needs_selection=needs_selection, seed=seed)
+
+
+def test_each_photo_is_reported_once_and_learned_from_in_all_other_folds():
+    records = records_of(50, 25)
+    whole, parts = planned(records, 5)
+    assert [len(part.report) for part in parts] == [15] * 5
+    assert all(sum(one.class_index for one in part.report) == 5 for part in parts)
+    assert sorted(one.path for part in parts for one in part.report) == sorted(one.path for one in records)
+    for part in parts:
+        assert {*part.fit} == {*records} - {*part.report}
+        assert part.select == ()
+    assert {*whole.fit} == {*whole.report} == {*records}
+    assert whole.report_name == "folds"
+
+
+def test_selection_photos_come_out_of_what_is_learned_from():
+    whole, parts = planned(records_of(30, 30), 3, needs_selection=True)
+    for roles in parts:
+        assert len(roles.select) == 8
+        assert not {*roles.select} & ({*roles.fit} | {*roles.report})
+    assert len(whole.select) == 12
+    assert {*whole.select} | {*whole.fit} == {*whole.report}
+
+
+def test_the_folds_follow_from_the_contents_and_the_seed():
+    records = records_of(20, 20)
+    moved = [record(f"x-{one.path.name}", one.class_index, content=one.fingerprint) for one in reversed(records)]
+
+    def contents(some: list[Record], seed: int) -> list[list[str]]:
+        return [sorted(one.fingerprint for one in part.report) for part in planned(some, 4, seed=seed)[1]]
+
+    assert contents(records, 1) == contents(moved, 1) != contents(records, 2)
+
+
+def test_fewer_groups_than_folds_and_a_class_in_one_group_are_one_line():
+    three = [replace(one, group=f"p{number % 3}") for number, one in enumerate(records_of(6, 6))]
+    assert refusals.message_of(FolderError, planned, three, 4) == (
+        "data.folds is 4, and there are 3 groups of photos that must stay together; take fewer folds or add photos."
+    )
+    dogs = [replace(one, group="p") if one.class_index else one for one in records_of(8, 3)]
+    assert 'Class "dog" has all its photos in one group' in refusals.message_of(FolderError, planned, dogs, 2)
+
+
+def test_of_random_tables_no_group_and_no_copy_is_in_two_folds_and_each_model_sees_each_class():
+    rng, refused = np.random.default_rng(5), 0
+    for seed in range(300):
+        photos, folds = int(rng.integers(8, 40)), int(rng.integers(2, 6))
+        groups = int(rng.integers(3, photos))
+        records = [
+            replace(
+                record(
+                    f"{number}",
+                    int(rng.random() < 0.25),
+                    content=f"{rng.integers(photos) if number % 9 == 0 else number}",
+                ),
+                group=f"g{rng.integers(groups)}" if rng.random() < 0.8 else "",
+            )
+            for number in range(photos)
+        ]
+        names = NAMES[: len({one.class_index for one in records})]
+        try:
+            _, parts = planned(records, folds, seed=seed, names=names)
+        except FolderError:
+            refused += 1
+            continue
+        fold_of = {one.path: fold for fold, part in enumerate(parts) for one in part.report}
+        together = group_together(records)
+        for group in set(together):
+            assert len({fold_of[one.path] for one, of in zip(records, together, strict=True) if of == group}) == 1
+        assert sorted(fold_of) == sorted(one.path for one in records)
+        for part in parts:
+            assert {one.class_index for one in part.fit} == {one.class_index for one in records}
+    assert refused < 100
