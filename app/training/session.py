@@ -294,8 +294,8 @@ def _in_folds(
         raise UsageError(f"data.folds is for train, which judges one model; received {data.folds}.")
     if "auto" in (data.fit, recipe.model.backbone):
         raise UsageError(
-            'With data.folds, data.fit and model.backbone cannot be "auto": the photos that choose would be judged by '
-            "their choice. Name what is to be judged."
+            'With data.folds, data.fit and model.backbone cannot be "auto": photos would be judged by what they have '
+            "decided. Name what is to be judged."
         )
     seed = recipe.seed if data.split_seed is None else data.split_seed
     return plan_folds(
