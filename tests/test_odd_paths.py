@@ -177,6 +177,8 @@ EMPTY = [
     ("evaluate", ""),
     ("evaluate", "run", ""),
     ("evaluate", "run", "--out", ""),
+    ("threshold", ""),
+    ("threshold", "run", "", "--recall", "cat=0.9"),
     ("export", ""),
     ("export", "run", "--out", ""),
     ("export", "run", "--photos", ""),
