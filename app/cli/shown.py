@@ -328,7 +328,9 @@ def _decision_rows(words: str) -> list[tuple[str, str]]:
 def _cost_rows(metrics: RunMetrics) -> list[tuple[str, str]]:
     """What the answers cost on average, where the recipe says what mistakes cost."""
     cost, plain = metrics.mean_cost, metrics.mean_cost_most_probable
-    return [] if cost is None else [("mean cost", f"{cost:.3f}; of the most probable class {plain:.3f}")]
+    if cost is None or plain is None:
+        return []
+    return [("mean cost", f"{cost:.3f}; of the most probable class {plain:.3f}")]
 
 
 def _columns(*titles: str) -> Any:

@@ -240,3 +240,18 @@ def test_what_became_of_the_inputs_is_told_on_stderr(capsys):
     show_prediction(PredictionSummary(Path("a.csv"), 3, {"ok": 2, "missing": 1}))
     show_prediction(PredictionSummary(Path("a.csv"), 0, {}, already_finished=True))
     assert capsys.readouterr() == ("", "2 ok, 1 missing in a.csv\n")
+
+
+def test_costs_and_folds_are_told_where_there_are_any(capsys):
+    numbers = {"accuracy": 0.5, "accuracy_low": 0.2, "accuracy_high": 0.8, "images": 6, "reported_on": "val"}
+    show_training(
+        RunMetrics(**numbers, mean_cost=0.25, mean_cost_most_probable=1.5, decision="the least expected cost")
+    )
+    said = " ".join(capsys.readouterr().out.split())
+    assert "on 6 val images" in said
+    assert "label the least expected cost" in said
+    assert "mean cost 0.250; of the most probable class 1.500" in said
+    show_training(RunMetrics(**numbers, mean_cost=0.25))  # of a file that somebody edited
+    assert "mean cost" not in capsys.readouterr().out
+    show_training(RunMetrics(**numbers, folds=({"fold": 1}, {"fold": 2})))
+    assert "on 6 images, each judged out of 2 folds by a model without it" in " ".join(capsys.readouterr().out.split())
