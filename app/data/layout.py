@@ -136,9 +136,9 @@ def _resembled_splits(folders: Sequence[Path], looks: Looks, named: Mapping[Path
 
 def _splits_in_classes(root: Path, folders: Sequence[Path], looks: Looks) -> tuple[dict[Path, list[ClassPlace]], str]:
     """The splits that lie in the folders of the classes, where there is nothing else in any; else nothing."""
-    inner = {path: looks.folders_in(path) for path in folders}
     if len(folders) < 2 or any(looks.holds_files(path) for path in folders):
         return {}, ""
+    inner = {path: looks.folders_in(path) for path in folders}
     splits = {path: [split_named(one.name) for one in places] for path, places in inner.items()}
     if not all(
         found and all(found) and len(set(found)) == len(found) and "train" in found for found in splits.values()

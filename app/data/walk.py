@@ -196,19 +196,20 @@ class Walk:
 
     def folders_in(self, folder: Path) -> list[Path]:
         """See `regraft.data.layout.Looks`; none where it cannot be entered."""
-        return [folder / name for name in _names_in(folder, "folder")]
+        return [folder / name for name in sorted(_names_in(folder, "folder"))]
 
     def holds_files(self, folder: Path) -> bool:
         """See `regraft.data.layout.Looks`."""
-        return bool(_names_in(folder, "file"))
+        return next(_names_in(folder, "file"), "") != ""
 
 
-def _names_in(folder: Path, kind: str) -> list[str]:
+def _names_in(folder: Path, kind: str) -> Iterator[str]:
+    """The names of what is of this kind, but for what is passed over; none where the folder cannot be entered."""
     try:
         with os.scandir(folder) as found:
-            return sorted(one.name for one in found if _kind(one) == kind and not is_left_by_system(one.name))
+            yield from (one.name for one in found if not is_left_by_system(one.name) and _kind(one) == kind)
     except OSError:
-        return []
+        return
 
 
 def is_image_name(path: Path) -> bool:
