@@ -499,4 +499,35 @@ ANSWERS = (
     ),
 )
 
-MUTANTS = (*AUGMENTATION, *NETWORKS, *EVIDENCE, *RUNS, *ANSWERS)
+LABELS = (
+    Mutant(
+        "a group of photos is torn apart",
+        "app/data/duplicates.py",
+        "[*self._copies(records), named]",
+        "self._copies(records)",
+        ("tests/data/test_groups.py",),
+    ),
+    Mutant(
+        "photos of one group count as single ones in an interval",
+        "app/evidence/intervals.py",
+        "total / max(effect, 1.0)",
+        "total",
+        ("tests/evidence/test_intervals.py",),
+    ),
+    Mutant(
+        "of two labels for one photo the first is taken",
+        "app/data/tables/labelled.py",
+        "if known.said == row.said:",
+        "if known.path == row.path:",
+        ("tests/data/tables/test_labelled.py",),
+    ),
+    Mutant(
+        "the model of a fold learns from the fold before it",
+        "app/data/folds.py",
+        "if (of == fold) == there]",
+        "if (of == fold) == there or of == fold - 1]",
+        ("tests/data/test_folds.py",),
+    ),
+)
+
+MUTANTS = (*AUGMENTATION, *NETWORKS, *EVIDENCE, *RUNS, *ANSWERS, *LABELS)
