@@ -339,6 +339,7 @@ def _report_data(session: Session, choice: Choice, sections: Sequence[ReportSect
         run=session.run.folder,
         sections=sections,
         decision=_decision(session),
+        which_images="each by a model that had not seen it" if session.folds else ReportData.which_images,
     )
 
 

@@ -44,8 +44,8 @@ class OutOfFold:
     @property
     def section(self) -> ReportSection:
         """A part of the report page: a row for each fold."""
-        figures = ("fold", "images", "accuracy", "95 % interval", "log loss")
-        columns = {**dict.fromkeys(figures, "right"), "stage": "left"}
+        figures = ("images", "accuracy", "95 % interval", "log loss")
+        columns = {"fold": "left", **dict.fromkeys(figures, "right"), "stage": "left"}
         rows = [
             (
                 row["fold"], f"{row['images']:,}", f"{100 * row['accuracy']:.1f} %",

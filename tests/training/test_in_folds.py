@@ -32,6 +32,9 @@ def test_the_figures_are_those_of_the_models_of_the_folds(photos: Path, tmp_path
     right = [(each["probabilities"][0].argmax(axis=1) == each["truth"]).sum() for each in answers]
     assert metrics.accuracy == sum(right) / 15
     assert [round(row["accuracy"] * row["images"]) for row in metrics.folds] == right
+    page = (run.folder / "report.html").read_text("utf-8")
+    assert "of 15 photos each by a model that had not seen it" in page
+    assert "it never trained on" not in page
     table = {row["path"]: row for row in read_csv(run.folder / "predictions.csv")}
     assert len(table) == 15
     judged = [row for part in parts for row in rows_of(part, "report")]
