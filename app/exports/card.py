@@ -22,12 +22,15 @@ def model_card(run: Run, export: Export) -> str:
     low, high = 100 * metrics.accuracy_low, 100 * metrics.accuracy_high
     embedding = f", and `embedding`, float32 [N, {export.embedding}]" if export.embedding else ""
     seen = f"on {metrics.images:,} photos it had not seen"
+    if metrics.folds:
+        seen = f"on {metrics.images:,} photos, each judged by one of {len(metrics.folds)} models that had not seen it"
     moved = f"{proof.same_label:,} keep their label, probabilities move by up to {proof.largest_difference:.2g}"
     by = f"| label | {inline_code(export.decision.words(export.labels))} |\n" if export.decision else ""
     assert proof.accuracy is not None
     assert proof.accuracy_trained is not None
     assert proof.bytes is not None
     trained = f"where the trained model has {100 * proof.accuracy_trained:.1f} %"
+    trained += ", on photos that it has learned from" if metrics.folds else ""
     return f"""# {inline_code(run.folder.name)}, as {export.name}
 
 An image classifier for {len(export.labels)} classes, made by Regraft from the backbone {backbone}.

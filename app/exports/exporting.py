@@ -72,7 +72,10 @@ def export_run(
             writing the same export.
         ExportError: the export does not do what the model does; nothing is left of it.
     """
-    open_run(run)
+    if open_run(run).metrics.folds:
+        progress.say(
+            f"{run} was judged in folds: the accuracies of this export are on photos that it has learned from."
+        )
     photos = photos or ProveOn()
     form = check_format(format, precision)
     if form.exporter:

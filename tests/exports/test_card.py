@@ -101,6 +101,14 @@ def test_the_card_says_how_good_it_is(litert: Path, trained: TrainedRun):
     assert card.startswith("# `mixed`, as litert-float32\n")
 
 
+def test_the_card_of_a_run_that_was_judged_in_folds_says_who_had_seen_what(litert: Path, trained: TrainedRun):
+    run = Run(trained.folder)
+    run.__dict__["metrics"] = replace(run.metrics, folds=({"fold": 1}, {"fold": 2}))
+    card = model_card(run, read_export(litert))
+    assert "each judged by one of 2 models that had not seen it |" in card
+    assert ", on photos that it has learned from |" in card
+
+
 def test_hostile_class_names_are_shown_as_text_and_numbered_right(
     litert: Path, trained: TrainedRun, photos: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
