@@ -63,9 +63,31 @@ def test_a_run_of_a_table_is_judged_again_also_where_its_photos_moved(photo_fold
     judged = regraft.evaluate(run, renamed, set=told, progress=False, out=tmp_path / "judged")
     assert judged.metrics.images == 3
     moved = shutil.move(root, tmp_path / "moved")
-    with pytest.raises(regraft.RegraftError, match=re.escape(f"are no longer in {root}; name their folder")):
+    gone = re.escape(f"are no longer in {root}; name a table of them after the run")
+    with pytest.raises(regraft.RegraftError, match=gone):
         regraft.evaluate(run, progress=False)
-    assert regraft.evaluate(run, moved, progress=False, out=tmp_path / "there").metrics.images > 0
+    there = regraft.evaluate(run, file, set={"data.root": str(moved)}, progress=False, out=tmp_path / "there")
+    assert there.metrics.images == run.metrics.images
+
+
+def test_another_folder_or_table_is_judged_by_its_own_labels(photo_folder, tmp_path: Path, monkeypatch):
+    """Whatever the run's own table says of files of the same names, and wherever its paths started."""
+    root = photo_folder({"cat": 8, "dog": 8})
+    monkeypatch.chdir(root)
+    pairs = [(path.relative_to(root).as_posix(), path.parent.name) for path in sorted(root.rglob("*.jpg"))]
+    run = regraft.train(pairs, out=tmp_path / "run", **QUICK)
+    assert run.metrics.accuracy == 1.0
+    swapped = tmp_path / "swapped"
+    others = photo_folder({"cat": 3, "dog": 3}, name="others", seed=2)
+    shutil.copytree(others / "cat", swapped / "dog")
+    shutil.copytree(others / "dog", swapped / "cat")
+    assert regraft.evaluate(run, others, progress=False, out=tmp_path / "1").metrics.accuracy == 1.0
+    judged = regraft.evaluate(run, swapped, progress=False, out=tmp_path / "2")
+    assert (judged.metrics.accuracy, judged.metrics.images) == (0.0, 6)
+    beside = others / "labels.csv"
+    beside.write_text("path,label,split\ncat/000.jpg,cat,test\ndog/000.jpg,dog,test\n", "utf-8")
+    judged = regraft.evaluate(run, beside, progress=False, out=tmp_path / "3")
+    assert (judged.metrics.accuracy, judged.metrics.images, judged.photos) == (1.0, 2, others)
 
 
 def test_no_group_of_a_run_is_trained_on_and_judged(photo_folder, tmp_path: Path):
@@ -84,7 +106,7 @@ def test_no_group_of_a_run_is_trained_on_and_judged(photo_folder, tmp_path: Path
     lines = [f"{one},{one.parent},{one.parent}{int(one.stem) // 3}" for one in names]
     learned = next(row.group for row in rows if row.role == "fit")
     known.write_text("\n".join(["path,label,animal", *lines[1:], f"{names[0]},{names[0].parent},{learned}"]), "utf-8")
-    told = {"data.path_column": "path", "data.label_column": "label"}
+    told = {"data.root": str(root), "data.label_column": "label"}
     judged = regraft.evaluate(run, known, set=told, progress=False, out=tmp_path / "judged")
     assert judged.metrics.images == len(names) - 1
     assert judged.which_images.endswith("without 1 that the run was trained on, or others of their groups")

@@ -6,18 +6,18 @@ import csv
 import hashlib
 import io
 import os
-from collections.abc import Iterable, Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
-from regraft.data.tables.table import as_text
+from regraft.data.tables.table import table_of_columns
 from regraft.errors import RegraftError, UsageError
 from regraft.machine.cache import cache_folder, hold
 from regraft.machine.files import atomic_file
 
 
 def is_frame(value: Any) -> bool:
-    """Whether this is a data frame, of pandas, Polars or Arrow, or whatever else has columns of values."""
+    """Whether this is a data frame, of pandas, Polars or whatever else has columns and rows of values."""
     return hasattr(value, "columns") and (hasattr(value, "itertuples") or hasattr(value, "iter_rows"))
 
 
@@ -32,18 +32,20 @@ def as_table_file(photos: Any) -> Path:
     Relative paths stay as they are: they start where the frame was made.
 
     Raises:
-        UsageError: a cell holds several values.
+        UsageError: a cell is no text.
         RegraftError: the cache cannot be written.
     """
-    columns, rows = _of_frame(photos) if is_frame(photos) else (["path", "label"], photos)
-    cells = [[_cell(value) for value in row] for row in rows]
+    table = table_of_columns("the data frame", _columns_of(photos))
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(cells)
-    content = text.getvalue().encode("utf-8", "surrogateescape")
+    writer.writerow(table.columns)
+    writer.writerows(table.rows)
+    try:
+        content = text.getvalue().encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        raise UsageError(f"The data frame has a cell that is no text: {error.reason}.") from None
     folder = cache_folder() / "tables"
-    file = folder / f"{hashlib.blake2b(content, digest_size=16).hexdigest()}.csv"
+    file = folder / f"data_frame_{hashlib.blake2b(content, digest_size=16).hexdigest()}.csv"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         hold(folder)
@@ -55,19 +57,22 @@ def as_table_file(photos: Any) -> Path:
     return file
 
 
-def _cell(value: Any) -> str:
-    try:
-        return as_text(os.fspath(value) if isinstance(value, os.PathLike) else value)
-    except UsageError as error:
-        raise error.after("In the data frame, ") from None
+def _columns_of(photos: Any) -> dict[str, list[Any]]:
+    """The values of each column; paths as text."""
+    if is_frame(photos):
+        names = [str(name) for name in photos.columns]
+        rows = photos.iter_rows() if hasattr(photos, "iter_rows") else photos.itertuples(index=False, name=None)
+    else:
+        names, rows = ["path", "label"], photos
+    values = [[_plain(value) for value in row] for row in rows]
+    return {name: [row[place] for row in values] for place, name in enumerate(names)}
 
 
-def _of_frame(frame: Any) -> tuple[list[str], Iterable[Sequence[Any]]]:
-    names = [str(name) for name in frame.columns]
-    return names, frame.iter_rows() if hasattr(frame, "iter_rows") else frame.itertuples(index=False, name=None)
+def _plain(value: Any) -> Any:
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
 
 
 def _is_pair(value: Any) -> bool:
     if not isinstance(value, list | tuple) or len(value) != 2:
         return False
-    return isinstance(value[0], str | os.PathLike) and isinstance(value[1], str | int)
+    return isinstance(value[0], str | os.PathLike) and isinstance(value[1], str | Integral)

@@ -178,7 +178,11 @@ def layout_warnings(folder: ImageFolder) -> list[str]:
     if folder.table:
         return []
     below = _folders_below_classes(folder)
-    return [*_split_like_classes(folder, below), *_splits_below_classes(folder, below)]
+    return [
+        *_split_like_classes(folder, below),
+        *_splits_below_classes(folder, below),
+        *_classes_below_classes(folder, below),
+    ]
 
 
 def wrapper_advice(folder: ImageFolder) -> str:
@@ -211,6 +215,20 @@ def _splits_below_classes(folder: ImageFolder, below: Mapping[str, set[str]]) ->
     return [
         f"Folders named like splits lie below {len(found):,} of {len(folder.class_names):,} classes ({shown}): "
         f"all their photos are read as one set. Lay them out as train/{name}/ to keep them apart."
+    ]
+
+
+def _classes_below_classes(folder: ImageFolder, below: Mapping[str, set[str]]) -> list[str]:
+    """Where all classes hold folders of the same names, as years or sites with the same classes in each."""
+    inner = {frozenset(below.get(name, ())) for name in folder.class_names}
+    if len(folder.class_names) < 2 or len(inner) > 1 or len(names := sorted(next(iter(inner)))) < 2:
+        return []
+    if any(map(split_resembled, names)):
+        return []
+    first = folder.class_names[0]
+    return [
+        f"Every class holds the same folders ({name_some(names)}): if these are the classes, and {first} and the like say "
+        f"where photos are from, lay them out as {names[0]}/{first}/, or name them in a table with a column group."
     ]
 
 

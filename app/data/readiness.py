@@ -81,6 +81,10 @@ def training_obstacles(folder: ImageFolder) -> list[str]:
         found = count_reasons(aside.reason for aside in asides)
         return [f"Expected photos; none of the {plural(len(asides), 'file')} in {folder.source} can be read: {found}."]
     obstacles = []
+    if folder.splits and "train" not in folder.splits:
+        obstacles.append(
+            f"Expected photos of the split train; {folder.source} has {' and '.join(folder.splits)} alone."
+        )
     if len(folder.class_names) < 2:
         only = "".join(f'"{name}" alone' for name in folder.class_names) or "none"
         advice = wrapper_advice(folder) or f" Add {'rows' if folder.table else 'a folder'} of photos for each class."

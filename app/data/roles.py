@@ -181,7 +181,8 @@ def _check_fraction(name: str, value: float) -> None:
 
 def _check_classes(folder: ImageFolder, fit: Sequence[Record], report: Sequence[Record]) -> None:
     if not report:
-        raise FolderError("Expected images to report on; no class has two different photos. Add photos.")
+        what = "photos of two groups" if any(one.group for one in folder.records) else "two different photos"
+        raise FolderError(f"Expected images to report on; no class has {what}. Add photos.")
     if absent := _absent_classes(folder, fit):
         raise FolderError(
             f"Each class needs a training image; {absent} has none that is not also, exactly or nearly, "

@@ -13,6 +13,7 @@ from regraft.data.photos import MAX_PIXELS, Photo
 from regraft.data.records import ImageFolder, SetAside
 from regraft.data.rendering import Spread
 from regraft.data.same_pixels import mark_same_pixels
+from regraft.data.tables.table import is_table
 from regraft.data.walk import ClassFolder, Walk
 from regraft.data.wording import count_reasons, name_some, plural, show_path
 from regraft.errors import FolderError
@@ -93,9 +94,11 @@ def _check_has_images(walk: Walk) -> None:
     if walk.images or walk.unreadable:
         return
     if walk.loose:
+        tables = [aside.path for aside in walk.not_images if is_table(aside.path)]
+        instead = f" Or name the table of their labels: {tables[0]}." if tables else ""
         raise FolderError(
             f"Expected {LAYOUT}; {walk.root} has {plural(len(walk.loose), 'image')} outside class folders. "
-            "Move each into a folder named after its class."
+            f"Move each into a folder named after its class.{instead}"
         )
     found = count_reasons(aside.reason for aside in (*walk.not_images, *walk.ours))
     said = f", where what was found is: {found}" if found else ""

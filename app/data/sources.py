@@ -94,7 +94,12 @@ def scan_remembered(
 
 
 def _check_is_told_no_columns(source: Path, columns: ColumnChoices) -> None:
-    told = {"path_column": columns.path, "label_column": columns.label, "group": columns.group, "root": columns.root}
+    told = {
+        "path_column": None if "path" in columns.wishes else columns.path,
+        "label_column": None if "label" in columns.wishes else columns.label,
+        "group": None if "group" in columns.wishes else columns.group,
+        "root": columns.root,
+    }
     for name, value in told.items():
         if value is not None and source.is_dir():
             hint = f"; {option('group_pattern')} finds groups in paths" if name == "group" else ""

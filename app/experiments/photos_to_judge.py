@@ -9,8 +9,7 @@ from typing import Any
 from regraft.data.records import ImageFolder, Record
 from regraft.errors import FolderError, UsageError
 from regraft.progress import Progress
-from regraft.recipes.recipe import edit_recipe
-from regraft.runs.photos_now import check_judges, fingerprints_of, groups_of, rows_of, scan_photos
+from regraft.runs.photos_now import check_judges, fingerprints_of, groups_of, rows_of, scan_others, scan_photos
 from regraft.runs.run import Run
 
 Chosen = tuple[tuple[Record, ...], str]
@@ -33,13 +32,20 @@ def photos_to_judge(
         UsageError: the runs report on no image in common.
     """
     they = "the run" if len(runs) == 1 else "both runs"
-    choices = edit_recipe(runs[0].recipe, told or {}).data.source
-    folder = scan_photos(runs[0], photos, progress, advice=f"name their folder after {they}", choices=choices)
-    records, which = _reported(folder, runs) if photos is None else _unseen(folder, runs)
+    if photos is None:
+        folder = scan_photos(runs[0], None, progress, advice=f"name {_what(runs[0])} after {they}")
+        records, which = _reported(folder, runs)
+    else:
+        folder = scan_others(runs[0], photos, progress, told=told)
+        records, which = _unseen(folder, runs)
     if not records:
         trained = "it was not" if len(runs) == 1 else "neither was"
         raise FolderError(f"{folder.root} has no image to judge {they} on that {trained} trained on.")
     return folder, records, which
+
+
+def _what(run: Run) -> str:
+    return "a table of them" if run.table else "their folder"
 
 
 def _reported(folder: ImageFolder, runs: Sequence[Run]) -> Chosen:

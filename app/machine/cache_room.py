@@ -71,6 +71,8 @@ _PARTS = (
           is_ours=_holds_scans_alone),
     _Part("predictions", "what tables of answers were made of", r"predictions/[0-9a-f]{32}\.json", makes_room=False,
           is_ours=_says_what_answers_are_made_of),
+    _Part("tables", "labels of data frames, which runs look at again", r"tables/data_frame_[0-9a-f]{32}\.csv",
+          makes_room=False),
     _Part("tfds", "photos of data sets, which runs look at again", r"tfds/[^.].*", makes_room=False),
 )  # fmt: skip
 _HALF_WRITTEN = rf"(features/[0-9a-f]{{24}}|transcoded)/{re.escape(UNFINISHED)}\w+\.(npz|png)"
@@ -81,7 +83,7 @@ class CachePart:
     """One kind of content of the cache.
 
     Attributes:
-        name: "features", "transcoded", "scans", "predictions" or "tfds".
+        name: "features", "transcoded", "scans", "predictions", "tables" or "tfds".
         what: it is, in words.
         files, bytes: how many, and how large together.
         removed_files, removed_bytes: by this call.

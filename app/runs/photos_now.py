@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from regraft.data.class_names import place_of
-from regraft.data.folds import REPORTED_ON_FOLDS
 from regraft.data.records import ImageFolder, Record
-from regraft.data.sources import SourceChoices, scan_remembered
-from regraft.data.tables.columns import ColumnChoices
+from regraft.data.sources import scan_remembered
 from regraft.errors import FolderError, RunError, did_you_mean, option
 from regraft.progress import Progress
+from regraft.recipes.recipe import edit_recipe
 from regraft.runs.digests import ROSTER, check_digests
 from regraft.runs.roster import RosterRow, read_roster
 from regraft.runs.run import Run
 
 
 def scan_photos(
-    run: Run,
-    photos: Path | None,
-    progress: Progress,
-    *,
-    advice: str = f"name their folder with {option('photos')}",
-    choices: SourceChoices | None = None,
+    run: Run, photos: Path | None, progress: Progress, *, advice: str = f"name their folder with {option('photos')}"
 ) -> ImageFolder:
     """The photos of `run` as they lie now, classes numbered as in the run.
 
@@ -33,13 +28,34 @@ def scan_photos(
         photos: their folder or table, if they moved since training.
         progress: who is told.
         advice: what to do where they are gone.
-        choices: how labels are found; by default as in training.
 
     Raises:
         RunError: the folder that the run remembers is gone.
         FolderError: `photos` is no folder of photos, or has a class that the run does not know.
     """
-    return renumber(_scan(run, photos, progress, advice, choices), run.class_names)
+    return renumber(_scan(run, photos, progress, advice), run.class_names)
+
+
+def scan_others(run: Run, source: Path, progress: Progress, *, told: Mapping[str, Any] | None = None) -> ImageFolder:
+    """The photos of another folder or table than that of `run`, classes numbered as in the run.
+
+    Args:
+        run: finished. Columns are looked for by the names that they had in training, and else by the usual ones;
+            relative paths start where those of any table do.
+        source: the folder or table.
+        progress: who is told.
+        told: keys of the recipe that say how labels are found.
+
+    Raises:
+        UsageError: what is told is for another kind of source.
+        FolderError: there are no such photos, or they have a class that the run does not know.
+    """
+    told = {key: value for key, value in (told or {}).items() if value is not None}
+    choices = edit_recipe(run.recipe, {"data.root": None, **told}).data.source
+    names = {"path": "data.path_column", "label": "data.label_column", "group": "data.group"}
+    wishes = frozenset(field for field, key in names.items() if key not in told)
+    choices = replace(choices, columns=replace(choices.columns, wishes=wishes), may_lack_groups=True)
+    return renumber(scan_remembered(source, progress, choices=choices), run.class_names)
 
 
 def scan_role(run: Run, photos: Path | None, role: str, progress: Progress) -> list[Record]:
@@ -54,21 +70,15 @@ def scan_role(run: Run, photos: Path | None, role: str, progress: Progress) -> l
     ]
 
 
-def _scan(
-    run: Run, photos: Path | None, progress: Progress, advice: str, choices: SourceChoices | None = None
-) -> ImageFolder:
+def _scan(run: Run, photos: Path | None, progress: Progress, advice: str) -> ImageFolder:
     source = photos or run.table or run.root
     gone = next((place for place in (run.root, source) if not place.exists()), None)
     if photos is None and gone:
         raise RunError(f"The photos of {run.folder} are no longer in {gone}; {advice}.")
-    choices = choices or run.recipe.data.source
+    choices = run.recipe.data.source
     if run.table and photos and photos.is_dir() and run.table.is_file():  # the folder that they were moved to
         source, choices = run.table, replace(choices, columns=replace(choices.columns, root=str(photos)))
-    elif source.is_dir():
-        choices = replace(choices, columns=ColumnChoices())
-    if photos:
-        choices = replace(choices, may_lack_groups=True)
-    return scan_remembered(source, progress, choices=choices)
+    return scan_remembered(source, progress, choices=replace(choices, may_lack_groups=bool(photos)))
 
 
 def renumber(folder: ImageFolder, class_names: Sequence[str]) -> ImageFolder:
@@ -103,7 +113,7 @@ def fingerprints_of(run: Run, *roles: str) -> set[str]:
 
 def check_judges(run: Run) -> None:
     """Raises RunError where the model of the run has learned from the photos that the run reports on."""
-    if run.metrics.reported_on == REPORTED_ON_FOLDS:
+    if run.recipe.data.folds:
         raise RunError(
             f"{run.folder} was judged in folds, and its own model has learned from all its photos: name others, which "
             "it has not seen."

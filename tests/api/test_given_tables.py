@@ -62,8 +62,14 @@ def test_what_is_a_frame_and_what_are_pairs():
 
 
 def test_a_cell_of_several_values_is_one_line():
-    message = refusals.message_of(UsageError, as_table_file, Frame({"path": ["a.jpg"], "label": [["x", "y"]]}))
-    assert message.startswith("In the data frame, a cell holds list")
+    frame = Frame({"path": ["a.jpg"], "label": [["x", "y"]]})
+    message = refusals.message_of(regraft.RegraftError, regraft.check, frame, progress=False)
+    assert "has no column of labels" in message or "several values" in message
+
+
+def test_a_cell_that_is_no_text_is_one_line():
+    message = refusals.message_of(UsageError, as_table_file, [("a\ud800.jpg", "cat")])
+    assert message.startswith("The data frame has a cell that is no text")
 
 
 def test_check_takes_a_frame_whose_paths_start_here(photo_folder, tmp_path, monkeypatch: pytest.MonkeyPatch):

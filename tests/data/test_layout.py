@@ -147,3 +147,20 @@ def test_splits_below_some_of_the_classes_are_warned_about(photo_folder):
 )
 def test_usual_folders_are_not_warned_about(photo_folder, counts):
     assert layout_warnings(scan_folder(photo_folder(counts))) == []
+
+
+def test_the_same_folders_in_all_classes_are_warned_about(photo_folder):
+    folder = scan_folder(photo_folder({f"{site}/{name}": 1 for site in ("site1", "site2") for name in ("neg", "pos")}))
+    assert folder.class_names == ("site1", "site2")
+    [warning] = layout_warnings(folder)
+    assert warning.startswith("Every class holds the same folders (neg, pos): if these are the classes, and site1 and")
+
+
+def test_a_table_beside_flat_photos_is_named(photo_folder, tmp_path: Path):
+    root = photo_folder({"cat": 2})
+    for path in root.glob("cat/*.jpg"):
+        path.rename(root / path.name)
+    (root / "cat").rmdir()
+    (root / "labels.csv").write_text("path,label\n", "utf-8")
+    with pytest.raises(FolderError, match=re.escape(f"Or name the table of their labels: {root}/labels.csv.")):
+        scan_folder(root)

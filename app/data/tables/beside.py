@@ -7,8 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from regraft.data.class_names import group_by_key, key_of
 from regraft.data.layout import split_resembled
 from regraft.data.records import ImageFolder
+from regraft.data.same_pixels import mark_same_pixels
 from regraft.data.tables.columns import ColumnChoices, find_columns
 from regraft.data.tables.labelled import scan_table
 from regraft.data.tables.table import READERS, read_table
@@ -41,18 +43,21 @@ def scan_metadata(root: Path, tables: Mapping[str, Path], choices: ColumnChoices
     said = f"Labels are those of {', '.join(file.relative_to(root).as_posix() for file in tables.values())}."
     if "" in parts:
         return replace(parts[""], remarks=(said, *parts[""].remarks))
-    names = tuple(sorted({name for part in parts.values() for name in part.class_names}))
+    spelled = group_by_key(name for part in parts.values() for name in part.class_names)
+    names = tuple(sorted(group[0] for group in spelled.values()))
+    index_of = {key: names.index(group[0]) for key, group in spelled.items()}
     records = [
-        replace(record, split=split, class_index=names.index(part.class_names[record.class_index]))
+        replace(record, split=split, class_index=index_of[key_of(part.class_names[record.class_index])])
         for split, part in parts.items()
         for record in part.records
     ]
+    marked = mark_same_pixels(records, max_pixels=options.get("max_pixels"), workers=options.get("workers"))
     return ImageFolder(
         root=root,
         class_names=names,
-        records=tuple(sorted(records, key=lambda record: record.path.parts)),
+        records=tuple(sorted(marked, key=lambda record: record.path.parts)),
         unreadable=tuple(aside for part in parts.values() for aside in part.unreadable),
-        alike=tuple(group for part in parts.values() for group in part.alike),
+        alike=tuple(tuple(map(Path, group)) for group in spelled.values() if len(group) > 1),
         remarks=(said, *(remark for part in parts.values() for remark in part.remarks)),
     )
 
@@ -64,8 +69,10 @@ def _labels_in(folder: Path, choices: ColumnChoices) -> Path | None:
         try:
             table = read_table(file)
             path = choices.path or next(name for name in table.columns if name.strip().lower() == _FILE_NAME)
-            find_columns(table, replace(choices, path=path))
+            columns = find_columns(table, replace(choices, path=path))
         except (FolderError, StopIteration):
             continue
+        if not columns.is_label_named:
+            continue  # the only other column may hold captions
         return file
     return None

@@ -36,12 +36,14 @@ class ColumnChoices:
         path: the column of paths.
         label: the column of labels.
         group: the column whose equal cells are never torn apart.
+        wishes: those of these columns that are found by the usual names where there is no such column.
     """
 
     root: str | None = None
     path: str | None = None
     label: str | None = None
     group: str | None = None
+    wishes: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ class Columns:
 
     Attributes:
         path, label, split, group, weight: see the module.
+        is_label_named: whether the labels' column has a usual name or was told, and is not just the one that was left.
         like_groups: a column that nobody named and that looks like one of groups, as `patient_id`.
     """
 
@@ -59,6 +62,7 @@ class Columns:
     group: str = ""
     weight: str = ""
     like_groups: str = ""
+    is_label_named: bool = True
 
 
 def find_columns(table: Table, choices: ColumnChoices) -> Columns:
@@ -67,20 +71,32 @@ def find_columns(table: Table, choices: ColumnChoices) -> Columns:
     Raises:
         FolderError: there is no such column, or none with a usual name.
     """
+    _check_not_nested(table, choices)
     usual = {_key(name): name for name in reversed(table.columns)}
-    path = _told(table, choices.path, "path_column") or _first(usual, _PATHS)
+    path = _told(table, choices, "path") or _first(usual, _PATHS)
     if not path:
         raise FolderError(f"{_of(table)} has no column of paths: name it with {option('path_column')}. {_has(table)}")
     split, weight = _first(usual, _SPLITS), _first(usual, _WEIGHTS)
-    group = _told(table, choices.group, "group") or _first(usual, _GROUPS)
-    label = _told(table, choices.label, "label_column") or _label_of(table, usual, {path, split, weight, group})
+    group = _told(table, choices, "group") or _first(usual, _GROUPS)
+    told_label = _told(table, choices, "label")
+    label = told_label or _label_of(table, usual, {path, split, weight, group})
     named = [name for name in (path, label, group) if name]
     if len(set(named)) < len(named):
         raise FolderError(f"{_of(table)}: paths, labels and groups must be in columns of their own. {_has(table)}")
     split, weight = ("" if name in named else name for name in (split, weight))
     taken = {*named, split, weight}
     like = "" if group else next((name for name in table.columns if name not in taken and _is_like_groups(name)), "")
-    return Columns(path, label, split, group, weight, like)
+    is_named = bool(told_label) or _key(label) in _LABELS
+    return Columns(path, label, split, group, weight, like, is_named)
+
+
+def _check_not_nested(table: Table, choices: ColumnChoices) -> None:
+    """Raises FolderError where what is told, or called like labels or paths, holds several values in a cell."""
+    wanted = {*_PATHS, *_LABELS, *(_key(name) for name in (choices.path, choices.label, choices.group) if name)}
+    if found := [name for name in table.nested if _key(name) in wanted]:
+        raise FolderError(
+            f'{_of(table)} has several values in a cell of its column "{visible(found[0])}"; expected text or a number.'
+        )
 
 
 def _label_of(table: Table, usual: dict[str, str], taken: set[str]) -> str:
@@ -93,14 +109,22 @@ def _label_of(table: Table, usual: dict[str, str], taken: set[str]) -> str:
     return left[0]
 
 
-def _told(table: Table, name: str | None, argument: str) -> str:
-    """The column of this name, also in another case; "" where none is told."""
+_ARGUMENTS = {"path": "path_column", "label": "label_column", "group": "group"}
+
+
+def _told(table: Table, choices: ColumnChoices, what: str) -> str:
+    """The column that is told, also in another case; "" where none is, or only a wish for one that is not there."""
+    name: str | None = getattr(choices, what)
     if name is None or name in table.columns:
         return name or ""
     if same := [known for known in table.columns if _key(known) == _key(name)]:
         return same[0]
+    if what in choices.wishes:
+        return ""
     hint = did_you_mean(name, table.columns)
-    raise FolderError(f'{_of(table)} has no column "{visible(name)}" for {option(argument)}. {_has(table)}{hint}')
+    raise FolderError(
+        f'{_of(table)} has no column "{visible(name)}" for {option(_ARGUMENTS[what])}. {_has(table)}{hint}'
+    )
 
 
 def _first(usual: dict[str, str], names: Sequence[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,9 @@ from regraft.data.tables.table import Table, read_table
 from regraft.data.wording import name_some, plural
 from regraft.errors import FolderError, option, visible
 from regraft.progress import Progress, Silent
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE | re.ASCII)
+_LEAST_WEIGHT, _MOST_WEIGHT = 1e-6, 1e6
 
 _WITHOUT_SUFFIX = tuple(sorted(IMAGE_SUFFIXES, key=lambda suffix: (suffix not in (".jpg", ".jpeg", ".png"), suffix)))
 
@@ -99,6 +103,10 @@ def _rows_of(table: Table, columns: Columns, root: Path) -> list[_Row]:
     paths, labels = table.column(columns.path), table.column(columns.label)
     _check_filled(table, paths, "path", columns.path, paths)
     _check_filled(table, labels, "label", columns.label, paths)
+    if wrong := [row for row, path in enumerate(paths) if "\0" in path]:
+        raise FolderError(
+            f"{table.name} has a path with a null byte in {table.where(wrong[0])}; no file has such a name."
+        )
     _check_names(table, labels, columns.label)
     splits = _splits_of(table, columns.split) if columns.split else [""] * len(paths)
     groups = table.column(columns.group) if columns.group else [""] * len(paths)
@@ -133,11 +141,7 @@ def _check_names(table: Table, labels: Sequence[str], column: str) -> None:
 
 
 def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+    return bool(_NUMBER.fullmatch(text))
 
 
 def _splits_of(table: Table, column: str) -> list[str]:
@@ -154,8 +158,6 @@ def _splits_of(table: Table, column: str) -> list[str]:
             f'{table.name} has {said} in its column "{column}", first in {table.where(row)}; expected '
             f"{', '.join(SPLITS[:-1])} or {SPLITS[-1]} in each row."
         )
-    if "train" not in splits:
-        raise FolderError(f'{table.name} has no row of the split train in its column "{column}".')
     return splits
 
 
@@ -163,10 +165,10 @@ def _weights_of(table: Table, column: str) -> list[float]:
     weights = []
     for row, cell in enumerate(table.column(column)):
         weight = float(cell) if _is_number(cell) else math.nan
-        if not (math.isfinite(weight) and weight > 0):
+        if not _LEAST_WEIGHT <= weight <= _MOST_WEIGHT:
             raise FolderError(
                 f'{table.name} has the weight "{visible(cell)}" in its column "{column}", in {table.where(row)}; '
-                "expected a number above 0."
+                f"expected a number above 0, from {_LEAST_WEIGHT:g} to {_MOST_WEIGHT:,.0f}."
             )
         weights.append(weight)
     return weights

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from regraft.data.tables.text import lines_of
 from regraft.errors import FolderError, UsageError, visible
@@ -29,6 +32,7 @@ class Table:
         places: where each row is: the number of its line, or of the row where there are no lines, from 1.
         word: what `places` count, "line" or "row".
         delimiter: what parts the columns of a text; "" where nothing does.
+        nested: the names of columns with several values in a cell, or bytes of pictures, which are left out.
     """
 
     name: str
@@ -37,6 +41,7 @@ class Table:
     places: tuple[int, ...]
     word: str = "row"
     delimiter: str = ""
+    nested: tuple[str, ...] = ()
 
     def column(self, name: str) -> list[str]:
         """The cells of the column, blanks around them taken away."""
@@ -74,27 +79,28 @@ def read_table(path: Path) -> Table:
     return table
 
 
-def table_of_rows(name: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
-    """A table of values that are in memory, which become text as `as_text` says."""
-    cells = tuple(tuple(as_text(value) for value in row) for row in rows)
-    return Table(name, tuple(columns), cells, tuple(range(1, len(cells) + 1)))
+def table_of_columns(name: str, columns: Mapping[str, Sequence[Any]]) -> Table:
+    """A table of values that are in memory, which become text as `as_text` says; all columns are equally long."""
+    nested = tuple(column for column, values in columns.items() if any(map(is_nested, values)))
+    kept = {column: map(as_text, values) for column, values in columns.items() if column not in nested}
+    rows = tuple(zip(*kept.values(), strict=True))
+    return Table(name, tuple(kept), rows, tuple(range(1, len(rows) + 1)), nested=nested)
+
+
+def is_nested(value: Any) -> bool:
+    """Whether a cell holds several values."""
+    return isinstance(value, list | tuple | dict | set) or getattr(value, "shape", ()) != ()
 
 
 def as_text(value: Any) -> str:
-    """A cell as text: nothing and NaN as "", a whole float without its fraction, as pandas makes one of a number.
-
-    Raises:
-        UsageError: it holds several values, or bytes of a picture.
-    """
-    if value is None or value != value:
+    """A cell as text: nothing, NaN and NA as "", a whole float without its fraction, which pandas makes of a number."""
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
         return ""
-    if isinstance(value, bytes):
-        return os.fsdecode(value)
-    if isinstance(value, list | tuple | dict | set):
-        raise UsageError(f"a cell holds {type(value).__name__} {str(value)[:60]}; expected text or a number.")
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value)
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float):
+        return "" if math.isnan(value) else str(int(value)) if value.is_integer() else str(value)
+    return os.fsdecode(value) if isinstance(value, bytes) else str(value)
 
 
 # --- CSV and TSV ---
@@ -150,7 +156,6 @@ def cells_of(line: str, delimiter: str) -> list[str]:
 
 
 def _read_json_lines(path: Path) -> Table:
-    columns: dict[str, None] = {}
     objects: list[tuple[int, dict[str, Any]]] = []
     for number, line in enumerate(lines_of(str(path)), start=1):
         if not line.strip():
@@ -161,17 +166,10 @@ def _read_json_lines(path: Path) -> Table:
             value = None
         if not isinstance(value, dict):
             raise FolderError(f'{path} must have an object such as {{"path": ..., "label": ...}} in line {number:,}.')
-        columns |= dict.fromkeys(value)
         objects.append((number, value))
-    rows = tuple(tuple(_cell(one.get(name), path, f"line {at:,}") for name in columns) for at, one in objects)
-    return Table(str(path), tuple(columns), rows, tuple(at for at, _ in objects), "line")
-
-
-def _cell(value: Any, path: Path, where: str) -> str:
-    try:
-        return as_text(value)
-    except UsageError as error:
-        raise FolderError(f"{path}, {where}: {error.text}") from None
+    names = dict.fromkeys(name for _, one in objects for name in one)
+    table = table_of_columns(str(path), {name: [one.get(name) for _, one in objects] for name in names})
+    return replace(table, places=tuple(at for at, _ in objects), word="line")
 
 
 # --- Parquet ---
@@ -188,7 +186,8 @@ def _read_parquet(path: Path) -> Table:
     except Exception as error:  # of a damaged file, of nearly any type
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise FolderError(f"{path} cannot be read as a Parquet file: {reason}.") from None
-    return table_of_rows(str(path), flat, zip(*values, strict=True))
+    table = table_of_columns(str(path), dict(zip(flat, values, strict=True)))
+    return replace(table, nested=tuple(name for name in schema.names if name not in flat))
 
 
 def _holds_cells(kind: Any) -> bool:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from drawn_photos import draw_photo
+from PIL import Image
 
 from regraft.data.sources import SourceChoices, scan_remembered
 from regraft.data.tables.columns import ColumnChoices
@@ -45,3 +46,26 @@ def test_metadata_without_labels_is_none_unless_a_column_is_told(tmp_path: Path)
         scan_remembered(tmp_path / "photos", Silent())
     told = SourceChoices(ColumnChoices(label="animal"))
     assert scan_remembered(tmp_path / "photos", Silent(), choices=told).class_names == ("cat", "dog")
+
+
+def test_captions_are_no_classes(tmp_path: Path):
+    write_flat(tmp_path / "photos", ["a cat on a mat", "a dog"], header="file_name,text")
+    with pytest.raises(FolderError, match="outside class folders"):
+        scan_remembered(tmp_path / "photos", Silent())
+
+
+def test_copies_and_spellings_are_found_across_splits(tmp_path: Path):
+    for split, name, label in (("train", "a.png", "cat"), ("train", "b.png", "dog"), ("test", "c.png", "Cat")):
+        folder = tmp_path / split
+        folder.mkdir(exist_ok=True)
+        shade = 90 if name in "a.png c.png" else 200
+        Image.new("RGB", (40, 40), (shade, shade, shade)).save(
+            folder / name, compress_level=1 if split == "train" else 9
+        )
+        with (folder / "metadata.csv").open("a", encoding="utf-8") as file:
+            file.write(f"{'' if file.tell() else 'file_name,label' + chr(10)}{name},{label}\n")
+    folder = scan_remembered(tmp_path, Silent())
+    assert folder.class_names == ("Cat", "dog")
+    by_name = {one.path.name: one for one in folder.records}
+    assert by_name["a.png"].pixels == by_name["c.png"].pixels != ""
+    assert by_name["a.png"].class_index == by_name["c.png"].class_index == 0

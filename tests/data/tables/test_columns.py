@@ -1,5 +1,7 @@
 """Columns are found by the names that people give them, or as they are told."""
 
+from dataclasses import replace
+
 import pytest
 import refusals
 
@@ -66,6 +68,22 @@ def test_a_column_that_looks_like_groups_is_remarked_and_not_taken():
 )
 def test_what_does_not_fit_names_the_nearest_and_all(choices, words):
     assert refusals.message_of(FolderError, find_columns, table_of("path", "label", "x"), choices) == words
+
+
+def test_wishes_give_way_to_usual_names_and_what_is_told_does_not():
+    table = table_of("path", "label", "x")
+    wished = ColumnChoices(path="file", label="species", group="patient", wishes=frozenset({"path", "label", "group"}))
+    assert find_columns(table, wished) == Columns("path", "label")
+    told = ColumnChoices(label="species", group="patient", wishes=frozenset({"group"}))
+    assert 'no column "species"' in refusals.message_of(FolderError, find_columns, table, told)
+
+
+def test_labels_in_lists_are_one_line_and_other_lists_are_no_matter():
+    table = replace(table_of("path"), nested=("boxes", "labels"))
+    assert refusals.message_of(FolderError, find_columns, table, ColumnChoices()) == (
+        't.csv has several values in a cell of its column "labels"; expected text or a number.'
+    )
+    assert find_columns(replace(table_of("path", "label"), nested=("boxes",)), ColumnChoices()).label == "label"
 
 
 def test_a_header_that_nothing_parts_is_suspected():

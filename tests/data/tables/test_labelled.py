@@ -113,10 +113,11 @@ def test_writings_of_one_name_are_one_class(root: Path, tmp_path: Path):
             ("path", "label", "split"),
             '"", "later" in its column "split", first in line 3; expected train, val or test in each row.',
         ),
-        ([("a.jpg", "cat", "val")], ("path", "label", "split"), "no row of the split train"),
         ([("a.jpg", "cat", "-1")], ("path", "label", "weight"), 'weight "-1" in its column "weight", in line 2'),
-        ([("a.jpg", "cat", "nan")], ("path", "label", "weight"), "expected a number above 0."),
-        ([("a.jpg", "cat", "much")], ("path", "label", "weight"), "expected a number above 0."),
+        ([("a.jpg", "cat", "nan")], ("path", "label", "weight"), "expected a number above 0, from"),
+        ([("a.jpg", "cat", "much")], ("path", "label", "weight"), "expected a number above 0, from"),
+        ([("a.jpg", "cat", "1e308")], ("path", "label", "weight"), "from 1e-06 to 1,000,000."),
+        ([("a\0b.jpg", "cat")], ("path", "label"), "a path with a null byte in line 2"),
         ([("no.jpg", "cat"), ("nor.jpg", "dog")], ("path", "label"), "None of the 2 files that"),
     ],
 )
@@ -142,3 +143,17 @@ def test_a_root_that_is_no_folder_is_one_line(tmp_path: Path):
     file = write_table(tmp_path / "t.csv", [("a.jpg", "cat")])
     message = refusals.message_of(FolderError, scan_table, file, ColumnChoices(root=str(tmp_path / "none")))
     assert message == f"root must be the folder where relative paths start; there is none at {tmp_path / 'none'}."
+
+
+def test_words_with_digits_are_names(root: Path, tmp_path: Path):
+    rows = [("train/cat/000.jpg", "1_2"), ("train/dog/000.jpg", "nan"), ("train/dog/001.jpg", "7e")]
+    folder = scan_table(write_table(tmp_path / "t.csv", rows), ColumnChoices(root=str(root)))
+    assert folder.class_names == ("1_2", "7e", "nan")
+
+
+def test_a_table_of_test_photos_alone_is_read_and_cannot_be_trained_on(root: Path, tmp_path: Path):
+    rows = [("val/cat/000.jpg", "cat", "test"), ("val/dog/000.jpg", "dog", "test")]
+    file = write_table(tmp_path / "t.csv", rows, ("path", "label", "split"))
+    folder = scan_table(file, ColumnChoices(root=str(root)))
+    assert folder.splits == ("test",)
+    assert assess(folder).obstacles[0] == f"Expected photos of the split train; {file} has test alone."

@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
 import pyarrow
 import pyarrow.parquet
 import pytest
 import refusals
 
-from regraft.data.tables.table import as_text, is_table, read_table
-from regraft.errors import FolderError, UsageError
+from regraft.data.tables.table import as_text, is_table, read_table, table_of_columns
+from regraft.errors import FolderError
 
 ROWS = (("a b.jpg", "cat, grey"), ("ö.jpg", "dog"))
 TEXTS = {
@@ -62,9 +63,23 @@ def test_a_value_becomes_the_text_that_a_spreadsheet_shows(value, text):
     assert as_text(value) == text
 
 
-def test_a_value_of_several_is_none():
-    with pytest.raises(UsageError, match="a cell holds list"):
-        as_text(["cat", "dog"])
+class NAType:
+    """As pandas has it: neither equal nor unequal to itself."""
+
+    def __ne__(self, other: object) -> object:
+        return self
+
+    def __bool__(self) -> bool:
+        raise TypeError("boolean value of NA is ambiguous")
+
+
+def test_na_and_numbers_of_numpy_are_cells_too():
+    assert [as_text(value) for value in (NAType(), np.int64(3), np.float32(2), np.str_("a"))] == ["", "3", "2", "a"]
+
+
+def test_columns_of_several_values_are_left_out_and_named():
+    table = table_of_columns("t", {"path": ["a"], "box": [[1, 2]], "embedding": [np.zeros(3)], "label": ["x"]})
+    assert (table.columns, table.rows, table.nested) == (("path", "label"), (("a", "x"),), ("box", "embedding"))
 
 
 def test_short_rows_are_filled_up_and_long_ones_named(tmp_path: Path):
@@ -86,7 +101,6 @@ def test_short_rows_are_filled_up_and_long_ones_named(tmp_path: Path):
         ("twice.csv", b"path,label,label\na,b,c\n", 'more than one column "label"'),
         ("list.jsonl", b'["a.jpg", "cat"]\n', "must have an object"),
         ("cut.jsonl", b'{"path": "a.jpg"', "in line 1"),
-        ("many.jsonl", b'{"path": "a.jpg", "label": ["x", "y"]}\n', "line 1: a cell holds list"),
         ("bad.parquet", b"PAR1nothing", "cannot be read as a Parquet file"),
         ("utf16.csv", "path,label\n".encode("utf-16-le"), "looks like UTF-16"),
     ],
