@@ -10,7 +10,7 @@ from numbers import Integral
 from pathlib import Path
 from typing import Any
 
-from regraft.data.tables.table import table_of_columns
+from regraft.data.tables.label_table import table_of_columns
 from regraft.errors import RegraftError, UsageError
 from regraft.machine.cache import cache_folder, hold
 from regraft.machine.files import atomic_file

@@ -227,8 +227,8 @@ def _classes_below_classes(folder: ImageFolder, below: Mapping[str, set[str]]) -
         return []
     first = folder.class_names[0]
     return [
-        f"Every class holds the same folders ({name_some(names)}): if these are the classes, and {first} and the like say "
-        f"where photos are from, lay them out as {names[0]}/{first}/, or name them in a table with a column group."
+        f"Every class holds the same folders ({name_some(names)}): if these are the classes, and {first} and the like "
+        f"say where photos are from, lay them out as {names[0]}/{first}/, or name them in a table with a column group."
     ]
 
 

@@ -13,7 +13,7 @@ from regraft.data.photos import MAX_PIXELS, Photo
 from regraft.data.records import ImageFolder, SetAside
 from regraft.data.rendering import Spread
 from regraft.data.same_pixels import mark_same_pixels
-from regraft.data.tables.table import is_table
+from regraft.data.tables.label_table import is_table
 from regraft.data.walk import ClassFolder, Walk
 from regraft.data.wording import count_reasons, name_some, plural, show_path
 from regraft.errors import FolderError

@@ -16,9 +16,9 @@ from regraft.data.records import ImageFolder, Record
 from regraft.data.rendering import Rendering
 from regraft.data.scan import scan_folder
 from regraft.data.tables.beside import find_metadata, scan_metadata
-from regraft.data.tables.columns import ColumnChoices
+from regraft.data.tables.column_names import ColumnChoices
+from regraft.data.tables.label_table import is_table
 from regraft.data.tables.labelled import scan_table
-from regraft.data.tables.table import is_table
 from regraft.errors import FolderError, UsageError, option
 from regraft.machine.cache import cache_folder, hold, touch
 from regraft.progress import Progress

@@ -73,7 +73,7 @@ class DataChoices(Section):
     def source(self) -> SourceChoices:
         """How photos get their labels and groups."""
         from regraft.data.sources import SourceChoices  # decoders, which a recipe need not wait for
-        from regraft.data.tables.columns import ColumnChoices
+        from regraft.data.tables.column_names import ColumnChoices
 
         columns = ColumnChoices(self.root, self.path_column, self.label_column, self.group)
         return SourceChoices(columns, self.group_pattern, max_pixels=self.max_pixels)

@@ -11,7 +11,7 @@ import refusals
 
 import regraft
 from regraft.api.given_tables import as_table_file, is_frame, is_pairs
-from regraft.data.tables.table import read_table
+from regraft.data.tables.label_table import read_table
 from regraft.errors import UsageError
 
 PAIRS = [("a.jpg", "cat"), (Path("b c.jpg"), 7)]

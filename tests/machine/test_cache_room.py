@@ -62,6 +62,7 @@ def test_the_report_counts_each_kind(cache: Path):
     report = read_cache()
     assert [(part.name, part.files, part.bytes) for part in report.parts] == [
         ("features", 3, 300), ("transcoded", 1, 100), ("scans", 1, 12_288), ("predictions", 1, 61),
+        ("tables", 0, 0),
         ("tfds", 1, 100),
     ]  # fmt: skip
     assert (report.folder, report.bytes, report.limit_bytes) == (str(cache), 12_849, 10**9)
@@ -77,7 +78,7 @@ def test_an_empty_cache_is_reported_and_not_made(tmp_path: Path, monkeypatch):
 def test_what_was_not_used_for_longest_goes_first(cache: Path):
     report = trim_cache(250)
     assert left(cache) == ["features/A/B.npz", "features/B/A.npz"]
-    assert [(part.removed_files, part.removed_bytes) for part in report.parts] == [(1, 100), (1, 100)] + 3 * [(0, 0)]
+    assert [(part.removed_files, part.removed_bytes) for part in report.parts] == [(1, 100), (1, 100)] + 4 * [(0, 0)]
     os.utime(cache / f"features/{A}/{B}.npz")
     trim_cache(100)
     assert left(cache) == ["features/A/B.npz"]

@@ -11,9 +11,9 @@ from regraft.data.class_names import group_by_key, key_of
 from regraft.data.layout import split_resembled
 from regraft.data.records import ImageFolder
 from regraft.data.same_pixels import mark_same_pixels
-from regraft.data.tables.columns import ColumnChoices, find_columns
+from regraft.data.tables.column_names import ColumnChoices, find_columns
+from regraft.data.tables.label_table import READERS, read_table
 from regraft.data.tables.labelled import scan_table
-from regraft.data.tables.table import READERS, read_table
 from regraft.errors import FolderError
 
 _STEM = "metadata"

@@ -15,8 +15,8 @@ from regraft.data.layout import split_told
 from regraft.data.photos import IMAGE_SUFFIXES, MAX_PIXELS
 from regraft.data.records import SPLITS, ImageFolder, SetAside
 from regraft.data.same_pixels import mark_same_pixels
-from regraft.data.tables.columns import ColumnChoices, Columns, find_columns
-from regraft.data.tables.table import Table, read_table
+from regraft.data.tables.column_names import ColumnChoices, Columns, find_columns
+from regraft.data.tables.label_table import Table, read_table
 from regraft.data.wording import name_some, plural
 from regraft.errors import FolderError, option, visible
 from regraft.progress import Progress, Silent

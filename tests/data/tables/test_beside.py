@@ -8,7 +8,7 @@ from drawn_photos import draw_photo
 from PIL import Image
 
 from regraft.data.sources import SourceChoices, scan_remembered
-from regraft.data.tables.columns import ColumnChoices
+from regraft.data.tables.column_names import ColumnChoices
 from regraft.errors import FolderError
 from regraft.progress import Silent
 

@@ -9,7 +9,7 @@ import refusals
 
 from regraft.data.readiness import assess
 from regraft.data.scan import scan_folder
-from regraft.data.tables.columns import ColumnChoices
+from regraft.data.tables.column_names import ColumnChoices
 from regraft.data.tables.labelled import scan_table
 from regraft.errors import FolderError
 

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from input_photos import paths_of
 
+from regraft.data.tables import text
 from regraft.errors import UsageError
-from regraft.prediction.sources import lists, text
+from regraft.prediction.sources import lists
 
 
 def test_a_dash_gives_the_lines_of_stdin(tmp_path: Path):

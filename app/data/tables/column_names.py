@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from regraft.data.tables.table import Table
+from regraft.data.tables.label_table import Table
 from regraft.data.wording import name_some
 from regraft.errors import FolderError, did_you_mean, option, visible
 

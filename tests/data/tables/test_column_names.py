@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 import refusals
 
-from regraft.data.tables.columns import ColumnChoices, Columns, find_columns
-from regraft.data.tables.table import Table
+from regraft.data.tables.column_names import ColumnChoices, Columns, find_columns
+from regraft.data.tables.label_table import Table
 from regraft.errors import FolderError
 
 

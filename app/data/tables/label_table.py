@@ -12,8 +12,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from regraft.data.tables.text import lines_of
 from regraft.errors import FolderError, UsageError, visible
 
@@ -96,7 +94,7 @@ def as_text(value: Any) -> str:
     """A cell as text: nothing, NaN and NA as "", a whole float without its fraction, which pandas makes of a number."""
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
         return ""
-    if isinstance(value, np.generic):
+    if hasattr(value, "dtype"):  # of NumPy
         value = value.item()
     if isinstance(value, float):
         return "" if math.isnan(value) else str(int(value)) if value.is_integer() else str(value)

@@ -8,7 +8,7 @@ import pyarrow.parquet
 import pytest
 import refusals
 
-from regraft.data.tables.table import as_text, is_table, read_table, table_of_columns
+from regraft.data.tables.label_table import as_text, is_table, read_table, table_of_columns
 from regraft.errors import FolderError
 
 ROWS = (("a b.jpg", "cat, grey"), ("ö.jpg", "dog"))
