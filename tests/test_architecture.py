@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import house
@@ -338,3 +339,9 @@ def test_a_file_or_a_test_that_does_not_test_a_module_is_found(copy):
     assert not house.is_tested_in(copy, "regraft.data.scan", "test_two::test_words")
     assert not house.is_tested_in(copy, "regraft.data.roles", "test_one")
     assert not house.is_tested_in(copy, "regraft.data.scan", "test_three")
+
+
+def test_file_names_of_tests_are_unique_over_the_whole_tree():
+    """Pytest takes a second one of a name for the first, and collects neither."""
+    names = Counter(path.name for path in (ROOT / "tests").rglob("test_*.py"))
+    assert [name for name, count in names.items() if count > 1] == []
