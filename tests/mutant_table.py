@@ -79,7 +79,7 @@ AUGMENTATION = (
         "augment/policy.py",
         "image = op(image, tf.random.fold_in(seed, number))",
         "image = op(image, seed)",
-        ("tests/augment/test_policy.py",),
+        ("tests/augment/test_policy.py::test_each_op_draws_from_its_own_part_of_the_seed",),
     ),
     Mutant(
         "the centre crop leans to one side",
@@ -467,7 +467,7 @@ ANSWERS = (
         "app/exports/export.py",
         "        if _digest_once(files[name]) != digest:\n",
         "        if not digest:\n",
-        ("tests/exports/test_export.py",),
+        ("tests/exports/test_export.py::test_whatever_decides_an_answer_is_as_it_was_written_or_refused",),
     ),
     Mutant(
         "an export makes way with what others put into it",
