@@ -138,7 +138,7 @@ def threshold(
     Args:
         run: finished.
         choose_on: a labelled folder to choose on instead, for a run without selection photos; photos that the run
-            knows are left out.
+            knows are left out, and others of their groups.
         recall: of a class, at least, such as {"melanoma": 0.95}: with as few false alarms as that allows.
         precision: of a class, at least: with as much of it found as that allows.
         false_alarms: of a class, at most this part of all other photos: with as much of it found as that allows.

@@ -22,7 +22,7 @@ from regraft.exports.export import is_export, read_export
 from regraft.inference.trained import TrainedModel, open_trained
 from regraft.progress import Progress
 from regraft.runs.digests import DECISION, kept_digest
-from regraft.runs.photos_now import check_judges, fingerprints_of, scan_photos, scan_role
+from regraft.runs.photos_now import check_judges, fingerprints_of, groups_of, scan_photos, scan_role
 from regraft.runs.run import Run, open_run
 
 
@@ -76,8 +76,8 @@ def find_threshold(
         folder: the run.
         asked: the arguments by their names, see `regraft.evidence.operating_point.wish_of`.
         progress: who is told.
-        choose_on: a labelled folder of selection photos, of which those that the run knows are left out; by default
-            the run's selection photos.
+        choose_on: a labelled folder of selection photos, of which those that the run knows are left out, and others of
+            their groups; by default the run's selection photos.
         photos: where the run's photos lie now, if they moved.
         device: see `open_device`.
 
@@ -151,8 +151,9 @@ def _selection(run: Run, choose_on: Path | None, photos: Path | None, progress: 
         records = scan_role(run, photos, "select", progress)
         words = f"{len(records):,} selection photos"
     else:
-        scanned, known = scan_photos(run, choose_on, progress), fingerprints_of(run, "fit", "select", "report")
-        records = [record for record in scanned.records if record.fingerprint not in known]
+        scanned, roles = scan_photos(run, choose_on, progress), ("fit", "select", "report")
+        known, groups = fingerprints_of(run, *roles), groups_of(run, *roles)
+        records = [one for one in scanned.records if one.fingerprint not in known and one.group not in groups]
         words = f"{len(records):,} photos of {scanned.name}"
     if not records:
         raise RunError(f"There are no selection photos left for {run.folder}: it knows all of them, or they are gone.")
