@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -115,7 +116,26 @@ def groups_of(run: Run, *roles: str) -> set[str]:
     return {row.group for row in rows_of(run, *roles) if row.group}
 
 
-def records_of(run: Run, folder: ImageFolder, role: str) -> list[Record]:
-    """The images in `folder` that had this role in `run`, wherever they lie."""
-    wanted = fingerprints_of(run, role)
-    return [record for record in folder.records if record.fingerprint in wanted]
+def records_of(run: Run, folder: ImageFolder, *roles: str) -> list[Record]:
+    """The images in `folder` that had one of these roles in `run`, at most one for each row of its images.csv.
+
+    It is what lies where the run found it and has not changed; where nothing does, a photo of the same content and
+    class. A copy with another label has none of the role, as training has left it out.
+    """
+    rows = rows_of(run, *roles)
+    places = {(one.path.absolute(), one.fingerprint) for one in folder.records}
+    kept = {(row.path, row.fingerprint) for row in rows} & places
+    moved = Counter((row.fingerprint, row.class_name) for row in rows if (row.path, row.fingerprint) not in kept)
+    numbers = [place_of(name, run.class_names) for name in folder.class_names]
+    found = []
+    for record in folder.records:
+        number, place = numbers[record.class_index], (record.path.absolute(), record.fingerprint)
+        content = record.fingerprint, "" if number is None else run.class_names[number]
+        if place in kept:
+            kept.remove(place)
+        elif moved[content]:
+            moved[content] -= 1
+        else:
+            continue
+        found.append(record)
+    return found
