@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from regraft.data.groups import group_numbers
 from regraft.data.records import Record
 from regraft.data.sources import labels_of
 from regraft.errors import RegraftError, RunError
@@ -95,13 +96,14 @@ def find_threshold(
     selection, words = _selection(run, choose_on, photos, progress)
     truth, probabilities = _answers(trained, selection, progress)
     point = find_point(wish, truth, probabilities, run.class_names)
-    chosen = rates_of(point.label, truth, point.answers(probabilities))
-    earlier = decision_of(run)
-    reported, reported_probabilities = _answers(trained, scan_role(run, photos, "report", progress), progress)
+    chosen = rates_of(point.label, truth, point.answers(probabilities), group_numbers(selection))
+    earlier, records = decision_of(run), scan_role(run, photos, "report", progress)
+    reported, reported_probabilities = _answers(trained, records, progress)
+    reported_groups = group_numbers(records)
 
     def measured(decision: Decision | None) -> tuple[ClassRates, float, float]:
         found = measure(reported, reported_probabilities, run.class_names, decision)
-        rates = rates_of(point.label, reported, decide(reported_probabilities, decision))
+        rates = rates_of(point.label, reported, decide(reported_probabilities, decision), reported_groups)
         return rates, found.accuracy, found.balanced_accuracy
 
     (after, *accuracies), (before, *accuracies_before) = measured(point), measured(earlier)
