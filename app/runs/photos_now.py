@@ -43,12 +43,14 @@ def scan_photos(
     return renumber(_scan(run, photos, progress, advice, choices), run.class_names)
 
 
-def scan_role(run: Run, photos: Path | None, role: str, progress: Progress) -> list[Record]:
+def scan_role(
+    run: Run, photos: Path | None, role: str, progress: Progress, *, choices: SourceChoices | None = None
+) -> list[Record]:
     """The images that had this role in `run`, wherever they lie now, classes numbered as in the run.
 
     Classes that the run does not know may lie beside them. Arguments and errors are those of `scan_photos`.
     """
-    folder = _scan(run, photos, progress, f"name their folder with {option('photos')}")
+    folder = _scan(run, photos, progress, f"name their folder with {option('photos')}", choices)
     return [
         replace(record, class_index=_number_of(folder.class_names[record.class_index], run.class_names, folder.root))
         for record in records_of(run, folder, role)

@@ -14,6 +14,7 @@ import regraft
 from regraft.evidence.decision import decision_of
 from regraft.evidence.operating_point import rates_of
 from regraft.exports.export import Export
+from regraft.machine.files import write_csv
 from regraft.recipes.recipe import edit_recipe
 from regraft.runs.digests import write_digests
 from regraft.runs.photos_now import rows_of
@@ -93,6 +94,24 @@ def test_nothing_is_chosen_on_other_photos_of_groups_that_the_run_knows(run: Run
     answer = run_regraft("threshold", run.folder, others, "--recall", "bee=0.5", "--json")
     assert answer.code == 0, answer.stderr
     assert answer.values["chosen_on"] == "4 photos of others"
+
+
+def test_photos_to_choose_on_and_photos_that_moved_are_named_as_for_evaluate(
+    run: Run, photo_folder: PhotoFolder, tmp_path: Path
+):
+    others, table = photo_folder({"bee": 3, "cat": 4}, name="others", seed=1), tmp_path / "table.csv"
+    pairs = [(path, path.parent.name) for path in sorted(others.rglob("*.*"))]
+    moved = [(row.path, row.class_name) for row in rows_of(run, "select", "report")]
+    found = regraft.threshold(run, pairs, recall={"cat": 0.5}, photos=moved, progress=False)
+    assert (found.chosen.recall.photos, found.chosen.false_alarms.photos) == (4, 3)
+    assert found.reported.recall.photos == sum(row.class_name == "cat" for row in rows_of(run, "report"))
+    write_csv(table, ("where", "what"), [(str(path.relative_to(others)), label) for path, label in pairs])
+    columns = ("--root", others, "--path-column", "where", "--label-column", "what")
+    answer = run_regraft("threshold", run.folder, table, *columns, "--recall", "cat=0.5", "--json")
+    assert answer.code == 0, answer.stderr
+    assert answer.values["chosen_on"] == "7 photos of table.csv"
+    assert {**answer.values, "chosen_on": found.chosen_on, "before": 0} == {**found.as_dict(), "before": 0,
+        "accuracy_before": found.accuracy, "balanced_accuracy_before": found.balanced_accuracy}  # fmt: skip
 
 
 @pytest.mark.parametrize(
