@@ -123,6 +123,12 @@ def test_costs_and_class_weights_do_not_go_together(tmp_path: Path, weights: dic
     check_runs([named[1], make_run(tmp_path / "plain", ["ant", "bee"], {})])
 
 
+def test_the_snapshots_of_a_run_with_both_keep_its_class_weights_and_are_refused(tmp_path: Path):
+    edits = {"cost": {"ant->bee": 10.0}, "finetune.class_weights": "balanced"}
+    with pytest.raises(UsageError, match=f"^{tmp_path}/both has costs and {tmp_path}/both class weights "):
+        check_runs([make_run(tmp_path / "both", ["ant", "bee"], {}, **edits)])
+
+
 def test_photos_judge_where_no_member_has_learned_from_them(tmp_path):
     one = make_run(tmp_path / "one", ["ant"], {"a": "report", "b": "report", "c": "select", "d": "fit", "e": "select"})
     other = make_run(tmp_path / "other", ["ant"], {"a": "report", "b": "fit", "c": "report", "d": "fit", "e": "select"})
