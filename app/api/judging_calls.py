@@ -120,13 +120,14 @@ def compare_runs(
 @public
 def threshold(
     run: PathLike | Run | Model,
-    choose_on: PathLike | None = None,
+    choose_on: Photos | None = None,
     *,
     recall: OfClass | None = None,
     precision: OfClass | None = None,
     false_alarms: OfClass | None = None,
     clear: bool = False,
-    photos: PathLike | None = None,
+    photos: Photos | None = None,
+    set: Values | None = None,
     device: str = "auto",
     progress: bool | Progress = True,
 ) -> FoundPoint | None:
@@ -137,13 +138,14 @@ def threshold(
 
     Args:
         run: finished.
-        choose_on: a labelled folder to choose on instead, for a run without selection photos; photos that the run
-            knows are left out.
+        choose_on: a labelled folder, a table, a data frame or a list of (path, label) to choose on instead, for a run
+            without selection photos; photos that the run knows are left out, and others of their groups.
         recall: of a class, at least, such as {"melanoma": 0.95}: with as few false alarms as that allows.
         precision: of a class, at least: with as much of it found as that allows.
         false_alarms: of a class, at most this part of all other photos: with as much of it found as that allows.
         clear: takes the decision of the run away instead, that of its recipe's costs too, and returns None.
-        photos: where the photos of the run lie now, if they moved.
+        photos: where the photos of the run lie now, if they moved: a folder, or labels as of `choose_on`.
+        set: see `evaluate`; of `choose_on` and `photos`, those that are named.
         device: see `train`.
         progress: a bar (True), silence (False), or an object with the methods of `regraft.Progress`.
 
@@ -160,7 +162,8 @@ def threshold(
         if clear:
             clear_threshold(folder_of(run), as_progress(progress))
             return None
-        folder, others, moved = finished_run(run), as_maybe_path(choose_on), as_maybe_path(photos)
+        folder, others = finished_run(run), _given(choose_on, set)
+        moved = _given(photos, set if choose_on is None or photos is not None else None)
         return find_threshold(folder, asked, as_progress(progress), choose_on=others, photos=moved, device=device)
 
 

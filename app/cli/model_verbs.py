@@ -82,7 +82,8 @@ def evaluate(
 
 @click.command(epilog="Example: regraft threshold saved_models/photos-20260101-120000 --recall melanoma=0.95")
 @click.argument("run", type=PATH)
-@click.argument("folder", type=PATH, required=False)
+@click.argument("folder", metavar="[FOLDER | TABLE]", type=PATH, required=False)
+@LABELS
 @click.option("--recall", metavar="CLASS=SHARE", help="Find at least this part of the class, with few false alarms.")
 @click.option("--precision", metavar="CLASS=SHARE", help="Be right at least this often where the class is named.")
 @click.option("--false-alarms", metavar="CLASS=SHARE", help="Name it on at most this part of all other photos.")
@@ -103,14 +104,15 @@ def threshold(
 ) -> None:
     """Find and keep the probability from which on RUN answers a class.
 
-    It is chosen on the selection photos, or on another labelled FOLDER, and measured on those that RUN reports on.
+    It is chosen on the selection photos, or on another labelled FOLDER or TABLE, and measured on those that RUN
+    reports on.
     """
     import regraft
     from regraft.cli.shown import CommandLineProgress, print_json, show_threshold
 
     asked = {"recall": recall, "precision": precision, "false_alarms": false_alarms}
     found = regraft.threshold(
-        run, folder, clear=clear, photos=photos, device=device, progress=CommandLineProgress(),
+        run, folder, clear=clear, photos=photos, set=edits_of(), device=device, progress=CommandLineProgress(),
         **{name: of_class(name, text) for name, text in asked.items()},
     )  # fmt: skip
     if as_json:

@@ -16,7 +16,9 @@ from regraft.errors import UsageError, visible
 if TYPE_CHECKING:
     from regraft.experiments.run_comparison import RunComparison
 
-_OF_RUNS = ("sources", "root", "path_column", "label_column", "out", "device", "as_json")
+OPTIONS_OF_RUNS = ("root", "path_column", "label_column", "out", "device", "as_json")
+"""The options of `compare` that go with runs, by the names of their parameters."""
+
 _SHOWN = 10
 
 
@@ -54,7 +56,7 @@ def _check_options() -> None:
     context = click.get_current_context()
     for param in context.command.params:
         given = context.get_parameter_source(str(param.name)) is ParameterSource.COMMANDLINE
-        if given and param.name not in _OF_RUNS:
+        if given and param.name not in ("sources", *OPTIONS_OF_RUNS):
             raise UsageError(f"{param.opts[0]} is for training on a FOLDER; two runs are compared as they are.")
 
 

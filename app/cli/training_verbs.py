@@ -143,8 +143,9 @@ def compare(
     every combination.
 
     Two RUNs are compared as they are, on the photos that both report on or those of FOLDER that neither was trained
-    on: accuracies, their difference with the exact McNemar test, and the photos that they answer differently, which
-    --out writes. Of the options, --out, --device and --json go with them.
+    on: accuracies, their difference with the exact McNemar test (of photos in groups, one of groups), and the photos
+    that they answer differently, which --out writes. Of the options, --root, --path-column, --label-column, --out,
+    --device and --json go with them.
     """
     import regraft
     from regraft.cli.run_duel import compare_two_runs, is_run

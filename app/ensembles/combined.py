@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from regraft.data.groups import group_numbers
 from regraft.data.sources import labels_of
 from regraft.ensembles.combination import fit_shares, greedy_shares
 from regraft.ensembles.members import Made, Member, logits_for, select_of
@@ -70,6 +71,7 @@ def _answers(session: Session, members: Sequence[Member], logits: np.ndarray, ri
         rival=rival.logits if rival else None,
         select_truth=labels_of(roles.select),
         report_truth=labels_of(roles.report),
+        report_groups=group_numbers(roles.report),
     )
 
 

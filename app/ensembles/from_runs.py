@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -13,14 +13,15 @@ from regraft.data.wording import plural
 from regraft.ensembles.along_one_run import check_snapshots
 from regraft.ensembles.combined import combine_and_finish
 from regraft.ensembles.kinds import KINDS, function_of, names
-from regraft.ensembles.plan import Plan, check_combination, resumed_plan
+from regraft.ensembles.plan import Plan, check_combination, resumed_plan, weighs_classes
 from regraft.errors import RunError, UsageError, option
 from regraft.exports.export import digest_model
 from regraft.inference.trained import open_trained
 from regraft.inference.views import ViewReader
 from regraft.machine.devices import open_device
 from regraft.progress import Progress, Silent
-from regraft.runs.photos_now import check_judges, fingerprints_of, scan_photos
+from regraft.recipes.toml_text import brief
+from regraft.runs.photos_now import check_judges, fingerprints_of, records_of, scan_photos
 from regraft.runs.run import Run, new_run, open_run
 from regraft.training.finish import finish_export
 from regraft.training.resumable import resumable
@@ -121,8 +122,12 @@ def _check_are_single(runs: Sequence[Run]) -> None:
 
 
 def check_runs(runs: Sequence[Run]) -> None:
-    """Raises UsageError where labels, their order or views of photos differ, naming the runs and the difference."""
+    """Raises UsageError where the runs do not go together, naming two of them and the difference.
+
+    They differ in labels, their order, views of photos or costs, or one has costs and one class weights.
+    """
     first = runs[0]
+    _check_counted_once(runs)
     for run in runs[1:]:
         names = f"{first.folder} and {run.folder}"
         ours, theirs = first.class_names, run.class_names
@@ -140,6 +145,26 @@ def check_runs(runs: Sequence[Run]) -> None:
                 raise UsageError(
                     f"{names} look at photos differently: data.{key} is {value} and {other_view[key]}; train anew."
                 )
+        if first.recipe.cost != run.recipe.cost:
+            raise UsageError(
+                f"{names} decide by different costs: {_in_words(first.recipe.cost)} and {_in_words(run.recipe.cost)}; "
+                "train them with the same."
+            )
+
+
+def _check_counted_once(runs: Sequence[Run]) -> None:
+    """Raises UsageError where one run has costs and one, perhaps the same, has class weights."""
+    costly = next((run.folder for run in runs if run.recipe.cost), None)
+    weighted = next((run.folder for run in runs if weighs_classes(run.recipe)), None)
+    if costly and weighted:
+        raise UsageError(
+            f"{costly} has costs and {weighted} class weights or balanced sampling, which ensemble cannot take out of "
+            "the scores of all its members again, as costs need it; train without one of the two."
+        )
+
+
+def _in_words(costs: Mapping[str, float]) -> str:
+    return ", ".join(f'"{brief(mistake)}" {cost:g}' for mistake, cost in sorted(costs.items())) or "none"
 
 
 def _view_of(run: Run) -> dict[str, object]:
@@ -158,13 +183,11 @@ def common_roles(runs: Sequence[Run], folder: ImageFolder) -> Roles:
     reported, unlearned = zip(*(_unlearned(run) for run in runs), strict=True)
     report_on = set.intersection(*reported)
     choose_by = set.intersection(*unlearned) - report_on
+    known = records_of(runs[0], folder, "report", "select")
     roles = {
-        name: tuple(record for record in folder.records if test(record.fingerprint))
-        for name, test in (
-            ("report", report_on.__contains__),
-            ("select", choose_by.__contains__),
-            ("fit", lambda fingerprint: fingerprint not in report_on | choose_by),
-        )
+        "report": tuple(record for record in known if record.fingerprint in report_on),
+        "select": tuple(record for record in known if record.fingerprint in choose_by),
+        "fit": tuple(record for record in folder.records if record.fingerprint not in report_on | choose_by),
     }
     if not roles["report"]:
         raise UsageError(

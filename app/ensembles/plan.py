@@ -137,12 +137,16 @@ def check_combination(plan: Plan) -> None:
     ):
         if value not in known:
             raise UsageError(f'{option(name)} must be one of {", ".join(known)}; received "{value}".')
-    recipe = plan.request.recipe
-    if recipe.cost and (recipe.finetune.balance != "none" or recipe.head.class_weights not in (None, "none")):
+    if plan.request.recipe.cost and weighs_classes(plan.request.recipe):
         raise UsageError(
             "ensemble cannot take class weights out of the scores of all its members again, as costs need it; leave "
             "out cost, or class weights and balanced sampling."
         )
+
+
+def weighs_classes(recipe: Recipe) -> bool:
+    """Whether classes count differently in training, by weights or by being shown more often."""
+    return recipe.finetune.balance != "none" or recipe.head.class_weights not in (None, "none")
 
 
 def check_plan(plan: Plan) -> None:

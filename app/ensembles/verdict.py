@@ -41,6 +41,7 @@ class Answers:
         rival: float32 [S + R, C] of a single model of the same budget, if there is one.
         select_truth: int [S].
         report_truth: int [R].
+        report_groups: int [R], the same for photos of one group; None where they have none.
     """
 
     members: np.ndarray
@@ -48,6 +49,7 @@ class Answers:
     rival: np.ndarray | None
     select_truth: np.ndarray
     report_truth: np.ndarray
+    report_groups: np.ndarray | None = None
 
     def select(self, logits: np.ndarray) -> np.ndarray:
         """The part for the selection photos."""
@@ -155,7 +157,7 @@ def judge_ensemble(
         baselines["mean member"] = np.mean([answers.correct(each) for each in answers.members], axis=0)
     if answers.rival is not None:
         baselines[SAME_BUDGET] = answers.correct(answers.rival)
-    gains = {name: gain_over(right, base) for name, base in baselines.items()}
+    gains = {name: gain_over(right, base, answers.report_groups) for name, base in baselines.items()}
     members = [answers.figures(each) for each in answers.members]
     reported = np.stack([answers.report(each) for each in answers.members])
     return Verdict(
@@ -174,17 +176,18 @@ def judge_ensemble(
     )
 
 
-def gain_over(right: np.ndarray, base: np.ndarray) -> Difference:
+def gain_over(right: np.ndarray, base: np.ndarray, groups: np.ndarray | None = None) -> Difference:
     """The ensemble's accuracy less a baseline's on the same photos, with a 95 % interval.
 
     Args:
         right: float [R], 1 where the ensemble is right.
         base: float [R], the same of the baseline; fractions where it is a mean over members.
+        groups: int [R], the same for photos of one group, which say less than so many single ones.
     """
     if np.isin(base, (0.0, 1.0)).all():
-        mean, low, high = accuracy_difference(right > 0, base > 0)
+        mean, low, high = accuracy_difference(right > 0, base > 0, groups)
         return Difference(mean, low, high, low, high, seeds=1)
-    return training_difference([right - base], fixed_split=True, train_count=1)
+    return training_difference([right - base], fixed_split=True, train_count=1, groups=groups)
 
 
 def say_whether_worth(gains: Mapping[str, Difference], ratio: float) -> str:

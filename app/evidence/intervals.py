@@ -50,15 +50,28 @@ def grouped_accuracy_interval(correct: np.ndarray, groups: np.ndarray | None) ->
     total, right = correct.size, int(correct.sum())
     if groups is None or len(np.unique(groups)) == total:
         return accuracy_interval(right, total)
+    return _wilson(right / total, total / _design_effect(correct, groups))
+
+
+def grouped_variance(values: np.ndarray, groups: np.ndarray) -> float:
+    """The squared standard error of the mean of `values`, float [N], in two or more `groups`, int [N].
+
+    Source: Kish, "Survey Sampling" (1965), chapter 6: the mean is the ratio of the sums of groups and their sizes.
+    """
     _, places = np.unique(groups, return_inverse=True)
-    sizes, count, share = np.bincount(places).astype(float), int(places.max()) + 1, right / total
-    if 0 < right < total and count > 1:
-        excess = np.bincount(places, weights=correct - share)
-        variance = count / (count - 1) * float((excess**2).sum()) / total**2
-        effect = variance / (share * (1 - share) / total)
-    else:
-        effect = float((sizes**2).sum()) / total
-    return _wilson(share, total / max(effect, 1.0))
+    count = int(places.max()) + 1
+    excess = np.bincount(places, weights=values - values.mean())
+    return count / (count - 1) * float((excess**2).sum()) / len(values) ** 2
+
+
+def _design_effect(values: np.ndarray, groups: np.ndarray | None) -> float:
+    """The ratio of the variance of the mean between groups to that of as many single images, at least 1; see above."""
+    if groups is None or len(np.unique(groups)) == len(values):
+        return 1.0
+    single, sizes = float(np.var(values)) / len(values), np.unique(groups, return_counts=True)[1]
+    if single > 0 and len(sizes) > 1:
+        return max(grouped_variance(values, groups) / single, 1.0)
+    return float((sizes**2).sum()) / len(values)
 
 
 def _wilson(share: float, images: float) -> tuple[float, float]:
@@ -69,12 +82,15 @@ def _wilson(share: float, images: float) -> tuple[float, float]:
     return max(center - reach, 0.0), min(center + reach, 1.0)
 
 
-def accuracy_difference(correct_a: np.ndarray, correct_b: np.ndarray) -> tuple[float, float, float]:
+def accuracy_difference(
+    correct_a: np.ndarray, correct_b: np.ndarray, groups: np.ndarray | None = None
+) -> tuple[float, float, float]:
     """(difference, low, high) in [-1, 1]: accuracy of A minus that of B on the same images, 95 % interval.
 
     From the images that only one of the two gets right, since the others say nothing about the
     difference: the Wald interval with Laplace's adjustment (one image more of either kind), which keeps its
-    coverage with few images and a width where A and B agree on all.
+    coverage with few images and a width where A and B agree on all. Where images come in groups, it is that of the
+    effective number of images, see `grouped_accuracy_interval`, whose design effect is that of A less B here.
 
     Source: Bonett & Price, "Adjusted Wald confidence interval for a difference of binomial proportions based
     on paired data", J. Educ. Behav. Stat. 37 (2012); recommended by Fagerland, Lydersen & Laake, Stat.
@@ -83,6 +99,7 @@ def accuracy_difference(correct_a: np.ndarray, correct_b: np.ndarray) -> tuple[f
     Args:
         correct_a: bool [N], whether A is right on each image.
         correct_b: bool [N], the same for B.
+        groups: int [N], the same for images of one group.
 
     Raises:
         ValueError: not two equally long vectors of at least one image.
@@ -91,7 +108,9 @@ def accuracy_difference(correct_a: np.ndarray, correct_b: np.ndarray) -> tuple[f
     if a.ndim != 1 or a.shape != b.shape or not a.size:
         raise ValueError(f"correct_a and correct_b must both be [N], N at least 1; received {a.shape} and {b.shape}.")
     only_a, only_b, images = int((a & ~b).sum()), int((b & ~a).sum()), a.size
-    share_a, share_b = (only_a + 1) / (images + 2), (only_b + 1) / (images + 2)
+    effect = _design_effect(1.0 * a - b, groups)
+    adjusted = images / effect + 2
+    share_a, share_b = (only_a / effect + 1) / adjusted, (only_b / effect + 1) / adjusted
     center = share_a - share_b
-    reach = _NORMAL_975 * float(np.sqrt((share_a + share_b - center**2) / (images + 2)))
+    reach = _NORMAL_975 * float(np.sqrt((share_a + share_b - center**2) / adjusted))
     return (only_a - only_b) / images, max(center - reach, -1.0), min(center + reach, 1.0)

@@ -9,7 +9,7 @@ import numpy as np
 
 from regraft.errors import UsageError, option
 from regraft.evidence.decision import OperatingPoint
-from regraft.evidence.intervals import accuracy_interval
+from regraft.evidence.intervals import grouped_accuracy_interval
 from regraft.recipes.class_tables import unknown_class
 
 WISHES = {
@@ -41,7 +41,10 @@ class Wish:
 
 @dataclass(frozen=True)
 class Share:
-    """So many of so many photos; value, and low and high end of the 95 % interval (Wilson), are None of none."""
+    """So many of so many photos; value, and low and high end of the 95 % interval (Wilson), are None of none.
+
+    Photos in groups widen the interval, see `grouped_accuracy_interval`.
+    """
 
     count: int
     photos: int
@@ -50,11 +53,11 @@ class Share:
     high: float | None
 
     @classmethod
-    def of(cls, count: int, photos: int) -> Share:
-        """With its interval."""
-        if not photos:
+    def of(cls, hits: np.ndarray, groups: np.ndarray | None = None) -> Share:
+        """Of photos that are hits or not, bool [N], perhaps in groups, int [N], with its interval."""
+        if not hits.size:
             return cls(0, 0, None, None, None)
-        return cls(int(count), int(photos), count / photos, *accuracy_interval(int(count), int(photos)))
+        return cls(int(hits.sum()), hits.size, float(hits.mean()), *grouped_accuracy_interval(hits, groups))
 
     def __str__(self) -> str:
         if self.value is None or self.low is None or self.high is None:
@@ -132,13 +135,13 @@ def find_point(wish: Wish, truth: np.ndarray, probabilities: np.ndarray, class_n
     return OperatingPoint(label, float(scored[place] + lower) / 2)
 
 
-def rates_of(label: int, truth: np.ndarray, answers: np.ndarray) -> ClassRates:
-    """How labels int [N] do with the class at `label`."""
+def rates_of(label: int, truth: np.ndarray, answers: np.ndarray, groups: np.ndarray | None = None) -> ClassRates:
+    """How labels int [N] do with the class at `label`, on photos that are perhaps in groups, int [N]."""
     is_own, is_given = truth == label, answers == label
-    hits = int((is_own & is_given).sum())
-    alarms = int((~is_own & is_given).sum())
+
+    def share(hits: np.ndarray, among: np.ndarray) -> Share:
+        return Share.of(hits[among], None if groups is None else groups[among])
+
     return ClassRates(
-        recall=Share.of(hits, int(is_own.sum())),
-        precision=Share.of(hits, hits + alarms),
-        false_alarms=Share.of(alarms, int((~is_own).sum())),
+        recall=share(is_given, is_own), precision=share(is_own, is_given), false_alarms=share(is_given, ~is_own)
     )

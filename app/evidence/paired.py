@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import t as student
 
+from regraft.evidence.intervals import grouped_variance
+
 LEVEL = 0.95
 
 
@@ -46,7 +48,12 @@ class Difference:
 
 
 def training_difference(
-    differences: Sequence[np.ndarray], *, fixed_split: bool, train_count: int, comparisons: int = 1
+    differences: Sequence[np.ndarray],
+    *,
+    fixed_split: bool,
+    train_count: int,
+    comparisons: int = 1,
+    groups: np.ndarray | None = None,
 ) -> Difference:
     """The mean difference between two ways of training, and its interval.
 
@@ -59,9 +66,13 @@ def training_difference(
             the generalization error", section 3.4) put at 1 / n + M / train_count instead of 1 / n.
         train_count: photos trained on, at least 1.
         comparisons: how many are made with the same baseline.
+        groups: of one seed, int [M], the same for photos of one group: the groups are the sample then, and their
+            variance, at least that of single photos, counts.
     """
     means = np.array([values.mean() for values in differences], np.float64)
     variance, freedom = _variance(differences, means, fixed_split, train_count)
+    if groups is not None and (count := len(np.unique(groups))) > 1:
+        variance, freedom = max(variance, grouped_variance(differences[0], groups)), count - 1
     error, mean = float(np.sqrt(variance)), float(means.mean())
     usual, strict = (error * float(student.ppf(1 - (1 - LEVEL) / 2 / count, freedom)) for count in (1, comparisons))
     return Difference(mean, mean - usual, mean + usual, mean - strict, mean + strict, len(differences))

@@ -143,7 +143,7 @@ def compare_runs(
         which_images=which,
         first_metrics=measure(truth, answers[0], names, decisions[0], groups),
         second_metrics=measure(truth, answers[1], names, decisions[1], groups),
-        duel=judge_duel(truth, answers[0], answers[1], labels),
+        duel=judge_duel(truth, answers[0], answers[1], labels, groups),
         different=_different(folder, records, answers, labels, names),
     )
     if out is not None:

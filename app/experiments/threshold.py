@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from regraft.data.groups import group_numbers
 from regraft.data.records import Record
 from regraft.data.sources import labels_of
 from regraft.errors import RegraftError, RunError
@@ -21,9 +22,13 @@ from regraft.evidence.operating_point import ClassRates, find_point, rates_of, w
 from regraft.exports.export import is_export, read_export
 from regraft.inference.trained import TrainedModel, open_trained
 from regraft.progress import Progress
+from regraft.recipes.recipe import edit_recipe
 from regraft.runs.digests import DECISION, kept_digest
-from regraft.runs.photos_now import check_judges, fingerprints_of, scan_photos, scan_role
+from regraft.runs.photos_now import check_judges, fingerprints_of, groups_of, scan_others, scan_role
 from regraft.runs.run import Run, open_run
+
+Given = tuple[Path | None, Mapping[str, Any]]
+"""A labelled folder or table, or None, and keys of the recipe that say how its labels are found, not as in training."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +71,8 @@ def find_threshold(
     asked: Mapping[str, Mapping[str, float] | None],
     progress: Progress,
     *,
-    choose_on: Path | None = None,
-    photos: Path | None = None,
+    choose_on: Given = (None, {}),
+    photos: Given = (None, {}),
     device: str = "auto",
 ) -> FoundPoint:
     """Finds an operating point, puts it in force for the run in `folder`, and says what it does.
@@ -76,9 +81,9 @@ def find_threshold(
         folder: the run.
         asked: the arguments by their names, see `regraft.evidence.operating_point.wish_of`.
         progress: who is told.
-        choose_on: a labelled folder of selection photos, of which those that the run knows are left out; by default
-            the run's selection photos.
-        photos: where the run's photos lie now, if they moved.
+        choose_on: labelled selection photos, of which those that the run knows are left out, and others of
+            their groups; by default the run's selection photos.
+        photos: where the run's photos lie now, if they moved, and how their labels are found.
         device: see `open_device`.
 
     Raises:
@@ -89,19 +94,20 @@ def find_threshold(
     run = open_run(folder)
     check_judges(run)
     wish = wish_of(asked, run.class_names)
-    if choose_on is None:
+    if choose_on[0] is None:
         _check_may_choose(run)
     trained = open_trained(folder, device=device)
     selection, words = _selection(run, choose_on, photos, progress)
     truth, probabilities = _answers(trained, selection, progress)
     point = find_point(wish, truth, probabilities, run.class_names)
-    chosen = rates_of(point.label, truth, point.answers(probabilities))
-    earlier = decision_of(run)
-    reported, reported_probabilities = _answers(trained, scan_role(run, photos, "report", progress), progress)
+    chosen = rates_of(point.label, truth, point.answers(probabilities), group_numbers(selection))
+    earlier, records = decision_of(run), _own(run, photos, "report", progress)
+    reported, reported_probabilities = _answers(trained, records, progress)
+    reported_groups = group_numbers(records)
 
     def measured(decision: Decision | None) -> tuple[ClassRates, float, float]:
         found = measure(reported, reported_probabilities, run.class_names, decision)
-        rates = rates_of(point.label, reported, decide(reported_probabilities, decision))
+        rates = rates_of(point.label, reported, decide(reported_probabilities, decision), reported_groups)
         return rates, found.accuracy, found.balanced_accuracy
 
     (after, *accuracies), (before, *accuracies_before) = measured(point), measured(earlier)
@@ -145,14 +151,21 @@ def _check_may_choose(run: Run) -> None:
         )
 
 
-def _selection(run: Run, choose_on: Path | None, photos: Path | None, progress: Progress) -> tuple[list[Record], str]:
+def _own(run: Run, photos: Given, role: str, progress: Progress) -> list[Record]:
+    place, told = photos
+    return scan_role(run, place, role, progress, choices=edit_recipe(run.recipe, told).data.source)
+
+
+def _selection(run: Run, choose_on: Given, photos: Given, progress: Progress) -> tuple[list[Record], str]:
     """The selection photos, and the words for them."""
-    if choose_on is None:
-        records = scan_role(run, photos, "select", progress)
+    place, told = choose_on
+    if place is None:
+        records = _own(run, photos, "select", progress)
         words = f"{len(records):,} selection photos"
     else:
-        scanned, known = scan_photos(run, choose_on, progress), fingerprints_of(run, "fit", "select", "report")
-        records = [record for record in scanned.records if record.fingerprint not in known]
+        roles, scanned = ("fit", "select", "report"), scan_others(run, place, progress, told=told)
+        known, groups = fingerprints_of(run, *roles), groups_of(run, *roles)
+        records = [one for one in scanned.records if one.fingerprint not in known and one.group not in groups]
         words = f"{len(records):,} photos of {scanned.name}"
     if not records:
         raise RunError(f"There are no selection photos left for {run.folder}: it knows all of them, or they are gone.")

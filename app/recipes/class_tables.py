@@ -26,6 +26,8 @@ def _check_weights(value: Any) -> Any:
     if not isinstance(value, Mapping) or not value:
         raise ValueError("must be none, balanced, or a table of classes with their weights")
     for name, weight in value.items():
+        if not isinstance(name, str):
+            raise ValueError(f'classes are named by text, such as "{brief(name)}"; received {_typed(name)}')
         if not is_finite_number(weight) or weight <= 0:
             raise ValueError(f'the weight of "{brief(name)}" must be a number above 0; received "{brief(weight)}"')
     return dict(value)
@@ -35,11 +37,17 @@ def _check_costs(value: Any) -> Any:
     if not isinstance(value, Mapping):
         raise ValueError('must be a table such as {"sick->well" = 10}: the true class, the answer, the cost')
     for key, cost in value.items():
+        if not isinstance(key, str):
+            raise ValueError(f'mistakes are named by text, such as "sick->well"; received {_typed(key)}')
         if ARROW not in key.strip(ARROW):
             raise ValueError(f'"{brief(key)}" must name the true class and the answer, such as "sick->well"')
         if not is_finite_number(cost) or cost < 0:
             raise ValueError(f'the cost of "{brief(key)}" must be a number of at least 0; received "{brief(cost)}"')
     return dict(value)
+
+
+def _typed(key: Any) -> str:
+    return f"{brief(key)}, which is {type(key).__name__}"
 
 
 def is_finite_number(value: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 from regraft.data.class_names import place_of
 from regraft.data.records import ImageFolder, Record
-from regraft.data.sources import scan_remembered
+from regraft.data.sources import SourceChoices, scan_remembered
 from regraft.errors import FolderError, RunError, did_you_mean, option
 from regraft.progress import Progress
 from regraft.recipes.recipe import edit_recipe
@@ -58,24 +59,28 @@ def scan_others(run: Run, source: Path, progress: Progress, *, told: Mapping[str
     return renumber(scan_remembered(source, progress, choices=choices), run.class_names)
 
 
-def scan_role(run: Run, photos: Path | None, role: str, progress: Progress) -> list[Record]:
+def scan_role(
+    run: Run, photos: Path | None, role: str, progress: Progress, *, choices: SourceChoices | None = None
+) -> list[Record]:
     """The images that had this role in `run`, wherever they lie now, classes numbered as in the run.
 
     Classes that the run does not know may lie beside them. Arguments and errors are those of `scan_photos`.
     """
-    folder = _scan(run, photos, progress, f"name their folder with {option('photos')}")
+    folder = _scan(run, photos, progress, f"name their folder with {option('photos')}", choices)
     return [
         replace(record, class_index=_number_of(folder.class_names[record.class_index], run.class_names, folder.root))
         for record in records_of(run, folder, role)
     ]
 
 
-def _scan(run: Run, photos: Path | None, progress: Progress, advice: str) -> ImageFolder:
+def _scan(
+    run: Run, photos: Path | None, progress: Progress, advice: str, choices: SourceChoices | None = None
+) -> ImageFolder:
     source = photos or run.table or run.root
     gone = next((place for place in (run.root, source) if not place.exists()), None)
     if photos is None and gone:
         raise RunError(f"The photos of {run.folder} are no longer in {gone}; {advice}.")
-    choices = run.recipe.data.source
+    choices = choices or run.recipe.data.source
     if run.table and photos and photos.is_dir() and run.table.is_file():  # the folder that they were moved to
         source, choices = run.table, replace(choices, columns=replace(choices.columns, root=str(photos)))
     return scan_remembered(source, progress, choices=replace(choices, may_lack_groups=bool(photos)))
@@ -125,7 +130,26 @@ def groups_of(run: Run, *roles: str) -> set[str]:
     return {row.group for row in rows_of(run, *roles) if row.group}
 
 
-def records_of(run: Run, folder: ImageFolder, role: str) -> list[Record]:
-    """The images in `folder` that had this role in `run`, wherever they lie."""
-    wanted = fingerprints_of(run, role)
-    return [record for record in folder.records if record.fingerprint in wanted]
+def records_of(run: Run, folder: ImageFolder, *roles: str) -> list[Record]:
+    """The images in `folder` that had one of these roles in `run`, at most one for each row of its images.csv.
+
+    It is what lies where the run found it and has not changed; where nothing does, a photo of the same content and
+    class. A copy with another label has none of the role, as training has left it out.
+    """
+    rows = rows_of(run, *roles)
+    places = {(one.path.absolute(), one.fingerprint) for one in folder.records}
+    kept = {(row.path, row.fingerprint) for row in rows} & places
+    moved = Counter((row.fingerprint, row.class_name) for row in rows if (row.path, row.fingerprint) not in kept)
+    numbers = [place_of(name, run.class_names) for name in folder.class_names]
+    found = []
+    for record in folder.records:
+        number, place = numbers[record.class_index], (record.path.absolute(), record.fingerprint)
+        content = record.fingerprint, "" if number is None else run.class_names[number]
+        if place in kept:
+            kept.remove(place)
+        elif moved[content]:
+            moved[content] -= 1
+        else:
+            continue
+        found.append(record)
+    return found

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from command_line import run_regraft
 
-from regraft.cli.run_duel import is_run, show_duel
+from regraft.cli.run_duel import OPTIONS_OF_RUNS, is_run, show_duel
 from regraft.errors import visible
 from regraft.evidence.duel import judge_duel
 from regraft.evidence.metrics import measure
@@ -91,6 +91,13 @@ def refusal(*words: object) -> str:
 def test_options_that_train_are_refused_also_with_their_default(run: Path, option: tuple[object, ...]):
     told = refusal(run, run, *option)
     assert told == f"{option[0]} is for training on a FOLDER; two runs are compared as they are."
+
+
+def test_the_help_names_all_options_that_go_with_runs():
+    """Of `LABELS` the names are those of the command line; `as_json` is --json."""
+    told = " ".join(run_regraft("compare", "--help").stdout.split())
+    names = [f"--{name.removeprefix('as_').replace('_', '-')}" for name in OPTIONS_OF_RUNS]
+    assert f"Of the options, {', '.join(names[:-1])} and {names[-1]} go with them." in told
 
 
 def test_two_runs_are_expected_where_the_first_is_one(run: Path, tmp_path: Path):

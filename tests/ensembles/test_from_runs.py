@@ -86,6 +86,49 @@ def test_runs_that_do_not_go_together_are_named_with_the_difference(tmp_path, la
     assert str(caught.value) == f"{tmp_path}/one and {tmp_path}/other {difference}"
 
 
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_whoever_is_named_first_costs_are_those_of_all_runs(tmp_path: Path, order: tuple[int, int]):
+    costs = {"ant->bee": 10.0}
+    named = (
+        make_run(tmp_path / "costly", ["ant", "bee"], {}, cost=costs),
+        make_run(tmp_path / "plain", ["ant", "bee"], {}),
+    )
+    runs, words = [named[place] for place in order], [('"ant->bee" 10', "none")[place] for place in order]
+    with pytest.raises(UsageError) as caught:
+        check_runs(runs)
+    assert str(caught.value) == (
+        f"{runs[0].folder} and {runs[1].folder} decide by different costs: {words[0]} and {words[1]}; train them with "
+        "the same."
+    )
+    check_runs([named[0], make_run(tmp_path / "twin", ["ant", "bee"], {}, cost=costs)])
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+@pytest.mark.parametrize(
+    "weights",
+    [{"finetune.class_weights": "balanced"}, {"head.class_weights": {"ant": 2.0}}, {"finetune.sampling": "balanced"}],
+)
+def test_costs_and_class_weights_do_not_go_together(tmp_path: Path, weights: dict, order: tuple[int, int]):
+    named = (
+        make_run(tmp_path / "costly", ["ant", "bee"], {}, cost={"ant->bee": 10.0}),
+        make_run(tmp_path / "weighted", ["ant", "bee"], {}, **weights),
+    )
+    told = (
+        f"{tmp_path}/costly has costs and {tmp_path}/weighted class weights or balanced sampling, which ensemble "
+        "cannot take out of the scores of all its members again, as costs need it; train without one of the two."
+    )
+    with pytest.raises(UsageError) as caught:
+        check_runs([named[place] for place in order])
+    assert str(caught.value) == told
+    check_runs([named[1], make_run(tmp_path / "plain", ["ant", "bee"], {})])
+
+
+def test_the_snapshots_of_a_run_with_both_keep_its_class_weights_and_are_refused(tmp_path: Path):
+    edits = {"cost": {"ant->bee": 10.0}, "finetune.class_weights": "balanced"}
+    with pytest.raises(UsageError, match=f"^{tmp_path}/both has costs and {tmp_path}/both class weights "):
+        check_runs([make_run(tmp_path / "both", ["ant", "bee"], {}, **edits)])
+
+
 def test_photos_judge_where_no_member_has_learned_from_them(tmp_path):
     one = make_run(tmp_path / "one", ["ant"], {"a": "report", "b": "report", "c": "select", "d": "fit", "e": "select"})
     other = make_run(tmp_path / "other", ["ant"], {"a": "report", "b": "fit", "c": "report", "d": "fit", "e": "select"})
@@ -97,6 +140,14 @@ def test_photos_judge_where_no_member_has_learned_from_them(tmp_path):
         "Reported on 1 image that no member has learned from or chosen by.",
         "Choices are made on 2 images that no member has learned from.",
     )
+
+
+def test_copies_with_another_label_do_not_judge(tmp_path: Path):
+    runs = [make_run(tmp_path / name, ["ant", "bee"], {"a": "report", "b": "select", "c": "fit"}) for name in "xy"]
+    folder = folder_of("abc")
+    copies = [replace(one, path=Path(f"copies/{one.path}"), class_index=1) for one in folder.records]
+    roles = common_roles(runs, replace(folder, records=(*copies, *folder.records)))
+    assert [str(record.path) for record in (*roles.report, *roles.select)] == ["a", "b"]
 
 
 def test_a_head_that_learned_from_the_photos_that_chose_it_may_not_choose_by_them(tmp_path):

@@ -1,9 +1,11 @@
 """Verdicts on ensembles whose answers are known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from regraft.ensembles.verdict import SAME_BUDGET, Answers, gain_over, say_whether_worth
+from regraft.ensembles.verdict import SAME_BUDGET, Answers, gain_over, judge_ensemble, say_whether_worth
 from regraft.evidence.paired import Difference
 
 RIGHT, WRONG = [4.0, 0.0], [0.0, 4.0]  # the truth is always 0
@@ -26,6 +28,25 @@ def test_a_gain_over_a_single_model_has_the_interval_of_paired_proportions():
     reach = 1.959964 * np.sqrt((5 / 8 - 1 / 64) / 8)
     assert gain.mean == pytest.approx(1 / 6)
     assert (gain.low, gain.high) == (pytest.approx(1 / 8 - reach), pytest.approx(1 / 8 + reach))
+
+
+def test_a_gain_in_one_group_of_photos_is_no_evidence():
+    """10 groups of 20 photos, of which only the ensemble gets one right; against a mean of members it is the same."""
+    groups, right = np.repeat(np.arange(10), 20), np.ones(200)
+    for elsewhere in (1.0, 0.99):
+        base = np.where(groups == 0, 0.0, elsewhere)
+        assert gain_over(right, base).low > 0
+        assert gain_over(right, base, groups).low < 0
+
+
+def test_the_verdict_takes_the_groups_of_the_photos_reported_on():
+    """Of two members, one is wrong on the 4 photos of one group, and neither on 2 others."""
+    logits = np.array([[[1.0, 0]] * 8, [[1.0, 0]] * 2 + [[0.0, 2]] * 4 + [[1.0, 0]] * 2])
+    options = {"temperature": 1.0, "rule": "logits", "is_averaged": True, "speed": {"ratio": 1.0}, "seed": 0}
+    plain = replace(answers(logits.tolist()), ensemble=np.float32(logits[0]))
+    grouped = replace(plain, report_groups=np.array([0, 0, 0, 0, 1, 2]))
+    gains = [judge_ensemble(given, **options).gains["mean member"] for given in (plain, grouped)]
+    assert gains[1].low < gains[0].low < gains[0].mean == gains[1].mean
 
 
 def test_agreement_on_all_photos_is_no_certainty():

@@ -1,12 +1,13 @@
 """Two classifiers on the same photos: the exact test and the interval by hand, and the words for both."""
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
 from scipy.stats import binom, t
 
-from regraft.evidence.duel import Duel, judge_duel, mcnemar
+from regraft.evidence.duel import Duel, judge_duel, mcnemar, sign_flips
 from regraft.evidence.intervals import accuracy_difference
 
 
@@ -24,6 +25,51 @@ from regraft.evidence.intervals import accuracy_difference
 )
 def test_the_exact_test_by_hand(first_alone: int, second_alone: int, p: float):
     assert mcnemar(first_alone, second_alone) == pytest.approx(p, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("nets", "p"),
+    [
+        ([20] + [0] * 9, 1.0),
+        ([3, 2, 1], 2 / 8),
+        ([3, -2, 1], 6 / 8),  # of all signs, 6, 4, 2, 0, 0, -2, -4, -6
+        ([5, -1, 1], 6 / 8),  # 7, 5, 5, 3 and the same below 0
+        ([2] * 6, 2 / 2**6),
+        ([0, 0], 1.0),
+    ],
+)
+def test_the_signs_of_groups_are_flipped_by_hand(nets: list[int], p: float):
+    assert sign_flips(np.array(nets)) == sign_flips(-np.array(nets)) == pytest.approx(p, rel=1e-12)
+
+
+def test_flipped_signs_are_counted_one_by_one_and_of_single_photos_are_the_exact_test():
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        nets = rng.integers(-4, 7, 9)
+        sums = np.array(list(product((-1, 1), repeat=9))) @ nets
+        assert sign_flips(nets) == pytest.approx((np.abs(sums) >= abs(nets.sum())).mean(), rel=1e-12)
+    assert sign_flips(np.repeat([1, -1], (8, 1))) == pytest.approx(mcnemar(8, 1), rel=1e-12)
+
+
+def test_one_group_is_no_evidence_however_many_photos_it_has():
+    """10 groups of 20 photos, of which the second classifier gets one group wrong: McNemar's p would be 1.9e-06."""
+    groups = np.repeat(np.arange(10), 20)
+    first = np.tile([0.8, 0.2], (200, 1))
+    second = np.where(groups[:, None] == 0, [0.2, 0.8], [0.8, 0.2])
+    duel = judge_duel(np.zeros(200, int), first, second, groups=groups)
+    assert (duel.p_value, duel.uneven_groups, duel.first_alone) == (1.0, 1, 20)
+    assert duel.verdict == (
+        "no evidence of a difference (-38.1 to +21.8 points); exact sign-flip test of groups: p = 1"
+    )
+    assert duel.loss_verdict.startswith("no evidence of a difference")
+    assert duel.notes[0] == (
+        "One of them is right more often than the other in 1 group of photos; fewer than 6 are never evidence at 5 %."
+    )
+    values = duel.as_dict()
+    assert (values["test"], values["p_value"], values["mcnemar_p"]) == ("exact sign-flip test of groups", 1.0, None)
+    alone = judge_duel(np.zeros(200, int), first, second)
+    assert alone.p_value == pytest.approx(2 / 2**20)
+    assert alone.as_dict()["p_value"] == alone.as_dict()["mcnemar_p"]
 
 
 def duel_of(both: int, first_alone: int, second_alone: int, neither: int) -> Duel:

@@ -53,6 +53,27 @@ def test_accuracy_difference_by_hand() -> None:
     assert accuracy_difference(a, b) == pytest.approx((0.04, center - reach, center + reach))
 
 
+def test_accuracy_difference_in_groups_is_that_of_fewer_images_by_hand() -> None:
+    """B is wrong on one of 10 groups of 20: the groups' sums of B - A are off their mean, -2, by 18 and 2."""
+    groups = np.repeat(np.arange(10), 20)
+    right = np.ones(200, bool)
+    variance = 10 / 9 * (18**2 + 9 * 2**2) / 200**2
+    images = 200 * (0.1 * 0.9 / 200) / variance  # 9
+    assert images == pytest.approx(9)
+    one, none = (0.1 * 9 + 1) / 11, 1 / 11
+    reach = 1.959964 * np.sqrt((one + none - (one - none) ** 2) / 11)
+    assert accuracy_difference(groups > 0, right, groups) == pytest.approx(
+        (-0.1, none - one - reach, none - one + reach)
+    )
+    alone = np.arange(200)
+    assert accuracy_difference(groups > 0, right, alone) == accuracy_difference(groups > 0, right)
+    wide, usual = accuracy_difference(right, right, groups), accuracy_difference(right, right)
+    assert wide[2] == pytest.approx(
+        1.959964 * np.sqrt(2 / 12 / 12)
+    )  # 10 images, as groups, where no image tells them apart
+    assert usual[2] < wide[2]
+
+
 def test_accuracy_difference_is_antisymmetric() -> None:
     random = np.random.default_rng(3)
     a, b = random.random(80) < 0.9, random.random(80) < 0.7

@@ -7,7 +7,7 @@ import pytest
 import refusals
 
 from regraft.errors import UsageError
-from regraft.evidence.intervals import accuracy_interval
+from regraft.evidence.intervals import accuracy_interval, grouped_accuracy_interval
 from regraft.evidence.operating_point import Share, Wish, find_point, rates_of, wish_of
 
 NAMES = ("mole", "melanoma")
@@ -67,7 +67,22 @@ def test_rates_are_counted_by_hand_and_have_wilson_intervals():
     assert (rates.recall.low, rates.recall.high) == accuracy_interval(2, 3)
     assert (rates.precision.value, rates.false_alarms.value) == (2 / 3, 1 / 2)
     assert str(rates.recall) == "66.7 % (20.8 to 93.9), 2 of 3"
-    assert str(Share.of(0, 0)) == "unknown (of no photo)"
+    assert str(Share.of(np.zeros(0, bool))) == "unknown (of no photo)"
+
+
+def test_rates_of_photos_in_groups_have_wider_intervals():
+    """Of 6 photos of the class in 3 groups, those of one are missed; each rate takes the groups of its own photos."""
+    truth, answers = np.array([1] * 6 + [0] * 4), np.array([1, 1, 1, 1, 0, 0, 1, 1, 0, 0])
+    groups = np.array([0, 0, 1, 1, 2, 2, 3, 3, 4, 4])
+    rates = rates_of(1, truth, answers, groups)
+    assert (rates.recall.count, rates.recall.photos) == (4, 6)
+    for found, hits, own in (
+        (rates.recall, [1, 1, 1, 1, 0, 0], groups[:6]),
+        (rates.precision, [1, 1, 1, 1, 0, 0], np.array([0, 0, 1, 1, 3, 3])),
+        (rates.false_alarms, [1, 1, 0, 0], groups[6:]),
+    ):
+        assert (found.low, found.high) == grouped_accuracy_interval(np.array(hits), own)
+        assert found.low < accuracy_interval(found.count, found.photos)[0]
 
 
 def test_a_wish_is_the_one_thing_that_is_asked_for():

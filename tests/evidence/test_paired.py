@@ -26,6 +26,17 @@ def test_a_fixed_split_adds_the_scatter_of_the_photos():
     assert found.high - found.mean == pytest.approx(student.ppf(0.975, freedom) * np.sqrt(total))
 
 
+def test_groups_of_photos_are_the_sample_where_they_scatter_more():
+    values, groups = np.array([1.0, 1.0, 0.0, 0.0, 0.0, 0.0]), np.array([0, 0, 1, 1, 2, 2])
+    found = training_difference([values], fixed_split=True, train_count=1, groups=groups)
+    error = np.sqrt(3 / 2 * ((4 / 3) ** 2 + 2 * (2 / 3) ** 2) / 36)  # sums off their mean, 2/3, by 4/3 and -2/3 twice
+    assert (found.low, found.high) == pytest.approx(
+        (1 / 3 - student.ppf(0.975, 2) * error, 1 / 3 + student.ppf(0.975, 2) * error)
+    )
+    mixed = training_difference([values], fixed_split=True, train_count=1, groups=np.array([0, 1, 2, 0, 1, 2]))
+    assert mixed.high - mixed.mean == pytest.approx(student.ppf(0.975, 2) * np.sqrt(values.var(ddof=1) / 6))
+
+
 def test_one_seed_knows_the_photos_alone():
     values = np.array([1.0] * 10 + [0.0] * 85 + [-1.0] * 5)
     found = training_difference([values], fixed_split=True, train_count=10)

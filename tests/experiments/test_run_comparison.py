@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +77,14 @@ def test_the_difference_of_the_losses_is_that_of_the_two_metrics(runs: tuple[Pat
 def test_a_run_and_itself_answer_every_photo_alike(runs: tuple[Path, Path]):
     found = compare_runs(runs[0], runs[0], None, Silent())
     assert (found.different, found.duel.p_value, found.duel.accuracy.mean) == ((), 1.0, 0.0)
+
+
+def test_photos_of_one_group_count_as_one(runs: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch):
+    folder, records, which = module.photos_to_judge()
+    grouped = tuple(replace(one, group="p" if number in (1, 4) else "") for number, one in enumerate(records))
+    monkeypatch.setattr(module, "photos_to_judge", lambda *_: (folder, grouped, which))
+    duel = compare_runs(*runs, None, Silent()).duel
+    assert (duel.first_alone, duel.second_alone, duel.uneven_groups) == (1, 1, 0)
 
 
 def test_what_is_written_is_what_is_returned(runs: tuple[Path, Path], tmp_path: Path):

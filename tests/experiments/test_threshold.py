@@ -14,6 +14,9 @@ import regraft
 from regraft.evidence.decision import decision_of
 from regraft.evidence.operating_point import rates_of
 from regraft.exports.export import Export
+from regraft.machine.files import write_csv
+from regraft.recipes.recipe import edit_recipe
+from regraft.runs.digests import write_digests
 from regraft.runs.photos_now import rows_of
 from regraft.runs.run import Run
 
@@ -76,6 +79,39 @@ def test_a_run_without_selection_photos_takes_a_folder_it_has_not_seen(photo_fol
     answer = run_regraft("threshold", out, others, "--false-alarms", "bee=0")
     assert answer.code == 0, answer.stderr
     assert "9 photos of others, 4 of them of that class" in answer.stdout
+
+
+def test_nothing_is_chosen_on_other_photos_of_groups_that_the_run_knows(run: Run, photo_folder: PhotoFolder):
+    """As if the run, which knows none of these photos, had been trained with groups, and on patients p0 and p1."""
+    run.recipe_file.write_text(edit_recipe(run.recipe, {"data.group_pattern": "p?[0-9]+_"}).to_toml(), "utf-8")
+    rows = run.roster_file.read_text("utf-8").splitlines()
+    groups = ["group", *(f"p{number % 2}_" for number in range(len(rows) - 1))]
+    run.roster_file.write_text("".join(f"{row},{group}\n" for row, group in zip(rows, groups, strict=True)), "utf-8")
+    write_digests(run.folder)
+    others = photo_folder({"bee": 6, "cat": 6}, name="others", seed=1)
+    for number, photo in enumerate(sorted(others.rglob("*.*"))):
+        photo.rename(photo.with_name(f"p{number % 6 // 2}_{photo.name}"))  # two of each class of p0, p1 and p2
+    answer = run_regraft("threshold", run.folder, others, "--recall", "bee=0.5", "--json")
+    assert answer.code == 0, answer.stderr
+    assert answer.values["chosen_on"] == "4 photos of others"
+
+
+def test_photos_to_choose_on_and_photos_that_moved_are_named_as_for_evaluate(
+    run: Run, photo_folder: PhotoFolder, tmp_path: Path
+):
+    others, table = photo_folder({"bee": 3, "cat": 4}, name="others", seed=1), tmp_path / "table.csv"
+    pairs = [(path, path.parent.name) for path in sorted(others.rglob("*.*"))]
+    moved = [(row.path, row.class_name) for row in rows_of(run, "select", "report")]
+    found = regraft.threshold(run, pairs, recall={"cat": 0.5}, photos=moved, progress=False)
+    assert (found.chosen.recall.photos, found.chosen.false_alarms.photos) == (4, 3)
+    assert found.reported.recall.photos == sum(row.class_name == "cat" for row in rows_of(run, "report"))
+    write_csv(table, ("where", "what"), [(str(path.relative_to(others)), label) for path, label in pairs])
+    columns = ("--root", others, "--path-column", "where", "--label-column", "what")
+    answer = run_regraft("threshold", run.folder, table, *columns, "--recall", "cat=0.5", "--json")
+    assert answer.code == 0, answer.stderr
+    assert answer.values["chosen_on"] == "7 photos of table.csv"
+    assert {**answer.values, "chosen_on": found.chosen_on, "before": 0} == {**found.as_dict(), "before": 0,
+        "accuracy_before": found.accuracy, "balanced_accuracy_before": found.balanced_accuracy}  # fmt: skip
 
 
 @pytest.mark.parametrize(

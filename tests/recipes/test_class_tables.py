@@ -44,6 +44,8 @@ def test_single_classes_are_edited_also_where_they_have_dots():
         ({"ant": "much"}, 'the weight of "ant" must be a number above 0; received "much".'),
         ({"ant": float("nan")}, 'the weight of "ant" must be a number above 0; received "nan".'),
         ({"ant": float("inf")}, 'the weight of "ant" must be a number above 0; received "inf".'),
+        ({1: 3}, 'classes are named by text, such as "1"; received 1, which is int.'),
+        ({None: 3, "ant": 2}, 'classes are named by text, such as "None"; received None, which is NoneType.'),
     ],
 )
 def test_weights_that_are_none_are_refused(value, message):
@@ -82,6 +84,7 @@ def test_costs_come_back_from_toml_and_are_edited_one_by_one(tmp_path: Path):
         ({"->well": 3}, '"->well" must name the true class and the answer, such as "sick->well".'),
         ({"sick->well": -3}, 'the cost of "sick->well" must be a number of at least 0; received "-3".'),
         ({"sick->well": "x"}, 'the cost of "sick->well" must be a number of at least 0; received "x".'),
+        ({1: 3}, 'mistakes are named by text, such as "sick->well"; received 1, which is int.'),
         ({"sick->well": float("inf")}, 'the cost of "sick->well" must be a number of at least 0; received "inf".'),
     ],
 )

@@ -6,10 +6,12 @@ import pytest
 from drawn_photos import PhotoFolder
 from trained_runs import TrainedRun
 
+from regraft.data.records import ImageFolder, Record
 from regraft.data.scan import scan_folder
 from regraft.errors import FolderError, RunError, as_options
-from regraft.machine.files import write_json
+from regraft.machine.files import write_csv, write_json
 from regraft.progress import Silent
+from regraft.recipes.recipe import load_recipe
 from regraft.runs.photos_now import fingerprints_of, records_of, renumber, rows_of, scan_photos
 from regraft.runs.run import Run
 
@@ -26,6 +28,26 @@ def test_photos_that_moved_are_found_by_what_they_contain(trained: TrainedRun, t
     run = Run(trained.folder)
     records = records_of(run, scan_photos(run, moved, Silent()), "report")
     assert {record.fingerprint for record in records} == fingerprints_of(run, "report") != set()
+
+
+@pytest.mark.parametrize("root", ["/photos", "/moved"])
+def test_copies_that_training_left_out_have_no_role(tmp_path: Path, root: str):
+    """A test photo, its copies of another and of its own class, its twin in the test, and one that was relabelled."""
+    run = Run(tmp_path / "run")
+    run.start(load_recipe("quick"), ("ant", "bee"), {"root": "/photos"})
+    write_csv(
+        run.roster_file,
+        ("path", "class", "role", "fingerprint"),
+        [(f"/photos/{name}", "ant", "report", name[0]) for name in ("a1", "b1", "b2", "c1")],
+    )
+    lies = {"a0": "Bee", "a1": "Ant", "a2": "Ant", "b1": "Ant", "b2": "Ant", "b3": "Ant", "c1": "Bee", "d1": "owl"}
+    names = ("Ant", "Bee", "owl")
+    folder = ImageFolder(Path(root), names, tuple(
+        Record(Path(root, name), names.index(label), "", "JPEG", 8, 8, 1, name[0], bytes(32))
+        for name, label in lies.items()
+    ))  # fmt: skip
+    found = [record.path.name for record in records_of(run, folder, "report")]
+    assert found == ["a1", "b1", "b2", *(["c1"] if root == "/photos" else [])]
 
 
 def test_rows_and_fingerprints_are_of_the_asked_roles(trained: TrainedRun):
