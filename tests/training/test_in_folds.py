@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 from pathlib import Path
 
@@ -83,18 +84,42 @@ def test_a_training_that_was_broken_off_in_a_fold_goes_on_with_the_next(photos: 
 
 
 @pytest.mark.slow
-def test_each_fold_fine_tunes_from_the_same_start(photos: Path, tmp_path: Path, monkeypatch):
-    starts, train_fold = [], module._train_fold
+def test_each_fold_and_the_last_training_start_from_the_same_weights_and_random_states(
+    photos: Path, tmp_path: Path, monkeypatch
+):
+    """So a run that goes on after some folds, which it then does not train, comes to the same model."""
+    starts, train_fold, judge_in_folds = [], module._train_fold, module.judge_in_folds
 
-    def look(session, run, roles, train_stages):
-        starts.append(session.model.get_weights())
-        train_fold(session, run, roles, train_stages)
-        assert any((one != other).any() for one, other in zip(starts[0], session.model.get_weights(), strict=True))
+    def look(session) -> None:
+        states = [variable.numpy() for variable in session.model.variables]
+        starts.append([*states, random.getstate()[1]])
 
-    monkeypatch.setattr(module, "_train_fold", look)
-    run = regraft.train(photos, out=tmp_path / "run", **{**QUICK, "recipe": "balanced"}, epochs=1, folds=2)
-    for first, second in zip(*starts, strict=True):
-        np.testing.assert_array_equal(first, second)
+    def look_and_train(session, *of_fold):
+        look(session)
+        train_fold(session, *of_fold)
+        assert (session.model.get_layer("dropout").seed_generator.state.numpy() != starts[0][place]).any()
+        assert any((one != other).any() for one, other in zip(weights, session.model.get_weights(), strict=True))
+        random.random()  # as Keras does for a layer that is built without a seed
+
+    def look_around(session, train_stages):
+        nonlocal place, weights
+        state = session.model.get_layer("dropout").seed_generator.state
+        place = [id(variable) for variable in session.model.variables].index(id(state))
+        weights = session.model.get_weights()
+        look(session)
+        judged = judge_in_folds(session, train_stages)
+        look(session)
+        return judged
+
+    place, weights = 0, []
+    monkeypatch.setattr(module, "_train_fold", look_and_train)
+    monkeypatch.setattr(module, "judge_in_folds", look_around)
+    noisy = {**QUICK, "recipe": "balanced", "set": {"head.l2": [0.1], "regularize.dropout": 0.5}}
+    run = regraft.train(photos, out=tmp_path / "run", **noisy, epochs=1, folds=2)
+    assert len(starts) == 4
+    for later in starts[1:]:
+        for state, same in zip(later, starts[0], strict=True):
+            np.testing.assert_array_equal(state, same)
     names = read_arrays(run.folder / "folds/2/stages.npz")["names"].tolist()
     assert names == ["head", "fine-tuned"]
     assert {row["stage"] for row in run.metrics.folds} <= {*names}
