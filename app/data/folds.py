@@ -69,6 +69,11 @@ def _assign(
             f"data.folds is {folds}, and there are {plural(count, 'group')} of photos that must stay together; "
             "take fewer folds or add photos."
         )
+    if (most := int(np.bincount(classes).max())) < folds:
+        raise FolderError(
+            f"data.folds is {folds}, and no class has more than {plural(most, 'photo')}; take at most {most} folds or "
+            "add photos."
+        )
     fold_of = np.zeros(len(records), int)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # a class with fewer images than folds is missing in some

@@ -67,6 +67,14 @@ def test_fewer_groups_than_folds_and_a_class_in_one_group_are_one_line():
     assert 'Class "dog" has all its photos in one group' in refusals.message_of(FolderError, planned, dogs, 2)
 
 
+def test_more_folds_than_any_class_has_photos_are_one_line():
+    assert refusals.message_of(FolderError, planned, records_of(4, 3), 5) == (
+        "data.folds is 5, and no class has more than 4 photos; take at most 4 folds or add photos."
+    )
+    assert [len(part.report) for part in planned(records_of(4, 4), 4)[1]] == [2] * 4
+    assert len(planned(records_of(5, 2), 5)[1]) == 5  # one class that has as many is enough
+
+
 def test_of_random_tables_no_group_and_no_copy_is_in_two_folds_and_each_model_sees_each_class():
     rng, refused = np.random.default_rng(5), 0
     for seed in range(300):
