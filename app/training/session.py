@@ -121,7 +121,7 @@ class Session:
         recipe: resolved.
         folder: the photos.
         roles: what each of them is for.
-        spared: selection photos from among the training photos, which a head may learn from once it is kept.
+        spared: selection photos that a head may learn from once it is kept: not those of a split val, but in folds all.
         device, model, reader: what computes, the network, and how a photo becomes a view of it.
         progress, watch: who is told, and what has taken how long.
         backbone: of the model, as its weights came.
@@ -226,7 +226,8 @@ def _open(request: Request, progress: Progress, stack: ExitStack) -> Session:
     from regraft.inference.views import ViewReader
 
     reader = ViewReader.of_recipe(recipe)
-    spared = () if purpose.holds_selection else tuple(record for record in roles.select if record.split != "val")
+    may_spare = not purpose.holds_selection
+    spared = tuple(record for record in roles.select if may_spare and (folds or record.split != "val"))
     prove = "all" if "all" in (request.prove, run.environment.get("prove")) else "sample"
     return Session(
         run, recipe, folder, roles, spared, device, model, reader, progress, watch, backbone, proof, prove, folds
