@@ -17,6 +17,8 @@ from regraft.runs.photos_now import rows_of
 from regraft.training import in_folds as module
 
 QUICK = {"recipe": "quick", "backbone": "tiny", "image_size": 16, "set": {"head.l2": [0.1]}, "progress": False}
+FOLDED = {**QUICK, "set": {"data.folds": 3}}
+ONE_MODEL = r"^data\.folds is for train, which judges one model; received 3\. Leave it out\.$"
 pytestmark = pytest.mark.usefixtures("without_export")
 
 
@@ -151,14 +153,16 @@ def test_nothing_judges_the_model_on_what_it_has_seen(photos: Path, photo_folder
             lambda photos: regraft.train(photos, folds=3, **{**QUICK, "set": {"data.fit": "auto"}}),
             'data.fit and model.backbone cannot be "auto"',
         ),
-        (
-            lambda photos: regraft.ensemble(photos, kind="heads", **{**QUICK, "set": {"data.folds": 3}}),
-            "data.folds is for train, which judges one model",
-        ),
+        (lambda photos: regraft.ensemble(photos, kind="heads", **FOLDED), ONE_MODEL),
+        (lambda photos: regraft.ensemble(photos, budget="1h", **{**FOLDED, "recipe": "balanced"}), ONE_MODEL),
+        (lambda photos: regraft.compare(photos, vary={"head.l2": [[0.1], [1.0]]}, **FOLDED), ONE_MODEL),
+        (lambda photos: regraft.compare(photos, vary={"data.folds": [0, 3]}, **QUICK), ONE_MODEL),
+        (lambda photos: regraft.pretrain(photos, set={"data.folds": 3}, progress=False), ONE_MODEL),
+        (lambda photos: regraft.find_lr(photos, **{**FOLDED, "recipe": "balanced"}), ONE_MODEL),
     ],
 )
 def test_what_does_not_go_with_folds_is_one_line(call, words, photos: Path, tmp_path: Path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(regraft.RegraftError, match=words):
         call(photos)
-    assert not (tmp_path / "saved_models").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["photos"]
