@@ -141,6 +141,8 @@ def test_nothing_judges_the_model_on_what_it_has_seen(photos: Path, photo_folder
         with pytest.raises(regraft.RegraftError, match="was judged in folds, and its own model has learned from all"):
             call()
     others = photo_folder({"cat": 2, "dog": 2}, name="others", seed=4)
+    with pytest.raises(regraft.RegraftError, match=r"it can have no threshold; train without data\.folds for one\.$"):
+        regraft.threshold(run, others, recall={"cat": 0.9}, progress=False)
     assert regraft.evaluate(run, others, out=tmp_path / "judged", progress=False).metrics.images == 4
 
 
