@@ -98,22 +98,19 @@ def test_each_fold_and_the_last_training_start_from_the_same_weights_and_random_
 
     def look_and_train(session, *of_fold):
         look(session)
+        seeds, weights = session.model.get_layer("dropout").seed_generator.state, session.model.get_weights()
+        before = seeds.numpy()
         train_fold(session, *of_fold)
-        assert (session.model.get_layer("dropout").seed_generator.state.numpy() != starts[0][place]).any()
+        assert (seeds.numpy() != before).any()
         assert any((one != other).any() for one, other in zip(weights, session.model.get_weights(), strict=True))
         random.random()  # as Keras does for a layer that is built without a seed
 
     def look_around(session, train_stages):
-        nonlocal place, weights
-        state = session.model.get_layer("dropout").seed_generator.state
-        place = [id(variable) for variable in session.model.variables].index(id(state))
-        weights = session.model.get_weights()
         look(session)
         judged = judge_in_folds(session, train_stages)
         look(session)
         return judged
 
-    place, weights = 0, []
     monkeypatch.setattr(module, "_train_fold", look_and_train)
     monkeypatch.setattr(module, "judge_in_folds", look_around)
     noisy = {**QUICK, "recipe": "balanced", "set": {"head.l2": [0.1], "regularize.dropout": 0.5}}
