@@ -34,7 +34,7 @@ def plan_folds(
     contain and on `seed`, not on their order or place.
 
     Raises:
-        FolderError: there are fewer groups of photos than folds, or a class all of whose photos are in one group.
+        FolderError: there are fewer groups of photos than folds, or the model of a fold would never see a class.
     """
     by_content = sorted(folder.records, key=lambda record: (record.fingerprint, record.class_index))
     likeness = likeness or Likeness(by_content)
@@ -52,6 +52,7 @@ def plan_folds(
             for there in (False, True)
         )
         fit, select = learners(rest)
+        _check_seen(fit, by_content, folder.class_names, folds)
         words = (f"Reported on fold {fold + 1} of {folds}: {plural(len(held), 'image')}, which nothing else sees.",)
         parts.append(Roles(fit, select, _in_path_order(held), REPORTED_ON_FOLDS, words))
     fit, select = learners(by_content)
@@ -69,28 +70,64 @@ def _assign(
             f"data.folds is {folds}, and there are {plural(count, 'group')} of photos that must stay together; "
             "take fewer folds or add photos."
         )
+    for index in np.unique(classes):
+        if len(np.unique(groups[classes == index])) < 2:
+            raise FolderError(
+                f'Class "{class_names[index]}" has all its photos in one group, so the model of one fold would never '
+                "see it; add photos of other groups, or train without data.folds."
+            )
+    if (most := int(np.bincount(classes).max())) < folds:
+        raise FolderError(
+            f"data.folds is {folds}, and no class has more than {plural(most, 'photo')}; take at most {most} folds or "
+            "add photos."
+        )
     fold_of = np.zeros(len(records), int)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # a class with fewer images than folds is missing in some
         parts = StratifiedGroupKFold(folds, shuffle=True, random_state=seed).split(classes, classes, groups)
         for fold, (_, held) in enumerate(parts):
             fold_of[held] = fold
-    for index, name in enumerate(class_names):
-        of_class = classes == index
-        if not of_class.any():
-            continue  # which is an obstacle of its own
-        its_groups = np.unique(groups[of_class])
-        if len(its_groups) < 2:
-            raise FolderError(
-                f'Class "{name}" has all its photos in one group, so the model of one fold would never see it; add '
-                "photos of other groups, or train without data.folds."
-            )
-        if len(np.unique(fold_of[of_class])) == 1:  # as each fold's model must have seen the class
-            smallest = min(its_groups, key=lambda group: (groups == group).sum())
-            sizes = np.bincount(fold_of, minlength=folds).astype(float)
-            sizes[fold_of[of_class][0]] = np.inf
-            fold_of[groups == smallest] = int(sizes.argmin())
+    _spread(fold_of, groups, classes, folds)
     return fold_of
+
+
+def _spread(fold_of: np.ndarray, groups: np.ndarray, classes: np.ndarray, folds: int) -> None:
+    """Moves groups in `fold_of` until each class is in two folds, as each fold's model must have seen it.
+
+    A group that holds other classes may leave one of these in a single fold, so it goes where that happens least, and
+    the search goes on; it ends after as many moves as there are classes, done or not.
+    """
+    for _ in range(classes.max() + 1):
+        held = np.zeros((folds, classes.max() + 1), int)  # how many groups of each class are in each fold
+        np.add.at(held, tuple(np.unique([groups, fold_of, classes], axis=1)[1:]), 1)
+        if not len(alone := np.flatnonzero((held > 0).sum(axis=0) == 1)):
+            return
+        of_class = classes == alone[0]
+        here = fold_of[of_class][0]
+        moves = [(group, to) for group in np.unique(groups[of_class]) for to in range(folds) if to != here]
+        group, to = min(moves, key=lambda move: _cost_of(move, here, held, fold_of, groups, classes))
+        fold_of[groups == group] = to
+
+
+def _cost_of(
+    move: tuple[int, int], here: int, held: np.ndarray, fold_of: np.ndarray, groups: np.ndarray, classes: np.ndarray
+) -> tuple[int, int, int]:
+    """What speaks against moving a group from `here`: how many classes are then in one fold, its size, the fold's."""
+    group, to = move
+    after, its = held.copy(), np.unique(classes[groups == group])
+    after[here, its] -= 1
+    after[to, its] += 1
+    return int(((after > 0).sum(axis=0) == 1).sum()), int((groups == group).sum()), int((fold_of == to).sum())
+
+
+def _check_seen(fit: Sequence[Record], records: Sequence[Record], class_names: Sequence[str], folds: int) -> None:
+    """Raises FolderError where what the model of a fold learns from lacks a class of `records`."""
+    unseen = {record.class_index for record in records} - {record.class_index for record in fit}
+    if unseen:
+        raise FolderError(
+            f'With data.folds {folds}, the model of one fold would never see class "{class_names[min(unseen)]}", whose '
+            "photos share their groups with other classes; take more folds, or add photos of it in other groups."
+        )
 
 
 def _in_path_order(records: Sequence[Record]) -> tuple[Record, ...]:

@@ -21,6 +21,7 @@ from regraft.recipes.recipe import Recipe, edit_recipe
 from regraft.runs.reading import read_json
 from regraft.runs.run import WAIT, Run, new_folder, new_run
 from regraft.training.many_runs import train_run
+from regraft.training.purpose import TRIAL, check_folds
 from regraft.training.resolving import resolve
 from regraft.training.session import Request, look_at_photos
 
@@ -114,6 +115,8 @@ def _check(plan: Plan, recipes: Sequence[Recipe]) -> None:
         raise UsageError(
             'model.backbone = "auto" would choose anew for each arm and seed; name the backbone to compare with.'
         )
+    for recipe in recipes:
+        check_folds(recipe, TRIAL)
     if any("seed" in arm.edits for arm in plan.arms):
         raise UsageError(f"The seed cannot be varied: every arm is trained with each of the {option('seeds')}.")
     if plan.stage == "last" and len({recipe.finetune.epochs > 0 for recipe in recipes}) > 1:

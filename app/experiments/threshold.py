@@ -92,7 +92,7 @@ def find_threshold(
         FolderError: a folder cannot be used.
     """
     run = open_run(folder)
-    check_judges(run)
+    check_judges(run, "it would be reported on these, so it can have no threshold; train without data.folds for one")
     wish = wish_of(asked, run.class_names)
     if choose_on[0] is None:
         _check_may_choose(run)

@@ -116,12 +116,11 @@ def fingerprints_of(run: Run, *roles: str) -> set[str]:
     return {row.fingerprint for row in rows_of(run, *roles)}
 
 
-def check_judges(run: Run) -> None:
-    """Raises RunError where the model of the run has learned from the photos that the run reports on."""
+def check_judges(run: Run, advice: str = "name others, which it has not seen") -> None:
+    """Raises RunError, with this advice, where the model of the run has learned from the photos it reports on."""
     if run.recipe.data.folds:
         raise RunError(
-            f"{run.folder} was judged in folds, and its own model has learned from all its photos: name others, which "
-            "it has not seen."
+            f"{run.folder} was judged in folds, and its own model has learned from all its photos: {advice}."
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,8 @@ from regraft.training.resumable import resumable
 from regraft.training.session import Session, Stopwatch
 
 if TYPE_CHECKING:
+    import keras
+
     from regraft.data.roles import Roles
     from regraft.training.judge import Candidate
 
@@ -61,23 +64,40 @@ class OutOfFold:
 def judge_in_folds(session: Session, train_stages: Stages) -> OutOfFold:
     """Trains and judges the model of each fold of `session`; those that are finished already are read.
 
-    The session's network comes back as it was.
+    The session's network comes back as it was, so that what is trained next does not depend on which were read.
     """
     names = len(session.folder.class_names)
     place_of = {id(record): place for place, record in enumerate(session.roles.report)}
     probabilities, rows = np.zeros((len(place_of), names), np.float32), []
-    untouched = session.model.get_weights()
+    restore = _kept_state(session.model)
     with session.watch.phase("folds"), session.progress.work("folds", len(session.folds), "folds") as ticker:
         for number, roles in enumerate(session.folds, start=1):
             run = Run(session.run.folder / "folds" / str(number))
             if not run.is_finished:
                 _train_fold(session, run, roles, train_stages)
-                session.model.set_weights(untouched)
+                restore()
             answers, stage = _answers(run, roles)
             probabilities[[place_of[id(record)] for record in roles.report]] = answers
             rows.append(_row(number, roles, answers, stage))
             ticker.advance(note=f"fold {number}: {100 * rows[-1]['accuracy']:.1f} %")
     return OutOfFold(probabilities, rows)
+
+
+def _kept_state(model: keras.Model) -> Callable[[], None]:
+    """A function that puts `model` back as it is now: its weights, and the random states that its noise draws from.
+
+    Python's own random state comes back too: Keras draws from it the seed of a layer that is built without one, as some
+    are again where a fold settles its taps.
+    """
+    values = [(variable, variable.numpy()) for variable in model.variables]  # of which `weights` has no random states
+    state = random.getstate()
+
+    def restore() -> None:
+        for variable, value in values:
+            variable.assign(value)
+        random.setstate(state)
+
+    return restore
 
 
 def _train_fold(session: Session, run: Run, roles: Roles, train_stages: Stages) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from regraft.errors import UsageError
+from regraft.recipes.recipe import Recipe
+
 
 @dataclass(frozen=True)
 class Purpose:
@@ -49,3 +52,17 @@ TRIAL = Purpose(needs_last=True, exports=False, finish="finish_trial")
 
 RANGE_TEST = Purpose(exports=False)
 """A few steps at rising learning rates, of which no run is left."""
+
+
+def check_folds(recipe: Recipe, purpose: Purpose) -> None:
+    """Raises UsageError where a recipe asks for folds and is not for `train`, or lets photos decide what they share."""
+    data = recipe.data
+    if not data.folds:
+        return
+    if purpose != FULL:
+        raise UsageError(f"data.folds is for train, which judges one model; received {data.folds}. Leave it out.")
+    if "auto" in (data.fit, recipe.model.backbone):
+        raise UsageError(
+            'With data.folds, data.fit and model.backbone cannot be "auto": photos would be judged by what they have '
+            "decided. Name what is to be judged."
+        )

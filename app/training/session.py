@@ -31,7 +31,7 @@ from regraft.runs.run import Run, command_to_resume, new_run, resumable_run
 from regraft.training.building import graft_onto, load_pretrained
 from regraft.training.class_weights import Asked, check_classes, weights_of_classes
 from regraft.training.photos_asked import ask_for_backbone, ask_for_fit
-from regraft.training.purpose import FULL, MEMBER, SINGLE, TRIAL, Purpose
+from regraft.training.purpose import FULL, MEMBER, SINGLE, TRIAL, Purpose, check_folds
 from regraft.training.resolving import resolve, with_range, within_memory
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class Session:
         recipe: resolved.
         folder: the photos.
         roles: what each of them is for.
-        spared: selection photos from among the training photos, which a head may learn from once it is kept.
+        spared: selection photos that a head may learn from once it is kept: not those of a split val, but in folds all.
         device, model, reader: what computes, the network, and how a photo becomes a view of it.
         progress, watch: who is told, and what has taken how long.
         backbone: of the model, as its weights came.
@@ -183,6 +183,7 @@ def _open(request: Request, progress: Progress, stack: ExitStack) -> Session:
     run = _find_run(request, stack)
     recipe = _kept_recipe(run, request.asked) if request.resume else resolve(request.recipe)
     check_device(request.device)
+    check_folds(recipe, purpose)
     trains_long = recipe.finetune.epochs > 0
     if not purpose.has_head:
         _check_pretraining(recipe)
@@ -193,7 +194,7 @@ def _open(request: Request, progress: Progress, stack: ExitStack) -> Session:
         recipe = recipe if request.resume else with_range(recipe, folder)
         needs_selection = purpose.holds_selection or (trains_long and purpose.has_head)
         roles = plan_training(folder, recipe, progress, needs_selection=needs_selection)
-        roles, folds = _in_folds(request, folder, recipe, roles, needs_selection=needs_selection)
+        roles, folds = _in_folds(folder, recipe, roles, needs_selection=needs_selection)
         fingerprint = data_fingerprint(folder)
     # TensorFlow starts on one core: where the proof comes soon, its process starts on the other meanwhile.
     use_gpus = not request.device.startswith("cpu")
@@ -226,7 +227,8 @@ def _open(request: Request, progress: Progress, stack: ExitStack) -> Session:
     from regraft.inference.views import ViewReader
 
     reader = ViewReader.of_recipe(recipe)
-    spared = () if purpose.holds_selection else tuple(record for record in roles.select if record.split != "val")
+    may_spare = not purpose.holds_selection
+    spared = tuple(record for record in roles.select if may_spare and (folds or record.split != "val"))
     prove = "all" if "all" in (request.prove, run.environment.get("prove")) else "sample"
     return Session(
         run, recipe, folder, roles, spared, device, model, reader, progress, watch, backbone, proof, prove, folds
@@ -279,24 +281,16 @@ def plan_training(folder: ImageFolder, recipe: Recipe, progress: Progress, *, ne
 
 
 def _in_folds(
-    request: Request, folder: ImageFolder, recipe: Recipe, roles: Roles, *, needs_selection: bool
+    folder: ImageFolder, recipe: Recipe, roles: Roles, *, needs_selection: bool
 ) -> tuple[Roles, tuple[Roles, ...]]:
     """The roles with the folds that the recipe asks for, and those of each; `roles` and none where it asks for none.
 
     Raises:
-        UsageError: something else than `train` is asked for folds, or the photos are to decide what all folds share.
         FolderError: the photos cannot be parted so.
     """
     data = recipe.data
     if not data.folds:
         return roles, ()
-    if request.purpose is not FULL:
-        raise UsageError(f"data.folds is for train, which judges one model; received {data.folds}.")
-    if "auto" in (data.fit, recipe.model.backbone):
-        raise UsageError(
-            'With data.folds, data.fit and model.backbone cannot be "auto": photos would be judged by what they have '
-            "decided. Name what is to be judged."
-        )
     seed = recipe.seed if data.split_seed is None else data.split_seed
     return plan_folds(
         folder, folds=data.folds, select_fraction=data.select_fraction, needs_selection=needs_selection, seed=seed

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 import refusals
 from drawn_records import record
 
@@ -19,6 +21,12 @@ NAMES = ("cat", "dog")
 
 def records_of(*class_sizes: int) -> list[Record]:
     return [record(f"{c}-{n}", c) for c, size in enumerate(class_sizes) for n in range(size)]
+
+
+def mixed(classes: str, groups: str) -> list[Record]:
+    """A photo for each digit, which is its class, and the letter of its group."""
+    pairs = enumerate(zip(classes, groups, strict=True))
+    return [replace(record(f"{number}", int(digit)), group=f"g{group}") for number, (digit, group) in pairs]
 
 
 def planned(records: list[Record], folds: int, *, needs_selection: bool = False, seed: int = 0, names=NAMES):
@@ -67,26 +75,64 @@ def test_fewer_groups_than_folds_and_a_class_in_one_group_are_one_line():
     assert 'Class "dog" has all its photos in one group' in refusals.message_of(FolderError, planned, dogs, 2)
 
 
+def test_more_folds_than_any_class_has_photos_are_one_line():
+    assert refusals.message_of(FolderError, planned, records_of(4, 3), 5) == (
+        "data.folds is 5, and no class has more than 4 photos; take at most 4 folds or add photos."
+    )
+    assert [len(part.report) for part in planned(records_of(4, 4), 4)[1]] == [2] * 4
+    assert len(planned(records_of(5, 2), 5)[1]) == 5  # one class that has as many is enough
+
+
+@pytest.mark.parametrize(
+    ("seed", "classes", "groups", "folds"),
+    [
+        (135, "012210202", "spsqrpqpr", 2),
+        (1700, "01211120", "qvsqvspu", 2),
+        (3717, "01231032", "prqqqruu", 2),
+        (870, "012331210", "tpusrsrus", 3),
+    ],
+)
+def test_groups_of_several_classes_are_moved_until_each_model_sees_each_class(seed, classes, groups, folds):
+    """Tables of which the groups that are moved first take the last photos of other classes along."""
+    records = mixed(classes, groups)
+    _, parts = planned(records, folds, needs_selection=True, seed=seed, names=tuple("abcd"))
+    for part in parts:
+        assert {one.class_index for one in part.fit} == {one.class_index for one in records}
+        assert part.report
+
+
+def test_folds_are_refused_where_the_model_of_one_must_miss_a_class():
+    """Of three groups in a ring two are in the same one of two folds, and they are all that a class has."""
+    ring = mixed("000011112222", "pprrppqqqqrr")
+    assert re.fullmatch(
+        'With data.folds 2, the model of one fold would never see class "[abc]", whose photos share their groups with '
+        "other classes; take more folds, or add photos of it in other groups.",
+        refusals.message_of(FolderError, planned, ring, 2, names=tuple("abc")),
+    )
+    for part in planned(ring, 3, names=tuple("abc"))[1]:
+        assert {one.class_index for one in part.fit} == {0, 1, 2}
+
+
 def test_of_random_tables_no_group_and_no_copy_is_in_two_folds_and_each_model_sees_each_class():
     rng, refused = np.random.default_rng(5), 0
     for seed in range(300):
-        photos, folds = int(rng.integers(8, 40)), int(rng.integers(2, 6))
-        groups = int(rng.integers(3, photos))
+        photos, folds, classes = int(rng.integers(8, 40)), int(rng.integers(2, 6)), int(rng.integers(2, 5))
+        groups = int(rng.integers(3, 9)) if seed % 3 else photos
         records = [
             replace(
                 record(
                     f"{number}",
-                    int(rng.random() < 0.25),
+                    int(rng.choice(classes, p=np.arange(classes, 0, -1) / np.arange(1, classes + 1).sum())),
                     content=f"{rng.integers(photos) if number % 9 == 0 else number}",
                 ),
                 group=f"g{rng.integers(groups)}" if rng.random() < 0.8 else "",
             )
             for number in range(photos)
         ]
-        names = NAMES[: len({one.class_index for one in records})]
         try:
-            _, parts = planned(records, folds, seed=seed, names=names)
-        except FolderError:
+            _, parts = planned(records, folds, needs_selection=bool(seed % 2), seed=seed, names=tuple("abcd"))
+        except FolderError as error:
+            assert len(error.text.splitlines()) == 1
             refused += 1
             continue
         fold_of = {one.path: fold for fold, part in enumerate(parts) for one in part.report}

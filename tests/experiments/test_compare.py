@@ -145,6 +145,10 @@ def test_fine_tuned_networks_are_compared_with_their_learning_curves(mixed_photo
             ("--vary", "head.folds=4,5", "--backbone", "auto"),
             'model.backbone = "auto" would choose anew for each arm and seed; name the backbone to compare with.',
         ),
+        (
+            ("--vary", "head.solver=lbfgs,sgd", "--set", "data.folds=3"),
+            "data.folds is for train, which judges one model; received 3. Leave it out.",
+        ),
         (("--vary", "head.folds=4,5", "--resume"), "--resume needs --out with the folder of a comparison."),
         (
             ("--vary", "head.folds=4,5", "--resume", "--out", "/none"),

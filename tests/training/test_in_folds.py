@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from regraft.runs.photos_now import rows_of
 from regraft.training import in_folds as module
 
 QUICK = {"recipe": "quick", "backbone": "tiny", "image_size": 16, "set": {"head.l2": [0.1]}, "progress": False}
+FOLDED = {**QUICK, "set": {"data.folds": 3}}
+ONE_MODEL = r"^data\.folds is for train, which judges one model; received 3\. Leave it out\.$"
 pytestmark = pytest.mark.usefixtures("without_export")
 
 
@@ -83,18 +86,39 @@ def test_a_training_that_was_broken_off_in_a_fold_goes_on_with_the_next(photos: 
 
 
 @pytest.mark.slow
-def test_each_fold_fine_tunes_from_the_same_start(photos: Path, tmp_path: Path, monkeypatch):
-    starts, train_fold = [], module._train_fold
+def test_each_fold_and_the_last_training_start_from_the_same_weights_and_random_states(
+    photos: Path, tmp_path: Path, monkeypatch
+):
+    """So a run that goes on after some folds, which it then does not train, comes to the same model."""
+    starts, train_fold, judge_in_folds = [], module._train_fold, module.judge_in_folds
 
-    def look(session, run, roles, train_stages):
-        starts.append(session.model.get_weights())
-        train_fold(session, run, roles, train_stages)
-        assert any((one != other).any() for one, other in zip(starts[0], session.model.get_weights(), strict=True))
+    def look(session) -> None:
+        states = [variable.numpy() for variable in session.model.variables]
+        starts.append([*states, random.getstate()[1]])
 
-    monkeypatch.setattr(module, "_train_fold", look)
-    run = regraft.train(photos, out=tmp_path / "run", **{**QUICK, "recipe": "balanced"}, epochs=1, folds=2)
-    for first, second in zip(*starts, strict=True):
-        np.testing.assert_array_equal(first, second)
+    def look_and_train(session, *of_fold):
+        look(session)
+        seeds, weights = session.model.get_layer("dropout").seed_generator.state, session.model.get_weights()
+        before = seeds.numpy()
+        train_fold(session, *of_fold)
+        assert (seeds.numpy() != before).any()
+        assert any((one != other).any() for one, other in zip(weights, session.model.get_weights(), strict=True))
+        random.random()  # as Keras does for a layer that is built without a seed
+
+    def look_around(session, train_stages):
+        look(session)
+        judged = judge_in_folds(session, train_stages)
+        look(session)
+        return judged
+
+    monkeypatch.setattr(module, "_train_fold", look_and_train)
+    monkeypatch.setattr(module, "judge_in_folds", look_around)
+    noisy = {**QUICK, "recipe": "balanced", "set": {"head.l2": [0.1], "regularize.dropout": 0.5}}
+    run = regraft.train(photos, out=tmp_path / "run", **noisy, epochs=1, folds=2)
+    assert len(starts) == 4
+    for later in starts[1:]:
+        for state, same in zip(later, starts[0], strict=True):
+            np.testing.assert_array_equal(state, same)
     names = read_arrays(run.folder / "folds/2/stages.npz")["names"].tolist()
     assert names == ["head", "fine-tuned"]
     assert {row["stage"] for row in run.metrics.folds} <= {*names}
@@ -114,6 +138,8 @@ def test_nothing_judges_the_model_on_what_it_has_seen(photos: Path, photo_folder
         with pytest.raises(regraft.RegraftError, match="was judged in folds, and its own model has learned from all"):
             call()
     others = photo_folder({"cat": 2, "dog": 2}, name="others", seed=4)
+    with pytest.raises(regraft.RegraftError, match=r"it can have no threshold; train without data\.folds for one\.$"):
+        regraft.threshold(run, others, recall={"cat": 0.9}, progress=False)
     assert regraft.evaluate(run, others, out=tmp_path / "judged", progress=False).metrics.images == 4
 
 
@@ -126,14 +152,16 @@ def test_nothing_judges_the_model_on_what_it_has_seen(photos: Path, photo_folder
             lambda photos: regraft.train(photos, folds=3, **{**QUICK, "set": {"data.fit": "auto"}}),
             'data.fit and model.backbone cannot be "auto"',
         ),
-        (
-            lambda photos: regraft.ensemble(photos, kind="heads", **{**QUICK, "set": {"data.folds": 3}}),
-            "data.folds is for train, which judges one model",
-        ),
+        (lambda photos: regraft.ensemble(photos, kind="heads", **FOLDED), ONE_MODEL),
+        (lambda photos: regraft.ensemble(photos, budget="1h", **{**FOLDED, "recipe": "balanced"}), ONE_MODEL),
+        (lambda photos: regraft.compare(photos, vary={"head.l2": [[0.1], [1.0]]}, **FOLDED), ONE_MODEL),
+        (lambda photos: regraft.compare(photos, vary={"data.folds": [0, 3]}, **QUICK), ONE_MODEL),
+        (lambda photos: regraft.pretrain(photos, set={"data.folds": 3}, progress=False), ONE_MODEL),
+        (lambda photos: regraft.find_lr(photos, **{**FOLDED, "recipe": "balanced"}), ONE_MODEL),
     ],
 )
 def test_what_does_not_go_with_folds_is_one_line(call, words, photos: Path, tmp_path: Path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(regraft.RegraftError, match=words):
         call(photos)
-    assert not (tmp_path / "saved_models").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["photos"]

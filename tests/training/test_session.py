@@ -102,6 +102,21 @@ def test_a_session_has_its_run_directory_and_a_role_for_each_image(request_for: 
         assert not session.run.is_finished
 
 
+def test_in_folds_a_head_may_learn_from_all_selection_photos_whatever_their_split(
+    photo_folder: PhotoFolder, tmp_path: Path
+):
+    counts = {f"{split}/{name}": 6 for split in ("train", "val", "test") for name in ("ant", "bee")}
+    trains = edit_recipe(TINY, {"finetune.epochs": 1, "data.select_fraction": 0.5})
+    request = Request(str(photo_folder(counts)), trains, out=tmp_path / "splits")
+    with open_session(request) as session:
+        assert {record.split for record in session.roles.select} == {"val"}
+        assert session.spared == ()
+    folded = edit_recipe(trains, {"data.folds": 2})
+    with open_session(replace(request, recipe=folded, out=tmp_path / "folds")) as session:
+        assert {record.split for record in session.roles.select} == {"train", "val", "test"}
+        assert session.spared == session.roles.select
+
+
 def test_a_fit_that_is_left_to_the_photos_is_in_the_recipe_of_the_run(request_for: Request, monkeypatch):
     asked = []
 
