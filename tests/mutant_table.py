@@ -219,7 +219,7 @@ EVIDENCE = (
     Mutant(
         "two equal models have an interval of no width",
         "app/evidence/intervals.py",
-        "(only_a + 1) / (images + 2), (only_b + 1) / (images + 2)",
+        "(only_a / effect + 1) / adjusted, (only_b / effect + 1) / adjusted",
         "only_a / images, only_b / images",
         ("tests/evidence/test_intervals.py",),
     ),
@@ -510,8 +510,8 @@ LABELS = (
     Mutant(
         "photos of one group count as single ones in an interval",
         "app/evidence/intervals.py",
-        "total / max(effect, 1.0)",
-        "total",
+        "_wilson(right / total, total / _design_effect(correct, groups))",
+        "_wilson(right / total, total)",
         ("tests/evidence/test_intervals.py",),
     ),
     Mutant(

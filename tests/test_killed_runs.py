@@ -13,7 +13,7 @@ pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork"),
 ]
 
-POINTS = {"train": 5, "fine-tune": 2, "heads": 3, "independent": 2, "of runs": 3, "compare": 3, "evaluate": 3}
+POINTS = {"train": 4, "fine-tune": 2, "heads": 2, "independent": 2, "of runs": 2, "compare": 2, "evaluate": 2}
 """How many of each verb's operations are tried here, of about 100 to 400; `python tests/killed_runs.py` tries all."""
 
 

@@ -134,7 +134,7 @@ def answers_of(run: Path, paths: list[Path], out: Path, runtime: str) -> dict[st
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("dtype", [np.uint16, np.int32])
+@pytest.mark.parametrize("dtype", [np.uint16])  # np.int32 goes the same way, see tests/data/test_rendering.py
 def test_scans_of_12_bits_are_learned_and_answered_by_the_range_of_their_set(tmp_path: Path, dtype):
     root = tmp_path / "scans"
     for class_index, name in enumerate(("circle", "square")):

@@ -83,10 +83,15 @@ def _by_names(folder: ImageFolder) -> ApparentGroups | None:
 
 
 def _are_groups(keys: Sequence[str], folder: ImageFolder) -> bool:
-    """Whether most photos share their key with another, in many groups of which none is most of the photos."""
+    """Whether most photos share their key with another, in many groups of which none is most of the photos.
+
+    Where numbers begin anew in each class, `000` of one and of another have no more in common than that.
+    """
     sizes = Counter(key for key in keys if any(letter.isdigit() for letter in key))
     shared = [size for size in sizes.values() if size > 1]
-    is_many = len(shared) >= max(_LEAST_GROUPS, 2 * len(folder.class_names) + 1)
+    of_class = Counter((key, one.class_index) for key, one in zip(keys, folder.records, strict=True) if key in sizes)
+    within = {key for (key, _), size in of_class.items() if size > 1}
+    is_many = len(shared) >= max(_LEAST_GROUPS, 2 * len(folder.class_names) + 1) and 2 * len(within) >= len(shared)
     return is_many and sum(shared) >= _IN_GROUPS * len(keys) and max(shared) <= _LARGEST * len(keys)
 
 

@@ -89,7 +89,6 @@ def test_no_verb_asks_for_a_host(trained: TrainedRun, tmp_path: Path):
         *(["predict", export, photos] for export in exports),
         ["predict", run, photos, "--runtime", "tensorflow"],
         ["evaluate", run],
-        ["compare", photos, *FAST, "--seeds", 1, "--vary", "head.folds=3,4", "--out", tmp_path / "compared"],
         ["ensemble", photos, *FAST, "--kind", "heads", "--members", 2, "--no-rival", "--out", tmp_path / "heads"],
         ["augment-preview", photos, "--out", tmp_path / "preview.png"],
     ]

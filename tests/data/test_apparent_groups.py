@@ -15,9 +15,9 @@ from regraft.data.readiness import assess
 from regraft.data.records import ImageFolder
 
 
-def folder_of(*names: str) -> ImageFolder:
-    """Photos of two classes by turns."""
-    records = tuple(record(name, number % 2) for number, name in enumerate(names))
+def folder_of(*names: str, each: int = 1) -> ImageFolder:
+    """Photos of two classes by turns, so many of each at a time."""
+    records = tuple(record(name, number // each % 2) for number, name in enumerate(names))
     return ImageFolder(Path("photos"), ("cat", "dog"), records)
 
 
@@ -34,7 +34,7 @@ PATIENTS = [f"P{patient:03}_{eye}_{take}.jpg" for patient in range(8) for eye in
     ],
 )
 def test_names_that_begin_alike_are_groups_with_a_pattern_that_captures_them(names, pattern, first):
-    folder = folder_of(*names)
+    folder = folder_of(*names, each=2)
     found = find_apparent_groups(folder)
     assert found is not None
     assert pattern in found.remedy
@@ -52,6 +52,7 @@ def test_names_that_begin_alike_are_groups_with_a_pattern_that_captures_them(nam
         [f"n0{number % 2}_{number}.jpg" for number in range(30)],  # classes by number
         [f"frame_{number}.jpg" for number in range(30)],
         [f"p{number // 15}_{number}.jpg" for number in range(30)],  # two groups, each half of the photos
+        [f"{number // 2:03}_{'ab'[number % 2]}.jpg" for number in range(30)],  # numbers that begin anew in each class
     ],
 )
 def test_ordinary_names_are_no_groups(names):

@@ -128,7 +128,7 @@ def test_weights_and_width_go_with_a_name(photos, tmp_path, edits):
 
 
 @pytest.mark.slow
-def test_members_have_the_backbone_that_the_ensemble_found(photos, tmp_path, monkeypatch):
+def test_members_have_the_backbone_that_the_ensemble_found(photos, tmp_path, monkeypatch, without_export):
     monkeypatch.setattr(backbone_choice, "installed_backbones", lambda: ["tiny"])
     edits = {"data.image_size": 32, "head.folds": 2, "head.l2": [0.1], "finetune.batch_size": 8}
     run = regraft.ensemble(

@@ -63,7 +63,7 @@ def losses_of(run: Path) -> list[tuple[str, ...]]:
 def test_a_run_directory_holds_what_the_documentation_lists_and_nothing_else(trained: TrainedRun):
     documented = documented_files()
     only_sometimes = {
-        *("checkpoints/", "evaluations/", "exports/", "stages.npz", "snapshots/", "decision.json"),
+        *("checkpoints/", "evaluations/", "exports/", "stages.npz", "snapshots/", "folds/", "decision.json"),
         *("ensemble.json", "members/", "disagreement.csv", "members_curve.csv", "members_curve.png"),
     }
     assert only_sometimes < set(documented)
