@@ -12,6 +12,7 @@ import numpy as np
 from regraft.data.groups import group_numbers
 from regraft.data.sources import labels_of
 from regraft.errors import RunError
+from regraft.evidence.decision import Decision, decide, decision_of_costs
 from regraft.evidence.intervals import grouped_accuracy_interval
 from regraft.evidence.losses import losses_of_probabilities
 from regraft.evidence.report import ReportSection
@@ -69,7 +70,7 @@ def judge_in_folds(session: Session, train_stages: Stages) -> OutOfFold:
     names = len(session.folder.class_names)
     place_of = {id(record): place for place, record in enumerate(session.roles.report)}
     probabilities, rows = np.zeros((len(place_of), names), np.float32), []
-    restore = _kept_state(session.model)
+    restore, decision = _kept_state(session.model), decision_of_costs(session.recipe.cost, session.folder.class_names)
     with session.watch.phase("folds"), session.progress.work("folds", len(session.folds), "folds") as ticker:
         for number, roles in enumerate(session.folds, start=1):
             run = Run(session.run.folder / "folds" / str(number))
@@ -78,7 +79,7 @@ def judge_in_folds(session: Session, train_stages: Stages) -> OutOfFold:
                 restore()
             answers, stage = _answers(run, roles)
             probabilities[[place_of[id(record)] for record in roles.report]] = answers
-            rows.append(_row(number, roles, answers, stage))
+            rows.append(_row(number, roles, answers, stage, decision))
             ticker.advance(note=f"fold {number}: {100 * rows[-1]['accuracy']:.1f} %")
     return OutOfFold(probabilities, rows)
 
@@ -126,9 +127,9 @@ def _answers(run: Run, roles: Roles) -> tuple[np.ndarray, str]:
         raise RunError(f"{run.folder} is damaged; remove it, and resume the training.") from error
 
 
-def _row(number: int, roles: Roles, probabilities: np.ndarray, stage: str) -> dict[str, Any]:
+def _row(number: int, roles: Roles, probabilities: np.ndarray, stage: str, decision: Decision | None) -> dict[str, Any]:
     truth = labels_of(roles.report)
-    is_right = probabilities.argmax(axis=1) == truth
+    is_right = decide(probabilities, decision) == truth
     low, high = grouped_accuracy_interval(is_right, group_numbers(roles.report))
     loss = float(losses_of_probabilities(probabilities, truth).mean())
     return {
