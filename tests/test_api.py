@@ -295,7 +295,7 @@ model = regraft.load(run)
 model.predict(["photos/cat/000.jpg", "photos/cat/broken.jpg"]), model.embed("photos/cat/000.jpg"), model.keras_model
 regraft.predict(run, "photos", out="answers.csv", progress=False)
 regraft.evaluate(run, "photos", out="evaluation", progress=False)
-regraft.threshold(run, "others", recall={"cat": 0.9}, set={"data.label_column": "label"}, progress=False)
+regraft.threshold(run, "others", recall={"cat": 0.9}, progress=False)
 regraft.export(run, "litert", progress=False)
 regraft.load(run, runtime="litert").predict("photos/cat/000.jpg")
 regraft.compare("photos", vary={"head.solver": ["lbfgs", "newton-cg"]}, seeds=1, out="compared", **quick)
