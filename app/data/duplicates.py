@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from regraft.data.records import Record
+from regraft.data.records import Record, group_keys
 
 NEAR_BITS = 15
 """Two photos are near-duplicates where at most this many of the 256 bits of their appearance differ.
@@ -45,7 +45,7 @@ class Likeness:
 
     def group(self, records: Sequence[Record]) -> np.ndarray:
         """`group_together` of these records, which must be among those that were looked at."""
-        named = _equal_to_first([record.group or f"\0{place}" for place, record in enumerate(records)])
+        named = _equal_to_first(group_keys(records))
         return _connected(len(records), [*self._copies(records), named])
 
     def copies(self, records: Sequence[Record]) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
 from regraft.data.duplicates import Likeness
-from regraft.data.records import ImageFolder, Record
+from regraft.data.records import ImageFolder, Record, in_path_order
 from regraft.data.roles import Roles, hold_out
 from regraft.data.wording import plural
 from regraft.errors import FolderError
@@ -42,7 +42,7 @@ def plan_folds(
 
     def learners(records: Sequence[Record]) -> tuple[tuple[Record, ...], tuple[Record, ...]]:
         if not needs_selection:
-            return _in_path_order(records), ()
+            return in_path_order(records), ()
         return hold_out(records, select_fraction, seed=seed, likeness=likeness)
 
     parts = []
@@ -54,10 +54,10 @@ def plan_folds(
         fit, select = learners(rest)
         _check_seen(fit, by_content, folder.class_names, folds)
         words = (f"Reported on fold {fold + 1} of {folds}: {plural(len(held), 'image')}, which nothing else sees.",)
-        parts.append(Roles(fit, select, _in_path_order(held), REPORTED_ON_FOLDS, words))
+        parts.append(Roles(fit, select, in_path_order(held), REPORTED_ON_FOLDS, words))
     fit, select = learners(by_content)
     notes = _notes(folder, folds, fit, select)
-    return Roles(fit, select, _in_path_order(by_content), REPORTED_ON_FOLDS, notes), tuple(parts)
+    return Roles(fit, select, in_path_order(by_content), REPORTED_ON_FOLDS, notes), tuple(parts)
 
 
 def _assign(
@@ -128,10 +128,6 @@ def _check_seen(fit: Sequence[Record], records: Sequence[Record], class_names: S
             f'With data.folds {folds}, the model of one fold would never see class "{class_names[min(unseen)]}", whose '
             "photos share their groups with other classes; take more folds, or add photos of it in other groups."
         )
-
-
-def _in_path_order(records: Sequence[Record]) -> tuple[Record, ...]:
-    return tuple(sorted(records, key=lambda record: record.path.parts))
 
 
 def _notes(folder: ImageFolder, folds: int, fit: Sequence[Record], select: Sequence[Record]) -> tuple[str, ...]:

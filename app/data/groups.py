@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from regraft.data.records import ImageFolder, Record
+from regraft.data.records import ImageFolder, Record, group_keys
 from regraft.data.wording import plural, show_path
 from regraft.errors import FolderError, UsageError, option
 
@@ -44,8 +44,7 @@ def group_numbers(records: Sequence[Record]) -> np.ndarray | None:
     """Int [N]: the same for records of one group, and another for each that has none; None where none has one."""
     if not any(record.group for record in records):
         return None
-    keys = [record.group or f"\0{place}" for place, record in enumerate(records)]
-    return np.unique(keys, return_inverse=True)[1]
+    return np.unique(group_keys(records), return_inverse=True)[1]
 
 
 def compile_pattern(pattern: str) -> re.Pattern[str]:

@@ -94,14 +94,8 @@ def scan_remembered(
 
 
 def _check_is_told_no_columns(source: Path, columns: ColumnChoices) -> None:
-    told = {
-        "path_column": None if "path" in columns.wishes else columns.path,
-        "label_column": None if "label" in columns.wishes else columns.label,
-        "group": None if "group" in columns.wishes else columns.group,
-        "root": columns.root,
-    }
-    for name, value in told.items():
-        if value is not None and source.is_dir():
+    for name, value in columns.told.items():
+        if source.is_dir():
             hint = f"; {option('group_pattern')} finds groups in paths" if name == "group" else ""
             raise UsageError(f"{option(name, value)} is for tables; {source} is a folder{hint}.")
 

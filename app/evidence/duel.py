@@ -11,7 +11,7 @@ import numpy as np
 from regraft.data.wording import plural
 from regraft.evidence.intervals import accuracy_difference
 from regraft.evidence.losses import losses_of_probabilities
-from regraft.evidence.paired import Difference, training_difference, verdict
+from regraft.evidence.paired import Difference, loss_verdict, training_difference, verdict
 
 _ERROR_RATE = 0.05
 _FEWEST = 6  # photos that only one is right on, or groups: of 5 that are all the same one's, p is 2 / 2**5 = 0.0625
@@ -58,7 +58,7 @@ class Duel:
     @property
     def loss_verdict(self) -> str:
         """The same of the log loss, from its interval alone."""
-        return verdict(self.log_loss, unit="nats", scale=1.0, digits=3, lower_is_better=True)
+        return loss_verdict(self.log_loss)
 
     @property
     def notes(self) -> list[str]:

@@ -126,3 +126,8 @@ def verdict(
     better = (difference.mean < 0) == lower_is_better
     words = f"{'better' if better else 'worse'} by {abs(scale * difference.mean):.{digits}f} {unit} {interval}"
     return words if difference.is_clear else f"perhaps {words}, but not beyond what so many comparisons give by chance"
+
+
+def loss_verdict(difference: Difference) -> str:
+    """`verdict` on a difference of log losses, in nats."""
+    return verdict(difference, unit="nats", scale=1.0, digits=3, lower_is_better=True)

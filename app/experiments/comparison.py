@@ -10,7 +10,7 @@ from typing import Any
 
 from regraft.errors import UsageError
 from regraft.evidence.curves import draw_accuracies, draw_curves, write_curves
-from regraft.evidence.paired import Difference, training_difference, verdict
+from regraft.evidence.paired import Difference, loss_verdict, training_difference, verdict
 from regraft.experiments.trials import ArmResult
 from regraft.machine.files import write_csv
 from regraft.machine.notebook import tabled
@@ -45,7 +45,7 @@ class ArmDifference:
             "loss_difference": self.log_loss.mean,
             "loss_difference_low": self.log_loss.low,
             "loss_difference_high": self.log_loss.high,
-            "loss_verdict": verdict(self.log_loss, unit="nats", scale=1.0, digits=3, lower_is_better=True),
+            "loss_verdict": loss_verdict(self.log_loss),
         }
 
 

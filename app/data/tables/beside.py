@@ -9,7 +9,7 @@ from typing import Any
 
 from regraft.data.class_names import group_by_key, key_of
 from regraft.data.layout import split_resembled
-from regraft.data.records import ImageFolder
+from regraft.data.records import ImageFolder, in_path_order
 from regraft.data.same_pixels import mark_same_pixels
 from regraft.data.tables.column_names import ColumnChoices, find_columns
 from regraft.data.tables.label_table import READERS, read_table
@@ -55,7 +55,7 @@ def scan_metadata(root: Path, tables: Mapping[str, Path], choices: ColumnChoices
     return ImageFolder(
         root=root,
         class_names=names,
-        records=tuple(sorted(marked, key=lambda record: record.path.parts)),
+        records=in_path_order(marked),
         unreadable=tuple(aside for part in parts.values() for aside in part.unreadable),
         alike=tuple(tuple(map(Path, group)) for group in spelled.values() if len(group) > 1),
         remarks=(said, *(remark for part in parts.values() for remark in part.remarks)),

@@ -24,6 +24,7 @@ _LIKE_GROUPS = (
     *("patient", "subject", "animal", "individual", "person", "camera", "lesion", "plant", "tree", "site", "location"),
     *("video", "burst", "session", "sequence", "scene"),
 )
+_ARGUMENTS = {"path": "path_column", "label": "label_column", "group": "group", "root": "root"}
 _NAMES_SHOWN, _LETTERS_SHOWN = 20, 60
 
 
@@ -44,6 +45,12 @@ class ColumnChoices:
     label: str | None = None
     group: str | None = None
     wishes: frozenset[str] = frozenset()
+
+    @property
+    def told(self) -> dict[str, str]:
+        """What is told and no wish, by the argument that tells it."""
+        values = {argument: getattr(self, what) for what, argument in _ARGUMENTS.items() if what not in self.wishes}
+        return {argument: value for argument, value in values.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +114,6 @@ def _label_of(table: Table, usual: dict[str, str], taken: set[str]) -> str:
     if len(left) != 1:
         raise FolderError(f"{_of(table)} has no column of labels: name it with {option('label_column')}. {_has(table)}")
     return left[0]
-
-
-_ARGUMENTS = {"path": "path_column", "label": "label_column", "group": "group"}
 
 
 def _told(table: Table, choices: ColumnChoices, what: str) -> str:

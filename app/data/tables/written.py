@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-from regraft.data.records import ImageFolder, Record
+from regraft.data.records import ImageFolder
 from regraft.errors import UsageError, option
 from regraft.machine.files import check_makeable, write_csv
 
-_OPTIONAL: dict[str, Callable[[Record], Any]] = {
-    "split": lambda record: record.split,
-    "group": lambda record: record.group,
-    "weight": lambda record: "" if record.weight == 1 else record.weight,
-}
-"""Columns that are written where they say something."""
+_UNSAID: dict[str, object] = {"split": "", "group": "", "weight": 1.0}
+"""Columns that are written where a record says something else than this."""
 
 
 def check_table_place(file: Path) -> None:
@@ -38,14 +32,10 @@ def write_table(folder: ImageFolder, file: Path) -> None:
     paths = [Path(os.path.abspath(record.path)) for record in folder.records]  # noqa: PTH100
     if all(path.is_relative_to(start) for path in paths):
         paths = [path.relative_to(start) for path in paths]
-    more = {name: say for name, say in _OPTIONAL.items() if any(map(say, folder.records))}
+    more = [name for name, unsaid in _UNSAID.items() if any(getattr(one, name) != unsaid for one in folder.records)]
     rows = [
-        [path.as_posix(), folder.class_names[record.class_index], *_cells(record, more)]
+        [path.as_posix(), folder.class_names[record.class_index], *(getattr(record, name) for name in more)]
         for path, record in zip(paths, folder.records, strict=True)
     ]
     file.parent.mkdir(parents=True, exist_ok=True)
     write_csv(file, ["path", "label", *more], rows)
-
-
-def _cells(record: Record, columns: dict[str, Callable[[Record], Any]]) -> list[Any]:
-    return [record.weight if name == "weight" else say(record) for name, say in columns.items()]

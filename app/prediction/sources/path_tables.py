@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any
 
+from regraft.data.tables.label_table import DELIMITERS, cells_of, declared_delimiter
 from regraft.data.tables.text import MOST_LETTERS, lines_of
 from regraft.errors import UsageError, did_you_mean, option, visible
 from regraft.machine.memory import decoding_budget
@@ -17,7 +18,6 @@ from regraft.prediction.sources.item import Item
 from regraft.prediction.sources.kind import InputKind, Reading, is_file_named
 from regraft.prediction.sources.lists import listed
 
-_DELIMITERS = ",;\t|"
 _NAMES_SHOWN, _LETTERS_SHOWN = 20, 100
 _BYTES_FOR_A_BYTE = 6
 """How much memory PyArrow takes for a byte of a Parquet column, at most; measured by benchmarks/input_memory.py."""
@@ -44,8 +44,8 @@ def _column_of_csv(file: str, reading: Reading) -> Iterator[str]:
     lines = _Rows(lines_of(file), file)
     delimiter = "\t" if file.lower().endswith(".tsv") else ","
     header = next(lines, "")
-    if header.lower().startswith("sep=") and len(header.rstrip("\r\n")) == len("sep=;"):  # as Excel says it
-        delimiter, header = header[4], next(lines, "")
+    if declared := declared_delimiter(header):
+        delimiter, header = declared, next(lines, "")
     try:
         delimiter = _delimiter_of(header, delimiter, reading.column)
         rows = csv.reader(chain([header], lines), delimiter=delimiter)
@@ -77,12 +77,8 @@ class _Rows:
 
 def _delimiter_of(header: str, usual: str, column: str) -> str:
     """What parts the columns: what the suffix says, or else the one sign that makes `column` one of the names."""
-    fitting = [sign for sign in _DELIMITERS if column in _cells(header, sign)]
+    fitting = [sign for sign in DELIMITERS if column in cells_of(header, sign)]
     return usual if usual in fitting or not fitting else fitting[0]
-
-
-def _cells(line: str, delimiter: str) -> list[str]:
-    return next(csv.reader([line], delimiter=delimiter), [])
 
 
 # --- Parquet ---
